@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -96,9 +97,9 @@ def load_with_places(
     try:
         checked = model.model_validate(values)
     except ValidationError as error:
-        problems += [_describe(e, model, where) for e in error.errors()]
+        problems += [_describe(e, keys, model, where) for e, keys in _relevant(error, values)]
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError(sorted(problems, key=_by_line))
     return checked, where
 
 
@@ -135,10 +136,40 @@ def _override(text: str, values: dict[str, Any], places: dict[Keys, str]) -> lis
     return []
 
 
-def _describe(error: Any, model: type[BaseModel], places: Places) -> str:
-    keys, value = error["loc"], error["input"]
-    kind, context = error["type"], error.get("ctx", {})
-    keys = tuple(k for i, k in enumerate(keys) if not _is_branch(keys, i, places))
+def _relevant(error: ValidationError, values: Any) -> list[tuple[Any, Keys]]:
+    """The errors with their ways into the file; of a union, those of its nearest branch only."""
+    kept: list[tuple[Any, Keys]] = []
+    unions: dict[Keys, dict[str | int, list[tuple[Any, Keys]]]] = {}
+    for one in error.errors():
+        keys, branch = _way(one, values)
+        if branch is None:
+            kept.append((one, keys))
+        else:
+            unions.setdefault(branch[0], {}).setdefault(branch[1], []).append((one, keys))
+    return kept + [one for branches in unions.values() for one in min(branches.values(), key=len)]
+
+
+def _way(error: Any, values: Any) -> tuple[Keys, tuple[Keys, str | int] | None]:
+    """The keys of an error, and the first union branch that pydantic put among them."""
+    keys: list[str | int] = []
+    branch = None
+    for i, key in enumerate(error["loc"]):
+        last = i == len(error["loc"]) - 1
+        if isinstance(values, dict) and key in values:
+            keys.append(key)
+            values = values[key]
+        elif isinstance(values, list) and isinstance(key, int) and key < len(values):
+            keys.append(key)
+            values = values[key]
+        elif last and error["type"] == "missing":
+            keys.append(key)
+        elif branch is None:
+            branch = (tuple(keys), key)
+    return tuple(keys), branch
+
+
+def _describe(error: Any, keys: Keys, model: type[BaseModel], places: Places) -> str:
+    value, kind, context = error["input"], error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         known = _fields_at(model, keys[:-1])
         remedy = _mean(str(keys[-1]), known) or f"; known: {', '.join(known)}" if known else ""
@@ -152,16 +183,6 @@ def _describe(error: Any, model: type[BaseModel], places: Places) -> str:
     said = said[:1].lower() + said[1:]
     shown = "" if isinstance(value, (dict, list, BaseModel)) else f"{value!r}: "
     return places.problem(keys, f"{shown}{said}")
-
-
-def _is_branch(keys: Keys, i: int, places: Places) -> bool:
-    """Whether pydantic put the name of a union's branch into the way to a value."""
-    here, after = keys[: i + 1], keys[i + 1 :]
-    if here in places.known or not isinstance(keys[i], str):
-        return False
-    return bool(after) and (*keys[:i], after[0]) in places.known or "[" in keys[i] or (
-        keys[i] in ("int", "float", "str", "bool", "none") or keys[i][:1].isupper()
-    )  # fmt: skip
 
 
 def _fields_at(model: type[BaseModel], keys: Keys) -> list[str]:
@@ -190,6 +211,11 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 def _mean(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def _by_line(problem: str) -> tuple[str, int]:
+    match = re.match(r"(.*?):(\d+): ", problem)
+    return (match[1], int(match[2])) if match else ("~", 0)  # the command line comes last
 
 
 def _words(expected: str) -> list[str]:
