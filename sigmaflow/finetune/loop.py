@@ -100,7 +100,10 @@ def adversarial_step(
     if config.density_reg > 0 and step % config.density_reg_interval == 0:
         state.optimizers["G"].zero_grad(set_to_none=True)
         ws = G.mapping(z, swap_cameras(c_fake, config.gpc_reg_prob))
-        variation = density_variation(G, ws, config.density_reg_points, config.density_reg_p_dist)
+        planes = G.planes(ws, noise_mode=config.noise_mode)
+        variation = density_variation(
+            G, planes, config.density_reg_points, config.density_reg_p_dist
+        )
         means.add(density_variation=variation)
         (config.density_reg * config.density_reg_interval * variation).backward()
         step_optimizer(state.optimizers["G"])

@@ -31,11 +31,11 @@ def r1_penalty(D: DualDiscriminator, image: Tensor, image_raw: Tensor, c: Tensor
     return sum(g.square().sum(dim=(1, 2, 3)) for g in grads)
 
 
-def density_variation(G: TriPlaneGenerator, ws: Tensor, points: int, p_dist: float) -> Tensor:
+def density_variation(G: TriPlaneGenerator, planes: Tensor, points: int, p_dist: float) -> Tensor:
     """Mean |sigma(p) - sigma(p + noise)| at uniform p in [-1, 1]^3 (EG3D's density_reg)."""
-    p = torch.rand(len(ws), points, 3, device=ws.device) * 2 - 1
+    p = torch.rand(len(planes), points, 3, device=planes.device) * 2 - 1
     near = p + torch.randn_like(p) * p_dist
-    sigma = G.sigma(G.planes(ws, noise_mode="random"), torch.cat([p, near], dim=1))
+    sigma = G.sigma(planes, torch.cat([p, near], dim=1))
     return (sigma[:, :points] - sigma[:, points:]).abs().mean()
 
 
