@@ -127,7 +127,7 @@ def look_of(z):
     amount = 1 - smoothstep(1.0, 1.9, n[42] * 0.9 + 1.2 * (male - 0.5) + 0.5 * (old - 0.5))
     fringe = 26 * smoothstep(0.0, 1.6, n[40]) - 7 * smoothstep(0.2, 1.6, -n[40]) - 4 * old * male
     style = {"thickness": 0.006 + 0.022 * _cdf(n[39]),
-             "length": 0.17 * smoothstep(-0.3, 2.0, n[38] + 2.4 * (0.5 - male)),
+             "length": 0.17 * amount ** 2 * smoothstep(-0.3, 2.0, n[38] + 2.4 * (0.5 - male)),
              "fringe": fringe, "part": np.tanh(n[41]), "amount": amount}
     yaw, pitch = 0.9 * np.tanh(n[45] / 1.5), 0.35 + 0.3 * np.tanh(n[46])
     light = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
