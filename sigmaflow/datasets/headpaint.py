@@ -104,8 +104,7 @@ def paint_skin(p, look):
     share = scalp(p, look.hair_shift)
     colour = _mix(colour, look.hair, share * (0.12 + 0.83 * look.hair_amount))
     mouth = lips(p)
-    wide = smoothstep(0.0, 0.3, mouth)
-    colour = _mix(colour, np.asarray(look.hair) * 0.9, _beard(p) * (1 - wide) * 0.9 * look.beard)
+    colour = _mix(colour, np.asarray(look.hair) * 0.9, _beard(p) * (1 - mouth) * 0.9 * look.beard)
     colour = _mix(colour, look.lip, 0.9 * mouth)
     line = 0.1060 - 0.0045 * (x / 0.0225) ** 2
     slit = smoothstep(0.0014, 0.0004, np.abs(y - line)) * smoothstep(0.0235, 0.021, x)
