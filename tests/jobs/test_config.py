@@ -106,7 +106,7 @@ def test_unknown_scale_missing_file_and_broken_yaml(folder):
     assert problems(folder, "scale: mni\nname: a\n") == [
         's.yaml:1: scale: \'mni\' is unknown; did you mean "mini"?; known: mini'
     ]
-    assert problems(folder, "scale: mini\n", scale="huge")[0].startswith("--scale: scale: 'huge'")
+    assert problems(folder, "scale: mini\n", scale="huge")[-1].startswith("--scale: scale: 'huge'")
     (found,) = [p for p in problems(folder, "scale: mini\nreward: {batch: 1\n") if "YAML" in p]
     assert found.startswith("s.yaml:")
     with pytest.raises(ConfigError, match='no such file; did you mean ".*s.yaml"'):
