@@ -68,9 +68,9 @@ class RayExecutor(Executor):
                 num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1 if gpus else 0
             )(function)
             return remote.options(name=name or function.__name__).remote(*args)
-        box = self._ray.remote(
-            num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0
-        )(_Box).remote()
+        box = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)(
+            _Box
+        ).remote()
         handle = box.call.options(name=name or function.__name__).remote(function, *args)
         self._actors[handle] = box
         return handle

@@ -213,4 +213,3 @@ def _threads(count: int, use_torch: bool) -> Iterator[None]:
 def _load(target: str) -> Callable[[Context], None]:
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
-

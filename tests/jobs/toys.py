@@ -18,6 +18,7 @@ def count(ctx):
             ctx.save(step, json.dumps(total).encode())
         total = (total * 31 + step) % 1000003
         ctx.log(step, total=total)
+        ctx.progress(step, ctx.config["steps"])
         time.sleep(ctx.config.get("pause", 0))
     (ctx.folder / "deep").mkdir(exist_ok=True)
     (ctx.folder / "deep" / "total.json").write_text(json.dumps(total))
