@@ -131,6 +131,34 @@ def test_two_processes_on_one_task_run_it_once(tmp_path):
     assert said == ["done", "hit"]
 
 
+def test_many_breakers_of_one_dead_claim(tmp_path):
+    runs, store = tmp_path / "runs", Store(tmp_path / "store")
+    task = toys.counting(runs=str(runs), pause=0.02)
+    work = store.claim(task)
+    said = json.loads(work.claim.path.read_text())
+    work.claim.path.write_text(json.dumps({**said, "started": 1.0}))
+    children = []
+    for _ in range(8):
+        if (pid := os.fork()) == 0:
+            os._exit(0 if run_task(str(store.root), task, poll=0.02).ok else 1)
+        children.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 8
+    assert len(runs.read_text().split()) == 1
+
+
+def test_who_loses_its_claim_waits_for_the_other_result(tmp_path, undisturbed):
+    """A process that slept too long finds its folder gone and takes what the other made."""
+    store, task = Store(tmp_path), toys.counting(pause=0.05)
+    loser = child(store.root, pause=0.05)
+    while store.work(task) is None:
+        time.sleep(0.01)
+    claim = store.path(task).parent / f".claim-{task.key[:20]}"
+    claim.write_text(json.dumps({**json.loads(claim.read_text()), "started": 1.0}))
+    assert run_task(str(store.root), task).status == "done"
+    assert loser.communicate()[0].split()[0] == "hit"
+    assert store.verify(task)
+
+
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, undisturbed):
     store, task = Store(tmp_path), toys.counting()
     work = store.claim(task)

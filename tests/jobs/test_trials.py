@@ -33,7 +33,7 @@ def test_a_search_runs_to_its_end_and_again_from_the_store(tmp_path):
             heard = []
             tasks = run_trials(
                 search, 6, Driver(Store(tmp_path / "store"), executor), plan, values,
-                lambda number, params, task, result: heard.append((number, result is None)),
+                lambda n, params, task, result, heard=heard: heard.append((n, result is None)),
             )  # fmt: skip
             search.close()
         seen.append([task.key for task in tasks.values()])
