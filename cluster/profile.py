@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,13 +14,13 @@ class Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["inline", "ray"]
-    cpus: int | Literal["auto"] = Field("auto", ge=1)
+    cpus: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """CPUs to use; auto is those that this process may use."""
-    gpus: int | Literal["auto"] = Field("auto", ge=0)
+    gpus: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """GPUs to use; auto is those that torch sees."""
     gpu_fraction: float = Field(1.0, gt=0, le=1)
     """Share of a GPU given to a stage that asks for a whole one; 0.5 lets two share it."""
-    parallel: int | Literal["auto"] = Field("auto", ge=1)
+    parallel: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Stages at once; auto is the number of CPUs."""
     object_store_mb: int = Field(200, ge=80)
     """Shared memory of Ray, MB. Stages hand over paths, not arrays, so little is needed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import secrets
@@ -10,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cluster.executor import Executor, WorkerLost
 from cluster.profile import Profile
@@ -28,8 +29,7 @@ class RayExecutor(Executor):
         self._cpus, self._gpus = profile.cpu_count(), profile.gpu_count()
         self._gpu_fraction = profile.gpu_fraction
         self._actors: dict[Any, Any] = {}
-        # Short, because sockets in it may not have names beyond 107 bytes.
-        self._folder = tempfile.mkdtemp(prefix="sf-")
+        self._folder, self._lock = _own_folder()
         with _environment():
             import ray
 
@@ -68,9 +68,9 @@ class RayExecutor(Executor):
                 num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1 if gpus else 0
             )(function)
             return remote.options(name=name or function.__name__).remote(*args)
-        box = self._ray.remote(
-            num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0
-        )(_Box).remote()
+        box = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)(
+            _Box
+        ).remote()
         handle = box.call.options(name=name or function.__name__).remote(function, *args)
         self._actors[handle] = box
         return handle
@@ -113,6 +113,23 @@ class RayExecutor(Executor):
                 self._actors.clear()
                 self._ray.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock.close()
+
+
+def _own_folder() -> tuple[str, IO[bytes]]:
+    """A folder for Ray with a lock that lives as long as we do; those of the dead are removed.
+
+    Short, because sockets in it may not have names beyond 107 bytes.
+    """
+    for left in Path(tempfile.gettempdir()).glob("sf-*/alive"):
+        with contextlib.suppress(OSError), open(left, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix="sf-")
+    lock = open(Path(folder, "starting"), "wb")  # noqa: SIM115 - open while we live
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.rename(lock.name, Path(folder, "alive"))  # seen by others only once it is locked
+    return folder, lock
 
 
 class _Box:

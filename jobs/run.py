@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.stage import FileInput, Input, Task, file_digest, hash_file
-from jobs.store import CHECKPOINT, PROGRESS, Store, Work
+from jobs.store import CHECKPOINT, PROGRESS, LostClaim, Store, Work
 from sigmaflow import atomic
 
 METRICS = "metrics.jsonl"
@@ -159,14 +159,12 @@ def run_task(root: str, task: Task, poll: float = 0.5) -> Result:
         while True:
             if (path := store.find(task)) is not None:
                 return Result(task.key, "hit", path, time.monotonic() - begun)
-            if (work := store.claim(task)) is not None:
-                break
-            time.sleep(poll)
-        begun = time.monotonic()
-        with work:
-            if (path := store.find(task)) is not None:  # made while we were claiming
-                return Result(task.key, "hit", path, time.monotonic() - begun)
-            return _attempt(store, task, work)
+            if (work := store.claim(task)) is None:
+                time.sleep(poll)
+                continue
+            with contextlib.suppress(LostClaim), work:
+                if store.find(task) is None:  # not made while we were claiming
+                    return _attempt(store, task, work)
     except Exception:
         return Result(
             task.key, "failed", seconds=time.monotonic() - begun, error=traceback.format_exc()
@@ -181,7 +179,9 @@ def _attempt(store: Store, task: Task, work: Work) -> Result:
             with _threads(task.config["threads"], task.stage.torch):
                 function(Context(store, task, work.folder))
         path = work.publish(time.monotonic() - begun)
-    except Exception:
+    except Exception as error:
+        if not work.claim.ours():  # its folder went with the claim, so any error may follow
+            raise LostClaim(str(error)) from error
         work.fail(traceback.format_exc())
         raise
     return Result(task.key, "done", path, time.monotonic() - begun)
@@ -213,4 +213,3 @@ def _threads(count: int, use_torch: bool) -> Iterator[None]:
 def _load(target: str) -> Callable[[Context], None]:
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
-

@@ -89,7 +89,7 @@ name: b
         's.yaml:2: nam: unknown key; did you mean "name"?',
         "s.yaml:4: reward.batch: 0: input should be greater than or equal to 1",
         "s.yaml:5: reward.lr: 'fast': input should be a valid number",
-        's.yaml:6: reward.kind: \'sigms\': must be one of sigma, depth; did you mean "sigma"?',
+        "s.yaml:6: reward.kind: 'sigms': must be one of sigma, depth; did you mean \"sigma\"?",
         "s.yaml:7: reward.seeds: a seed is given twice; remove one",
         's.yaml:8: reward.batchsize: unknown key; did you mean "batch"?',
         's.yaml:10: space.lambda_r.lg: unknown key; did you mean "log"?',
@@ -104,9 +104,9 @@ name: b
 
 def test_unknown_scale_missing_file_and_broken_yaml(folder):
     assert problems(folder, "scale: mni\nname: a\n") == [
-        's.yaml:1: scale: \'mni\' is unknown; did you mean "mini"?; known: mini'
+        "s.yaml:1: scale: 'mni' is unknown; did you mean \"mini\"?; known: mini"
     ]
-    assert problems(folder, "scale: mini\n", scale="huge")[0].startswith("--scale: scale: 'huge'")
+    assert problems(folder, "scale: mini\n", scale="huge")[-1].startswith("--scale: scale: 'huge'")
     (found,) = [p for p in problems(folder, "scale: mini\nreward: {batch: 1\n") if "YAML" in p]
     assert found.startswith("s.yaml:")
     with pytest.raises(ConfigError, match='no such file; did you mean ".*s.yaml"'):

@@ -14,10 +14,11 @@ def count(ctx):
         start, path = saved
         total = json.loads(path.read_text())
     for step in range(start, ctx.config["steps"]):
-        if step and step % 3 == 0:
+        if step and step % ctx.config.get("every", 3) == 0:
             ctx.save(step, json.dumps(total).encode())
         total = (total * 31 + step) % 1000003
         ctx.log(step, total=total)
+        ctx.progress(step, ctx.config["steps"])
         time.sleep(ctx.config.get("pause", 0))
     (ctx.folder / "deep").mkdir(exist_ok=True)
     (ctx.folder / "deep" / "total.json").write_text(json.dumps(total))

@@ -5,6 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sigmaflow.fields.grid import Grid
+from sigmaflow.preferences.annotator import (
+    DEFECTS,
+    AnnotatorConfig,
+    Reference,
+    anchor_preference,
+    annotate,
+    calibrate,
+    defects,
+    measure,
+    preference,
+    score,
+)
+from sigmaflow.preferences.phantoms import Phantom, random_phantom
 from sigmaflow.preferences.questions import anchors, assign_anchors, make_questions, rank
 from sigmaflow.preferences.rankings import (
     Rankings,
@@ -171,3 +185,101 @@ def test_a_question_keeps_its_anchor():
 def test_too_few_pairs_to_split():
     with pytest.raises(ValueError, match="at least 4"):
         split(Rankings.of([(1, 2)]))
+
+
+CUBE = Grid(resolution=48, kind="regular")
+CONFIG = AnnotatorConfig()
+DEFECTIVE = {
+    "roughness": Phantom(rough=0.006),
+    "floaters": Phantom(floaters=2),
+    "asymmetry": Phantom(skew=0.03),
+    "sunken_nose": Phantom(nose=-0.04),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTIVE)
+def test_annotator_prefers_the_faultless_head(defect):
+    good, bad = Phantom().sigma(CUBE), DEFECTIVE[defect].sigma(CUBE)
+    assert annotate(good, CONFIG) > annotate(bad, CONFIG) + 1.0
+
+
+@pytest.mark.parametrize("defect", DEFECTIVE)
+def test_each_measure_answers_its_own_defect(defect):
+    def standard(phantom):
+        found = defects(measure(phantom.sigma(CUBE), CONFIG), CONFIG)
+        return np.array([found[name] / CONFIG.references[name].scale for name in DEFECTS])
+
+    rise = dict(zip(DEFECTS, standard(DEFECTIVE[defect]) - standard(Phantom())))
+    own = rise.pop(defect)
+    assert own > 1.0 and all(abs(other) < own / 2 for other in rise.values()), rise
+
+
+def test_more_of_a_defect_is_minded_more():
+    roughness = [measure(Phantom(rough=r).sigma(CUBE), CONFIG).roughness for r in (0, 0.004, 0.008)]
+    skew = [measure(Phantom(skew=s).sigma(CUBE), CONFIG).asymmetry for s in (0, 0.01, 0.03)]
+    nose = [measure(Phantom(nose=h).sigma(CUBE), CONFIG).nose for h in (0.06, 0.03, 0, -0.04)]
+    assert roughness == sorted(roughness) and skew == sorted(skew)
+    assert nose == sorted(nose, reverse=True)
+
+
+def test_a_good_nose_is_not_rewarded_beyond_the_reference():
+    config = CONFIG.model_copy(update={"nose_reference": 0.03})
+    found = [defects(measure(Phantom(nose=h).sigma(CUBE), config), config) for h in (0.05, 0.07)]
+    assert [d["sunken_nose"] for d in found] == [0, 0]
+
+
+def test_a_hidden_cavity_is_told_from_a_floater():
+    sigma = Phantom().sigma(CUBE)
+    whole = measure(sigma, CONFIG)
+    hollow = sigma.copy()
+    hollow[20:28, 20:28, 20:28] = -50
+    found = measure(hollow, CONFIG)
+    assert found.cavities == pytest.approx(512 / (whole.volume * 48**3), rel=1e-6)
+    assert found.floaters == 0 and found.roughness == pytest.approx(whole.roughness, rel=1e-3)
+
+
+def test_a_head_a_little_off_the_middle_is_still_symmetric():
+    sigma = np.roll(Phantom().sigma(CUBE), 1, axis=0)
+    assert measure(sigma, CONFIG).asymmetry < 0.002
+
+
+def test_nothing_to_see_scores_lowest_and_finite():
+    dust = np.full((48, 48, 48), -50.0)
+    dust[24, 24, 24] = 50
+    worst = max(CONFIG.limit * sum(CONFIG.weights.values()), 0)
+    for cube in (np.full((48, 48, 48), -50.0), dust, np.full((48, 48, 48), np.nan)):
+        found = measure(cube, CONFIG)
+        assert not found.valid and np.isfinite(score(found, CONFIG))
+        assert score(found, CONFIG) < -worst
+    assert np.isfinite(annotate(np.full((48, 48, 48), 50.0), CONFIG))
+    noise = np.random.default_rng(0).normal(0, 50, (48, 48, 48))
+    assert -worst <= annotate(noise, CONFIG) < annotate(Phantom().sigma(CUBE), CONFIG)
+    with pytest.raises(ValueError, match="cube"):
+        measure(np.zeros((4, 5, 6)), CONFIG)
+
+
+def test_calibration_standardises_the_defects():
+    shapes = [measure(random_phantom(i).sigma(CUBE), CONFIG) for i in range(40)]
+    config = calibrate(shapes)
+    table = np.array([[defects(m, config)[name] for name in DEFECTS] for m in shapes])
+    means = [config.references[name].mean for name in DEFECTS]
+    np.testing.assert_allclose(table.mean(0), means, rtol=1e-6, atol=1e-12)
+    scores = np.array([score(m, config) for m in shapes])
+    assert abs(scores.mean()) < 0.5 and scores.std() > 1
+    assert AnnotatorConfig.model_validate_json(config.model_dump_json()) == config
+    with pytest.raises(ValueError, match="at least 8"):
+        calibrate(shapes[:5])
+
+
+def test_annotator_config_names_all_defects():
+    with pytest.raises(ValueError, match="give exactly"):
+        AnnotatorConfig(weights={"roughness": 1.0})
+    with pytest.raises(ValueError):
+        AnnotatorConfig(references={name: Reference(mean=0, scale=0) for name in DEFECTS})
+
+
+def test_preferences_are_shares():
+    assert preference([1, 2, 3], [2, 2, 2]).tolist() == [0, 0.5, 1]
+    assert anchor_preference([3, 3, 1], [2, 4, 0], [1, 1, 2]) == pytest.approx(1 / 3)
+    with pytest.raises(ValueError):
+        anchor_preference([], [], [])
