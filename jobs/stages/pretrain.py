@@ -48,10 +48,11 @@ def run_warmstart(ctx: Context) -> None:
     path = _zip(ctx.input("images"))
     torch.manual_seed(config.seed)
     state = start_warm_state(build({"G": ctx.config["G"], "D": ctx.config["D"]}), config)
-    z = latents(ImageZip(path).seeds, state.G.z_dim).numpy()
+    seeds = ImageZip(path).seeds
+    z = latents(seeds, state.G.z_dim).numpy()
     if saved := ctx.restore():
         state.restore(saved[1])
-    loop = warmstart(state, open_images(path), z, config)
+    loop = warmstart(state, open_images(path), seeds, z, config)
     follow(ctx, state, loop, int(config.kimg * 1000))
     # The weights of the moving average are the better start for an adversary.
     state.G.load_state_dict(state.G_ema.state_dict())

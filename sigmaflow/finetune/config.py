@@ -51,18 +51,25 @@ class FinetuneConfig(AdversarialConfig):
 
 
 class WarmstartConfig(Config):
-    """Fit of known latents to their rendered views, before any adversary."""
+    """Fit of known latents to their rendered views, before any adversary.
 
-    kimg: float = Field(20.0, gt=0)
-    batch: int = Field(8, ge=1)
+    First `volume_kimg` images with `rays` random rays a view and no super-resolution, then whole
+    images. A step takes `identities` latents and `views` views of each.
+    """
+
+    kimg: float = Field(40.0, gt=0)
+    volume_kimg: float = Field(28.0, ge=0)
+    identities: int = Field(8, ge=1)
+    views: int = Field(2, ge=1)
+    rays: int = Field(192, ge=1)
     tick_kimg: float = Field(0.4, gt=0)
-    lr: float = Field(0.0025, gt=0)
-    beta1: float = Field(0.5, ge=0, lt=1)
+    lr: float = Field(0.004, gt=0)
+    mapping_lr_gain: float = Field(10.0, gt=0, description="the mapping's rate over the rest's")
+    beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.99, ge=0, lt=1)
-    decay_from: float = Field(0.7, ge=0, le=1, description="share of kimg after which lr falls")
-    volume_weight: float = Field(1.0, ge=0, description="weight of the loss before the SR head")
+    decay_from: float = Field(0.6, ge=0, le=1, description="share of kimg after which lr falls")
     edge_weight: float = Field(0.5, ge=0, description="weight of the image-gradient loss")
     density_reg: float = Field(0.05, ge=0)
     gpc_reg_prob: float = Field(0.5, ge=0, le=1)
-    ema_kimg: float = Field(0.5, gt=0)
+    ema_kimg: float = Field(0.8, gt=0)
     seed: int = Field(0, ge=0)
