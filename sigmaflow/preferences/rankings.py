@@ -1,0 +1,223 @@
+"""Ranking files, questions and splits.
+
+The file is the released one: an unnamed index column, `rank1` (the seed that won its question) and
+`rank2` (the one that lost); everything between best and worst is left out already.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from sigmaflow.preferences._atomic import write_bytes
+
+COLUMNS = ("", "rank1", "rank2")
+FIRST_SEED = 20_000
+ANCHOR_FIRST_SEED = 100_000
+ANCHOR_PSI = 0.25
+MAX_SEED = 2**32 - 1  # what numpy's RandomState takes
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a file: where (line 1 is the header), what is there, what to do."""
+
+    file: str
+    line: int
+    column: str
+    value: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" + (f" [{self.column}]" if self.column else "")
+        return f"{where}: {self.message} (value {self.value!r}); {self.remedy}"
+
+
+class RankingsError(ValueError):
+    """All problems of a rankings file, in `problems`; the message shows the first twenty."""
+
+    def __init__(self, problems: Sequence[Problem]):
+        self.problems = tuple(problems)
+        shown = "\n".join(f"  {problem}" for problem in self.problems[:20])
+        more = f"\n  ... and {len(self.problems) - 20} more" if len(self.problems) > 20 else ""
+        super().__init__(f"{len(self.problems)} problem(s) in the rankings:\n{shown}{more}")
+
+
+@dataclass(frozen=True, eq=False)
+class Rankings:
+    """Pairs of seeds: `winners[i]` was ranked above `losers[i]`; `index[i]` names the row.
+
+    All three are `[n]` int64.
+    """
+
+    index: np.ndarray
+    winners: np.ndarray
+    losers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.winners)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self.winners.tolist(), self.losers.tolist())
+
+    @property
+    def seeds(self) -> np.ndarray:
+        """Every seed that occurs, ascending and once."""
+        return np.unique(np.concatenate([self.winners, self.losers]))
+
+    def take(self, rows: np.ndarray) -> Rankings:
+        """The rows at these positions, in this order."""
+        return Rankings(self.index[rows], self.winners[rows], self.losers[rows])
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[int, int]]) -> Rankings:
+        """Rankings of `(winner, loser)` pairs, indexed from 0."""
+        table = np.asarray(list(pairs), dtype=np.int64).reshape(-1, 2)
+        return cls(np.arange(len(table)), table[:, 0], table[:, 1])
+
+
+def read_rankings(path: str | Path) -> Rankings:
+    """Read and check a rankings file; raises `RankingsError` with everything wrong at once."""
+    path = Path(path)
+    problems: list[Problem] = []
+
+    def report(line: int, column: str, value: Any, message: str, remedy: str) -> None:
+        problems.append(Problem(str(path), line, column, str(value), message, remedy))
+
+    text = _text(path, report)
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    if not text.strip():
+        if not problems:
+            report(1, "", "", "the file is empty", "give a file with columns ,rank1,rank2")
+        raise RankingsError(problems)
+    header = [name.strip() for name in rows[0]]
+    _check_header(header, report)
+    if not text.endswith("\n"):
+        report(
+            len(rows),
+            "",
+            ",".join(rows[-1]),
+            "the last line has no end, so the file may be cut off within a number",
+            "restore the file, or end the line if it is complete",
+        )
+    if len(rows) == 1:
+        report(2, "", "", "there are no pairs", "give at least one line below the header")
+    table = _parse(header, rows, report)
+    _check_pairs(table, report)
+    if problems:
+        raise RankingsError(sorted(problems, key=lambda problem: problem.line))
+    values = np.array([row for _, *row in table], dtype=np.int64).reshape(-1, 3)
+    return Rankings(values[:, 0], values[:, 1], values[:, 2])
+
+
+def _text(path: Path, report: Any) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        report(0, "", path.name, f"cannot be read: {error.strerror}", "check the path")
+    except UnicodeDecodeError as error:
+        report(0, "", f"byte {error.start}", "is not UTF-8 text", "save it as a UTF-8 CSV")
+    return ""
+
+
+def _check_header(header: list[str], report: Any) -> None:
+    known = ("", "Unnamed: 0", "rank1", "rank2")
+    for name in ("rank1", "rank2"):
+        if name not in header:
+            near = difflib.get_close_matches(name, [h for h in header if h not in known], 1, 0.5)
+            remedy = f"rename {near[0]!r} to {name!r}" if near else f"add a column {name!r}"
+            report(1, name, ",".join(header), "column is missing", remedy)
+    if header[0] not in ("", "Unnamed: 0"):
+        report(1, header[0], header[0], "the first column is not the unnamed index", "add it")
+    for name in header[1:]:
+        if name not in ("rank1", "rank2") or header.count(name) > 1:
+            report(1, name, name, "column is unknown or there twice", "remove or rename it")
+
+
+def _parse(header: list[str], rows: list[list[str]], report: Any) -> list[tuple[int, ...]]:
+    """Rows `(line, index, rank1, rank2)` whose three values are good."""
+    where = {name: header.index(name) for name in ("rank1", "rank2") if name in header}
+    where = {"": 0, **where}
+    table = []
+    for line, row in enumerate(rows[1:], start=2):
+        if len(row) != len(header):
+            last = " in the last line: the file looks cut off" if line == len(rows) else ""
+            message = f"{len(row)} fields instead of {len(header)}{last}"
+            report(line, "", ",".join(row), message, "restore or remove the line")
+            continue
+        values = [_seed(row[i], line, name, report) for name, i in where.items()]
+        if None not in values and len(values) == len(COLUMNS):
+            table.append((line, *values))
+    return table
+
+
+def _seed(text: str, line: int, column: str, report: Any) -> int | None:
+    text = text.strip()
+    if not (text.isascii() and text.isdigit()):
+        what = "seed" if column else "index"
+        report(line, column or "index", text, f"the {what} is not an integer >= 0", "correct it")
+        return None
+    if int(text) > MAX_SEED:
+        report(line, column or "index", text, f"is above {MAX_SEED}", "use a seed of 32 bits")
+        return None
+    return int(text)
+
+
+def _check_pairs(table: list[tuple[int, ...]], report: Any) -> None:
+    seen: dict[tuple[int, int], int] = {}
+    for line, _, winner, loser in table:
+        value = f"{winner},{loser}"
+        if winner == loser:
+            report(line, "rank1,rank2", value, "a seed is ranked against itself", "remove the line")
+        elif (winner, loser) in seen:
+            first = seen[winner, loser]
+            report(line, "rank1,rank2", value, f"the pair of line {first} again", "remove one")
+        elif (loser, winner) in seen:
+            first = seen[loser, winner]
+            message = f"contradicts line {first}, where {loser} wins"
+            report(line, "rank1,rank2", value, message, "keep the right one of the two")
+        else:
+            seen[winner, loser] = line
+
+
+def write_rankings(path: str | Path, rankings: Rankings) -> None:
+    """Write the released format, atomically."""
+    lines = [",".join(COLUMNS)]
+    columns = (rankings.index, rankings.winners, rankings.losers)
+    lines += [f"{i},{w},{l}" for i, w, l in zip(*(column.tolist() for column in columns))]
+    write_bytes(Path(path), ("\n".join(lines) + "\n").encode())
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions (int64) of the training, validation and test parts, disjoint and complete."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+    def of(self, rankings: Rankings) -> tuple[Rankings, Rankings, Rankings]:
+        """The three parts of the rankings that this split was made for."""
+        return rankings.take(self.train), rankings.take(self.val), rankings.take(self.test)
+
+
+def split(rankings: Rankings | Sequence[int] | np.ndarray, seed: int = 42) -> Split:
+    """0.7 / 0.15 / 0.15 as released: scikit-learn's split once for 0.7, once to halve the rest.
+
+    Takes rankings or anchor seeds (anything with a length). Raises ValueError below four items.
+    """
+    n = len(rankings)
+    if n < 4:
+        raise ValueError(f"{n} items cannot be split in three parts; give at least 4")
+    train, rest = train_test_split(np.arange(n), test_size=0.3, train_size=0.7, random_state=seed)
+    val, test = train_test_split(rest, test_size=0.5, random_state=seed)
+    return Split(train, val, test)
