@@ -1,0 +1,16 @@
+"""The stages. `ALL` is what the version test vouches for."""
+
+from jobs.stage import Stage
+from jobs.stages.evaluate import EVALUATE, REAL
+from jobs.stages.faces import FACES, RENDER
+from jobs.stages.finetune import FINETUNE
+from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
+from jobs.stages.rankings import RANKINGS
+from jobs.stages.reward import REWARD
+from jobs.stages.shapes import MEASURES, SLABS
+from jobs.stages.tables import SCORES, TABLES, TRIAL
+
+ALL: tuple[Stage, ...] = (
+    RENDER, FACES, WARMSTART, ADVERSARIAL, MEASURES, RANKINGS, SLABS, REWARD, FINETUNE, REAL,
+    EVALUATE, TRIAL, TABLES, SCORES,
+)

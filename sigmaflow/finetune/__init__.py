@@ -1,0 +1,21 @@
+"""GAN training with a learned reward. Loops are generators that yield a `Tick`."""
+
+from .config import AdversarialConfig, FinetuneConfig, WarmstartConfig
+from .loop import finetune, start_state
+from .losses import RewardTerm
+from .state import GANState, ImageSet, Tick
+from .warmstart import start_warm_state, warmstart
+
+__all__ = [
+    "AdversarialConfig",
+    "FinetuneConfig",
+    "GANState",
+    "ImageSet",
+    "RewardTerm",
+    "Tick",
+    "WarmstartConfig",
+    "finetune",
+    "start_state",
+    "start_warm_state",
+    "warmstart",
+]

@@ -1,0 +1,29 @@
+"""3D-aware generators. `load_generator("mini")` gives the one that ships with the package."""
+
+from .checkpoint import (
+    CheckpointError,
+    GANCheckpoint,
+    build,
+    digest,
+    load_gan,
+    load_generator,
+    resolve,
+    save_gan,
+)
+from .discriminator import DualDiscriminator
+from .triplane import TriPlaneGenerator
+from .volume import RaySampling
+
+__all__ = [
+    "CheckpointError",
+    "DualDiscriminator",
+    "GANCheckpoint",
+    "RaySampling",
+    "TriPlaneGenerator",
+    "build",
+    "digest",
+    "load_gan",
+    "load_generator",
+    "resolve",
+    "save_gan",
+]

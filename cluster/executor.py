@@ -1,0 +1,90 @@
+"""What every place to run functions in offers. Knows neither stages nor science."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cluster.profile import Profile
+
+
+class WorkerLost(RuntimeError):
+    """The process that ran a function died; says why as far as that is known."""
+
+
+class Executor(ABC):
+    """Runs module-level functions somewhere. A context manager: leaving it closes it."""
+
+    slots: int  #: how many functions may be submitted at once to good effect
+
+    @abstractmethod
+    def submit(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        cpus: float = 1,
+        gpus: float = 0,
+        name: str = "",
+        actor: bool = False,
+    ) -> Any:
+        """Start ``function(*args)`` and return a hashable handle.
+
+        ``gpus`` is what it would like where the profile has any; ``actor`` gives it a process
+        of its own.
+        """
+
+    @abstractmethod
+    def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:
+        """The handles that are done, as soon as there is one, or after ``timeout`` seconds."""
+
+    @abstractmethod
+    def result(self, handle: Any) -> Any:
+        """The value of a handle that is done; raises what it raised, or WorkerLost."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop whatever still runs and clean up. May be called twice."""
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def start(profile: Profile) -> Executor:
+    """Open the executor that a profile describes."""
+    if profile.kind == "inline":
+        from cluster.inline import InlineExecutor
+
+        return InlineExecutor()
+    from cluster.ray_local import RayExecutor
+
+    return RayExecutor(profile)
+
+
+class Lazily(Executor):
+    """Opens the executor of a profile at the first function, so that idle launches start nothing."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._executor: Executor | None = None
+        self.slots = 1 if profile.kind == "inline" else profile.slots()
+
+    def submit(self, function: Callable[..., Any], *args: Any, **resources: Any) -> Any:
+        if self._executor is None:
+            self._executor = start(self._profile)
+            self.slots = self._executor.slots
+        return self._executor.submit(function, *args, **resources)
+
+    def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:
+        return self._executor.wait(handles, timeout) if self._executor else []
+
+    def result(self, handle: Any) -> Any:
+        return self._executor.result(handle)
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.close()

@@ -1,0 +1,138 @@
+"""Runs a graph of tasks: finished ones are found, shared ones run once, the rest in order."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cluster.executor import Executor, WorkerLost
+from jobs.run import Result, run_task
+from jobs.stage import Task, walk
+from jobs.store import Store
+
+Kind = Literal["start", "progress", "hit", "done", "failed", "blocked"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a task."""
+
+    kind: Kind
+    task: Task
+    result: Result | None = None  #: for hit, done, failed, blocked
+    done: float = 0.0  #: for progress, out of ``total``
+    total: float = 0.0
+    note: str = ""
+
+
+class Driver:
+    """Runs tasks that may be added while others run.
+
+    A failed task blocks those that need it and nobody else.
+    """
+
+    def __init__(
+        self, store: Store, executor: Executor, on_event: Callable[[Event], None] | None = None
+    ) -> None:
+        self.results: dict[str, Result] = {}  #: by key, of all that ended
+        self._store, self._executor = store, executor
+        self._tell = on_event or (lambda event: None)
+        self._seen: set[str] = set()  # keys of all that were ever added
+        self._waiting: dict[str, Task] = {}  # not submitted, in order of addition
+        self._running: dict[Any, Task] = {}  # by the executor's handle
+        self._news: list[Result] = []
+        self._said: dict[str, tuple[float, float, str]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything still runs, waits or has not been told by `step`."""
+        return bool(self._waiting or self._running or self._news)
+
+    def add(self, tasks: Task | Iterable[Task]) -> None:
+        """Ask for tasks and all that they need; ends at once for what is finished already."""
+        for task in walk(tasks if isinstance(tasks, Task) else list(tasks)):
+            if task.key in self._seen:
+                continue
+            self._seen.add(task.key)
+            if (path := self._store.find(task)) is not None:
+                self._end(task, Result(task.key, "hit", path))
+            else:
+                self._waiting[task.key] = task
+
+    def step(self, timeout: float = 0.5) -> list[Result]:
+        """Start what can start, wait up to ``timeout`` seconds, and return what ended."""
+        self._submit()
+        if self._running and not self._news:
+            for handle in self._executor.wait(list(self._running), timeout):
+                task = self._running.pop(handle)
+                self._end(task, self._collect(task, handle))
+            self._poll()
+            self._submit()
+        news, self._news = self._news, []
+        return news
+
+    def _submit(self) -> None:
+        for task in list(self._waiting.values()):
+            needs = list(task.needs())
+            bad = [n for n in needs if n.key in self.results and not self.results[n.key].ok]
+            if bad:
+                del self._waiting[task.key]
+                names = ", ".join(f"{n.label} ({self.results[n.key].status})" for n in bad)
+                self._end(task, Result(task.key, "blocked", error=f"needs {names}"))
+            elif all(n.key in self.results for n in needs):
+                if len(self._running) < self._executor.slots:
+                    del self._waiting[task.key]
+                    self._start(task)
+
+    def _start(self, task: Task) -> None:
+        handle = self._executor.submit(
+            run_task,
+            os.path.abspath(self._store.root),
+            task,
+            cpus=task.config["threads"],
+            gpus=task.stage.gpu,
+            name=task.stage.name,
+            actor=task.stage.actor,
+        )
+        self._running[handle] = task
+        self._tell(Event("start", task))
+
+    def _collect(self, task: Task, handle: Any) -> Result:
+        try:
+            return self._executor.result(handle)
+        except WorkerLost as error:
+            return Result(task.key, "failed", error=str(error))
+        except Exception:
+            return Result(task.key, "failed", error=traceback.format_exc())
+
+    def _end(self, task: Task, result: Result) -> None:
+        self.results[task.key] = result
+        self._news.append(result)
+        self._tell(Event(result.status, task, result))
+
+    def _poll(self) -> None:
+        for task in self._running.values():
+            said = self._store.progress(task)
+            if said is None:
+                continue
+            now = (said.get("done", 0.0), said.get("total", 0.0), said.get("note", ""))
+            if self._said.get(task.key) != now:
+                self._said[task.key] = now
+                self._tell(Event("progress", task, done=now[0], total=now[1], note=now[2]))
+
+
+def run_graph(
+    tasks: Task | Iterable[Task],
+    store: Store,
+    executor: Executor,
+    on_event: Callable[[Event], None] | None = None,
+) -> dict[str, Result]:
+    """Run tasks and all they need to the end. Results by key, of failed and blocked ones too."""
+    driver = Driver(store, executor, on_event)
+    driver.add(tasks)
+    while driver.busy:
+        driver.step()
+    return driver.results

@@ -1,0 +1,359 @@
+"""Tasks of a sweep: which stages, from what, with which settings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jobs.stage import FileInput, Input, Task
+from jobs.stages.evaluate import EVALUATE, REAL
+from jobs.stages.faces import FACES, RENDER
+from jobs.stages.finetune import FINETUNE
+from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
+from jobs.stages.rankings import RANKINGS
+from jobs.stages.reward import REWARD
+from jobs.stages.shapes import MEASURES, SLABS
+from jobs.stages.tables import SCORES, TABLES, TRIAL
+from jobs.sweep import PretrainConfig, ScoreConfig, SweepConfig
+
+PACKAGE = Path(__file__).resolve().parent.parent / "sigmaflow"
+CHECKPOINT_FILES = (
+    "config.json", "G_ema.safetensors", "G.safetensors", "D.safetensors",
+)
+
+
+def checkpoint_files(source: str) -> tuple[FileInput, ...]:
+    """The files of a checkpoint folder, or of the one that ships."""
+    folder = PACKAGE / "generators" / "weights" / "mini" if source == "mini" else Path(source)
+    return tuple(FileInput(folder / name) for name in CHECKPOINT_FILES)
+
+
+def image_file(source: str) -> FileInput:
+    """An image zip, or the sample that ships."""
+    return FileInput(PACKAGE / "datasets" / "faces64.zip" if source == "mini" else source)
+
+
+def blocks(seeds: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Consecutive stretches of at most `size` seeds."""
+    it = iter(seeds)
+    while part := list(itertools.islice(it, size)):
+        yield part
+
+
+def _dump(model) -> dict[str, Any]:
+    return model.model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting of the searched parameters, and the tasks that measure it."""
+
+    number: int
+    params: Mapping[str, Any]
+    finetune: Task
+    tuned: Task
+    summary: Task
+
+
+class SweepGraph:
+    """Tasks of `kind: sweep`. What trials share is made once, because equal tasks are one."""
+
+    def __init__(self, config: SweepConfig):
+        self.config = config
+        self.generator = checkpoint_files(config.checkpoint)
+        self.images = image_file(config.images)
+        self.grid = config.slab.grid().as_dict()
+
+    def _common(self) -> dict[str, Any]:
+        return {"threads": self.config.threads}
+
+    def _measures(self, seeds: Sequence[int], psi: float, label: str) -> tuple[Task, ...]:
+        a = self.config.annotator
+        return tuple(
+            Task(
+                MEASURES,
+                {
+                    **self._common(),
+                    "seeds": part,
+                    "psi": psi,
+                    "resolution": a.resolution,
+                    "annotator": _dump(a.config),
+                },
+                {"generator": self.generator},
+                f"{label} {part[0]}-{part[-1]}",
+            )
+            for part in blocks(seeds, self.config.block)
+        )
+
+    @cached_property
+    def rankings(self) -> Input:
+        """The user's file, or the synthetic annotator's answers."""
+        from sigmaflow.preferences.questions import anchors, make_questions
+
+        r = self.config.rankings
+        if r.file is not None:
+            return FileInput(r.file)
+        questions = make_questions(r.seed, r.questions, r.sizes)
+        seeds = [s for q in questions for s in q]
+        high = anchors(r.anchors.count).tolist()
+        return Task(
+            RANKINGS,
+            {
+                **self._common(),
+                **{k: _dump(r)[k] for k in ("questions", "sizes", "flip", "seed", "anchors")},
+            },
+            {
+                "measures": self._measures(seeds, r.psi, "annotator looks at"),
+                "anchors": self._measures(high, r.anchors.psi, "annotator looks at anchors"),
+            },
+            f"rankings of {r.questions} questions",
+        )
+
+    def _ranked(self) -> int:
+        """How many shapes the rankings name: known before they are."""
+        r = self.config.rankings
+        if r.file is None:
+            return 2 * r.questions
+        from sigmaflow.preferences.rankings import read_rankings
+
+        return len(read_rankings(r.file).seeds)
+
+    @cached_property
+    def slabs(self) -> tuple[Task, ...]:
+        """Slabs of all ranked shapes and of the anchors."""
+        r, size, n = self.config.rankings, self.config.block, self._ranked()
+        base = {**self._common(), "grid": self.grid}
+        ranked = [
+            Task(
+                SLABS,
+                {**base, "psi": r.psi, "part": [i, min(i + size, n)]},
+                {"generator": self.generator, "rankings": self.rankings},
+                f"slabs {i}-{min(i + size, n) - 1}",
+            )
+            for i in range(0, n, size)
+        ]
+        if r.anchors.use == "never":
+            return tuple(ranked)
+        from sigmaflow.preferences.questions import anchors
+
+        high = [
+            Task(
+                SLABS,
+                {**base, "psi": r.anchors.psi, "seeds": part},
+                {"generator": self.generator},
+                f"slabs of anchors {part[0]}-{part[-1]}",
+            )
+            for part in blocks(anchors(r.anchors.count).tolist(), size)
+        ]
+        return (*ranked, *high)
+
+    def _reward(self, seed: int, label: str) -> Task:
+        import hashlib
+
+        section, r = self.config.reward, self.config.rankings
+        digest = hashlib.sha256("".join(f.digest for f in self.generator).encode()).hexdigest()
+        network = section.network(self.config.slab.grid(), digest, r.psi)
+        return Task(
+            REWARD,
+            {
+                **self._common(),
+                "network": _dump(network),
+                "train": {**_dump(section.train), "seed": seed},
+                "split_seed": seed,
+                "anchors": r.anchors.use,
+                "anchor_count": r.anchors.count,
+            },
+            {"rankings": self.rankings, "slabs": self.slabs},
+            label,
+        )
+
+    @cached_property
+    def reward(self) -> Task:
+        """The reward that fine-tunes follow."""
+        return self._reward(self.config.reward.split_seed, "reward")
+
+    @cached_property
+    def heldout(self) -> Task:
+        """The second reward, other seed and split, which no fine-tune sees."""
+        return self._reward(self.config.reward.heldout_seed, "held-out reward")
+
+    def _features(self) -> dict[str, Any]:
+        e = self.config.evaluation
+        return {"extractor": e.extractor, "weights": e.extractor_weights}
+
+    @cached_property
+    def real(self) -> Task:
+        """Feature moments of the real images."""
+        return Task(
+            REAL, {**self._common(), **self._features()}, {"images": self.images}, "real images"
+        )
+
+    def _evaluate(self, generator: Input | tuple[Input, ...], label: str) -> Task:
+        e, a = self.config.evaluation, self.config.annotator
+        keep = (
+            "seeds", "first_seed", "psi", "annotator_seeds", "consistency_resolution",
+            "fid_images", "mesh_seeds", "mesh_resolution",
+        )
+        return Task(
+            EVALUATE,
+            {
+                **self._common(),
+                **self._features(),
+                **{k: getattr(e, k) for k in keep},
+                "seed": self.config.seed,
+                "annotator": _dump(a.config),
+                "annotator_resolution": a.resolution,
+            },
+            {
+                "generator": generator,
+                "reward": self.reward,
+                "heldout": self.heldout,
+                "images": self.images,
+            },
+            label,
+        )
+
+    @cached_property
+    def start(self) -> Task:
+        """The untuned generator, measured."""
+        return self._evaluate(self.generator, "measure start")
+
+    def shared(self) -> tuple[Task, ...]:
+        """What can run before the first trial is asked."""
+        return self.reward, self.heldout, self.real, self.start
+
+    def trial(self, number: int, params: Mapping[str, Any]) -> Trial:
+        """Tasks of one setting."""
+        section = self.config.finetune
+        settings = _dump(section) | dict(params) | {"seed": self.config.seed}
+        own = {k: settings.pop(k) for k in ("clamp", "tick_seeds")}
+        for name in ("clamp_low", "clamp_high"):
+            settings.pop(name)
+        name = " ".join(f"{k}={_short(v)}" for k, v in params.items())
+        finetune = Task(
+            FINETUNE,
+            {**self._common(), **own, "finetune": settings, "grid": self.grid},
+            {"generator": self.generator, "reward": self.reward, "images": self.images},
+            f"fine-tune {name}",
+        )
+        tuned = self._evaluate(finetune, f"measure {name}")
+        summary = Task(
+            TRIAL,
+            {**self._common(), "params": dict(params)},
+            {"start": self.start, "tuned": tuned, "finetune": finetune, "real": self.real},
+            f"compare {name}",
+        )
+        return Trial(number, dict(params), finetune, tuned, summary)
+
+    @property
+    def fid_name(self) -> str:
+        """What the Frechet number may be called: only Inception's on 50,000 images is FID-50k."""
+        e = self.config.evaluation
+        if e.extractor != "clean-fid-inception":
+            return "fid_mini"
+        return "fid50k" if e.fid_images == 50000 else f"fid_{e.fid_images}"
+
+    def tables(self, trials: Sequence[Trial], pareto: Sequence[int]) -> Task:
+        """Tables and figures of these trials."""
+        return Task(
+            TABLES,
+            {
+                **self._common(),
+                "params": list(self.config.search.space),
+                "numbers": [t.number for t in trials],
+                "settings": [dict(t.params) for t in trials],
+                "pareto": sorted(pareto),
+                "fid_name": self.fid_name,
+                "first": [dict(p) for p in self.config.search.first],
+            },
+            {
+                "start": self.start,
+                "reward": self.reward,
+                "heldout": self.heldout,
+                "real": self.real,
+                "rankings": self.rankings,
+                "trials": tuple(t.summary for t in trials),
+                "tuned": tuple(t.tuned for t in trials),
+                "finetunes": tuple(t.finetune for t in trials),
+            },
+            "tables and figures",
+        )
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def score_graph(config: ScoreConfig) -> Task:
+    """Task of `kind: score`: two generators, one reward, blocks of seeds."""
+    record = Path(config.reward_model)
+    reward = (FileInput(record), FileInput(record.with_suffix(".json")))
+    before, after = checkpoint_files(config.before), checkpoint_files(config.after)
+    grid = config.slab.grid().as_dict()
+    seeds = list(range(config.first_seed, config.first_seed + config.seeds))
+    base = {"threads": config.threads, "grid": grid, "psi": config.evaluation.psi}
+
+    def slabs(files: tuple[FileInput, ...], name: str) -> tuple[Task, ...]:
+        return tuple(
+            Task(
+                SLABS, {**base, "seeds": part}, {"generator": files},
+                f"slabs {name} {part[0]}-{part[-1]}",
+            )
+            for part in blocks(seeds, config.block)
+        )
+
+    return Task(
+        SCORES,
+        {
+            **base,
+            "mesh_seeds": config.evaluation.mesh_seeds,
+            "mesh_resolution": config.evaluation.mesh_resolution,
+            "level": config.annotator.config.level,
+        },
+        {
+            "reward": reward,
+            "before": slabs(before, "before"),
+            "after": slabs(after, "after"),
+            "generator_before": before,
+            "generator_after": after,
+        },
+        "scores",
+    )
+
+
+def pretrain_graph(config: PretrainConfig) -> Task:
+    """Task of `kind: pretrain`: render faces, fit them, train against the adversary."""
+    base = {"threads": config.threads}
+    if config.images == "mini":
+        parts = tuple(
+            Task(
+                RENDER,
+                {
+                    **base,
+                    "seeds": [i, min(i + config.block, config.identities)],
+                    "views": config.views,
+                    "resolution": config.G["img_resolution"],
+                },
+                label=f"render identities {i}-{min(i + config.block, config.identities) - 1}",
+            )
+            for i in range(0, config.identities, config.block)
+        )
+        images: Input = Task(FACES, base, {"parts": parts}, "join the rendered set")
+    else:
+        images = FileInput(config.images)
+    warm = Task(
+        WARMSTART,
+        {**base, "G": config.G, "D": config.D, "warmstart": _dump(config.warmstart)},
+        {"images": images},
+        "warm start",
+    )
+    return Task(
+        ADVERSARIAL,
+        {**base, "adversarial": _dump(config.adversarial)},
+        {"images": images, "start": warm},
+        "adversarial training",
+    )

@@ -1,0 +1,215 @@
+"""Running one task where it has been sent: what a stage's function sees, and what comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.stage import FileInput, Input, Task, file_digest, hash_file
+from jobs.store import CHECKPOINT, PROGRESS, LostClaim, Store, Work
+from sigmaflow import atomic
+
+METRICS = "metrics.jsonl"
+KEEP = 2  # checkpoints: the newest, and one to fall back on
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a task ended."""
+
+    key: str
+    status: str  #: "hit" (was there already), "done", "failed", or "blocked" by a failed input
+    path: Path | None = None  #: the finished folder
+    seconds: float = 0.0  #: spent now
+    error: str = ""  #: traceback, or the reason in words
+
+    @property
+    def ok(self) -> bool:
+        return self.path is not None
+
+
+class Context:
+    """What a stage's ``run(ctx)`` sees: config, inputs, a folder for outputs, a way to resume.
+
+    Everything in ``folder`` becomes the result, so nothing in it may depend on clock, host or
+    attempt. A stage that keeps no checkpoint always starts with an empty folder.
+    """
+
+    def __init__(self, store: Store, task: Task, folder: Path) -> None:
+        self.config: dict[str, Any] = dict(task.config)
+        self.folder = folder
+        self.checkpoint = folder / CHECKPOINT  #: for state to resume from; never published
+        self._store, self._task = store, task
+        self._said: dict[str, Any] = {}
+        self._said_at = 0.0
+
+    def input(self, name: str) -> Any:
+        """The finished folder or file of an input; a list of them where the input is a list."""
+        try:
+            value = self._task.inputs[name]
+        except KeyError:
+            known = ", ".join(sorted(self._task.inputs)) or "none"
+            raise KeyError(
+                f"{self._task.stage.name} has no input {name!r} (it has: {known})"
+            ) from None
+        return [self._path(v) for v in value] if isinstance(value, tuple) else self._path(value)
+
+    def log(self, step: int, **metrics: float) -> None:
+        """Append one line to ``metrics.jsonl``. Steps must rise; see `rewind`."""
+        line = json.dumps({"step": step, **{k: float(v) for k, v in metrics.items()}})
+        with open(self.folder / METRICS, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def rewind(self, step: int) -> None:
+        """Drop the metrics after ``step``, written by an attempt that got further."""
+        path = self.folder / METRICS
+        if not path.exists():
+            return
+        lines = path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step]
+        if len(kept) < len(lines):
+            atomic.write_bytes(path, b"".join(kept))
+
+    def save(self, step: int, data: bytes | Callable[[Path], None]) -> None:
+        """Keep the state after ``step``, whose metrics are logged: bytes, or a writer of a file.
+
+        Atomic; the two newest are kept.
+        """
+        if (self.folder / METRICS).exists():  # they must not be older than the checkpoint
+            atomic.fsync_file(self.folder / METRICS)
+        self.checkpoint.mkdir(exist_ok=True)
+        path = self.checkpoint / f"{step:012d}"
+        if isinstance(data, bytes):
+            atomic.write_bytes(path, data)
+        else:
+            atomic.write_with(path, data)
+        atomic.write_text(path.with_suffix(".sha256"), hash_file(path))
+        for old in self._saved()[KEEP:]:
+            old.with_suffix(".sha256").unlink(missing_ok=True)
+            old.unlink()
+
+    def restore(self) -> tuple[int, Path] | None:
+        """The newest whole checkpoint as (step, file), or None to begin at the beginning.
+
+        Damaged ones are passed over, and the metrics are rewound to the step.
+        """
+        for path in self._saved():
+            try:
+                whole = path.with_suffix(".sha256").read_text() == hash_file(path)
+            except OSError:
+                whole = False
+            if whole:
+                self.rewind(int(path.name))
+                return int(path.name), path
+        self.rewind(-(1 << 62))
+        return None
+
+    def progress(self, done: float, total: float) -> None:
+        """Say how far it is, in whatever unit; at most twice a second, best effort."""
+        self._say(min_age=0.5 if done < total else 0.0, done=done, total=total)
+
+    def note(self, text: str) -> None:
+        """Say what it is at, for whoever watches; no part of the result."""
+        self._say(min_age=0.0, note=text)
+
+    def _say(self, min_age: float, **what: Any) -> None:
+        self._said.update(what)
+        now = time.monotonic()
+        if now - self._said_at < min_age:
+            return
+        self._said_at = now
+        try:  # no fsync: this may be lost, and a training must not wait for it
+            temporary = self.folder / f"{atomic.TEMPORARY}{PROGRESS}"
+            temporary.write_text(json.dumps(self._said))
+            temporary.rename(self.folder / PROGRESS)
+        except OSError:
+            pass
+
+    def _saved(self) -> list[Path]:
+        if not self.checkpoint.is_dir():
+            return []
+        return sorted((p for p in self.checkpoint.iterdir() if p.name.isdigit()), reverse=True)
+
+    def _path(self, value: Input) -> Path:
+        if isinstance(value, FileInput):
+            if file_digest(value.path) != value.digest:
+                raise RuntimeError(f"{value.path} was changed after this run began; start again")
+            return Path(value.path).absolute()
+        path = self._store.find(value)
+        if path is None:
+            raise FileNotFoundError(f"{value.label}: its result is not whole any more; start again")
+        return path
+
+
+def run_task(root: str, task: Task, poll: float = 0.5) -> Result:
+    """Find the task's result, or make it, or wait for the living process that is making it.
+
+    This is what executors run; it raises only what should end the process (Ctrl-C).
+    """
+    store, begun = Store(root), time.monotonic()
+    try:
+        while True:
+            if (path := store.find(task)) is not None:
+                return Result(task.key, "hit", path, time.monotonic() - begun)
+            if (work := store.claim(task)) is None:
+                time.sleep(poll)
+                continue
+            with contextlib.suppress(LostClaim), work:
+                if store.find(task) is None:  # not made while we were claiming
+                    return _attempt(store, task, work)
+    except Exception:
+        return Result(
+            task.key, "failed", seconds=time.monotonic() - begun, error=traceback.format_exc()
+        )
+
+
+def _attempt(store: Store, task: Task, work: Work) -> Result:
+    begun = time.monotonic()
+    try:
+        if not work.ready():
+            function = _load(task.stage.run)
+            with _threads(task.config["threads"], task.stage.torch):
+                function(Context(store, task, work.folder))
+        path = work.publish(time.monotonic() - begun)
+    except Exception as error:
+        if not work.claim.ours():  # its folder went with the claim, so any error may follow
+            raise LostClaim(str(error)) from error
+        work.fail(traceback.format_exc())
+        raise
+    return Result(task.key, "done", path, time.monotonic() - begun)
+
+
+@contextlib.contextmanager
+def _threads(count: int, use_torch: bool) -> Iterator[None]:
+    """Hold torch, and BLAS now or later loaded, to so many threads: sums depend on it."""
+    from threadpoolctl import threadpool_limits
+
+    if use_torch:
+        import torch
+
+        torch.set_num_threads(count)
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update({name: str(count) for name in names})
+    try:
+        with threadpool_limits(limits=count):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _load(target: str) -> Callable[[Context], None]:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)

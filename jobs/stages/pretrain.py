@@ -1,0 +1,78 @@
+"""Make the mini generator: warm start on rendered views, then adversarial training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from jobs.run import Context
+from jobs.stage import Stage
+
+WARMSTART = Stage(
+    name="warmstart",
+    version=1,
+    run="jobs.stages.pretrain:run_warmstart",
+    sources=("sigmaflow/generators", "sigmaflow/finetune", "sigmaflow/datasets/images.py"),
+    gpu=1,
+    actor=True,
+)
+ADVERSARIAL = Stage(
+    name="adversarial",
+    version=1,
+    run="jobs.stages.pretrain:run_adversarial",
+    sources=WARMSTART.sources,
+    gpu=1,
+    actor=True,
+)
+
+
+def follow(ctx: Context, state, ticks: Iterator, total: int) -> None:
+    """Log, save and show each tick of a loop until it ends."""
+    for tick in ticks:
+        ctx.log(tick.images_seen, **tick.metrics)
+        ctx.save(tick.images_seen, state.save)
+        ctx.progress(tick.images_seen, total)
+
+
+def run_warmstart(ctx: Context) -> None:
+    """Fresh networks, fitted to views of known latents. Output: a checkpoint folder `gan`."""
+    import torch
+
+    from sigmaflow.datasets.images import ImageZip
+    from sigmaflow.fields.slab import latents
+    from sigmaflow.finetune import WarmstartConfig, start_warm_state, warmstart
+    from sigmaflow.finetune.images import open_images
+    from sigmaflow.generators import build, save_gan
+
+    config = WarmstartConfig(**ctx.config["warmstart"])
+    path = _zip(ctx.input("images"))
+    torch.manual_seed(config.seed)
+    state = start_warm_state(build({"G": ctx.config["G"], "D": ctx.config["D"]}), config)
+    seeds = ImageZip(path).seeds
+    z = latents(seeds, state.G.z_dim).numpy()
+    if saved := ctx.restore():
+        state.restore(saved[1])
+    loop = warmstart(state, open_images(path), seeds, z, config)
+    follow(ctx, state, loop, int(config.kimg * 1000))
+    # The weights of the moving average are the better start for an adversary.
+    state.G.load_state_dict(state.G_ema.state_dict())
+    save_gan(state.checkpoint(), ctx.folder / "gan")
+
+
+def run_adversarial(ctx: Context) -> None:
+    """EG3D's own training from where the warm start ended. Output: a checkpoint folder `gan`."""
+    from sigmaflow.finetune import AdversarialConfig, finetune, start_state
+    from sigmaflow.finetune.images import open_images
+    from sigmaflow.generators import load_gan, save_gan
+
+    config = AdversarialConfig(**ctx.config["adversarial"])
+    state = start_state(load_gan(ctx.input("start") / "gan"), config)
+    if saved := ctx.restore():
+        state.restore(saved[1])
+    loop = finetune(state, open_images(_zip(ctx.input("images"))), config)
+    follow(ctx, state, loop, int(config.kimg * 1000))
+    save_gan(state.checkpoint(), ctx.folder / "gan")
+
+
+def _zip(path: Path) -> Path:
+    return path / "faces.zip" if path.is_dir() else path

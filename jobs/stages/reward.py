@@ -1,0 +1,107 @@
+"""Train one reward on ranked slabs and say how good it is."""
+
+from __future__ import annotations
+
+from jobs.run import Context
+from jobs.stage import Stage
+from jobs.stages.shapes import device, ranking_file
+
+REWARD = Stage(
+    name="reward",
+    version=1,
+    run="jobs.stages.reward:run_reward",
+    sources=("sigmaflow/rewards", "sigmaflow/preferences/rankings.py", "sigmaflow/fields/slab.py"),
+    gpu=1,
+    actor=True,
+)
+
+
+def load_bank(folders):
+    """Slabs of several `slabs` results as one bank, and their seeds."""
+    import numpy as np
+
+    from sigmaflow.rewards.data import SlabBank
+
+    slabs = np.concatenate([np.load(f / "slabs.npy", mmap_mode="r") for f in folders])
+    return SlabBank(slabs, np.concatenate([np.load(f / "seeds.npy") for f in folders]).tolist())
+
+
+def run_reward(ctx: Context) -> None:
+    """`reward.safetensors` (+ .json), `accuracy.parquet`, metrics by tick.
+
+    The split, the order and the first weights come from the config; anchors take part only where
+    the rankings' report says so.
+    """
+    import json
+
+    import pandas as pd
+
+    from sigmaflow.preferences.questions import anchors, assign_anchors
+    from sigmaflow.preferences.rankings import read_rankings, split
+    from sigmaflow.rewards.baselines import trivial_accuracies
+    from sigmaflow.rewards.data import Items
+    from sigmaflow.rewards.evaluate import accuracy, noise_ceiling, score_seeds
+    from sigmaflow.rewards.model import RewardConfig
+    from sigmaflow.rewards.state import RewardState
+    from sigmaflow.rewards.train import TrainConfig, train_reward
+
+    c = ctx.config
+    source = ctx.input("rankings")
+    rankings = read_rankings(ranking_file(source))
+    bank = load_bank(ctx.input("slabs"))
+    parts = split(rankings, c["split_seed"]).of(rankings)
+    pools = [None, None, None]
+    report = source / "anchors.json"
+    if c["anchors"] == "always" or (source.is_dir() and json.loads(report.read_text())["on"]):
+        seeds = anchors(c["anchor_count"])
+        pools = [seeds[i] for i in _positions(split(seeds, c["split_seed"]))]
+    items = [
+        Items.of(part, None if pool is None else assign_anchors(part, pool))
+        for part, pool in zip(parts, pools)
+    ]
+    config = TrainConfig(**c["train"])
+    kept = ctx.checkpoint / "reward"
+    resume = RewardState.load(kept) if (kept / "state.json").is_file() else None
+    ctx.rewind(resume.progress["step"] if resume else -1)
+    loop = train_reward(
+        bank,
+        items[0],
+        items[1],
+        config,
+        RewardConfig.model_validate(c["network"]),
+        resume=resume,
+        device=device(),
+    )
+    last = None
+    for tick in loop:
+        if resume is None or tick.step > resume.progress["step"]:
+            ctx.log(tick.step, **tick.metrics)
+            tick.state.save(kept)
+        ctx.progress(tick.epoch + 1, config.epochs)
+        last = tick
+    model = last.state.model()
+    model.save(ctx.folder / "reward.safetensors")
+
+    test, train = items[2], items[0]
+    rows = []
+
+    def add(scorer: str, found) -> None:
+        for pairs, a in found.items():
+            rows.append(dict(scorer=scorer, pairs=pairs, **vars(a)))
+
+    add("reward", accuracy(score_seeds(model, bank, test.shapes), test))
+    for name, found in trivial_accuracies(bank, train, test).items():
+        add(name, found)
+    if source.is_dir():
+        clean = read_rankings(source / "clean.csv")
+        observed_test = parts[2]
+        clean_test = split(rankings, c["split_seed"]).of(clean)[2]
+        add("noise_ceiling", {"regular": noise_ceiling(observed_test, clean_test)})
+        add("reward_against_clean", accuracy(
+            score_seeds(model, bank, test.shapes), Items.of(clean_test)
+        ))
+    pd.DataFrame(rows).to_parquet(ctx.folder / "accuracy.parquet", index=False)
+
+
+def _positions(parts):
+    return parts.train, parts.val, parts.test

@@ -1,0 +1,154 @@
+"""From measured generators to numbers, tables and figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jobs.run import Context
+from jobs.stage import Stage
+
+TRIAL = Stage(
+    name="trial",
+    version=1,
+    run="jobs.stages.tables:run_trial",
+    sources=("sigmaflow/analyses", "sigmaflow/metrics/frechet.py"),
+    torch=False,
+)
+TABLES = Stage(
+    name="tables",
+    version=1,
+    run="jobs.stages.tables:run_tables",
+    sources=("sigmaflow/figures", "jobs/tables.py", "jobs/pictures.py"),
+    torch=False,
+)
+SCORES = Stage(
+    name="scores",
+    version=1,
+    run="jobs.stages.tables:run_scores",
+    sources=("sigmaflow/analyses", "sigmaflow/figures", "sigmaflow/rewards/model.py"),
+)
+
+
+def read_moments(path: Path):
+    """Moments of features from an `.npz`."""
+    import numpy as np
+
+    from sigmaflow.metrics.frechet import Moments
+
+    with np.load(path) as arrays:
+        return Moments.from_arrays(dict(arrays))
+
+
+def compare(start: Path, tuned: Path, real: Path) -> dict[str, Any]:
+    """Numbers of one tuned generator against the start; both are `evaluate` results.
+
+    Names follow the paper: reward gain (Fig. 7), slope of final on initial (Fig. 9), simulated
+    preference (Table 3), closeness to the own original (section 4.3.2), FID (Table 2).
+    """
+    import numpy as np
+    import pandas as pd
+
+    from sigmaflow.analyses.closeness import closeness_of
+    from sigmaflow.analyses.diversity import diversity
+    from sigmaflow.analyses.preferences import preference
+    from sigmaflow.analyses.shift import reward_shift
+    from sigmaflow.analyses.slope import final_on_initial
+    from sigmaflow.metrics.frechet import frechet_distance
+
+    before, after = (pd.read_parquet(p / "rewards.parquet") for p in (start, tuned))
+    out: dict[str, Any] = {}
+    for name in ("reward", "heldout"):
+        shift = reward_shift(before[name], after[name])
+        out |= {f"{name}_{k}": v for k, v in shift.as_dict().items()}
+    slope = final_on_initial(before["reward"], after["reward"])
+    out |= {f"slope_{k}": v for k, v in slope.as_dict().items()}
+    a, b = (pd.read_parquet(p / "measures.parquet") for p in (start, tuned))
+    delta = b["score"].to_numpy() - a["score"].to_numpy()
+    table3 = preference(
+        int((delta > 0).sum()), int((delta < 0).sum()), int((delta == 0).sum()), simulated=True
+    )
+    out |= {f"preference_{k}": v for k, v in table3.as_dict().items()}
+    for defect in ("roughness", "floaters", "cavities", "asymmetry", "nose"):
+        out[f"annotator_{defect}_change"] = float((b[defect] - a[defect]).mean())
+    shapes = [np.load(p / "shapes.npy").astype(np.float32) for p in (start, tuned)]
+    near = closeness_of(*shapes, np.load(start / "reference.npy").astype(np.float32))
+    out |= {f"closeness_{k}": v for k, v in near.as_dict().items()}
+    spread = diversity(*shapes)
+    out |= {f"diversity_{k}": v for k, v in spread.as_dict().items()}
+    out["fid"] = frechet_distance(
+        read_moments(real / "moments.npz"), read_moments(tuned / "moments.npz")
+    )
+    out["fid_start"] = frechet_distance(
+        read_moments(real / "moments.npz"), read_moments(start / "moments.npz")
+    )
+    return {k: v for k, v in out.items() if not k.endswith("confidence")}
+
+
+def run_trial(ctx: Context) -> None:
+    """`summary.json`: parameters and all numbers of one trial."""
+    numbers = compare(ctx.input("start"), ctx.input("tuned"), ctx.input("real"))
+    finetune = ctx.input("finetune")
+    last = json.loads((finetune / "metrics.jsonl").read_text().splitlines()[-1])
+    numbers["saturation"] = last.get("saturation")
+    numbers |= json.loads((finetune / "clamp.json").read_text())
+    summary = {**ctx.config["params"], **{k: _plain(v) for k, v in numbers.items()}}
+    (ctx.folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value != value:
+        return None
+    return value
+
+
+def run_tables(ctx: Context) -> None:
+    """All tables of a sweep as Parquet and LaTeX, all figures as PNG and PDF."""
+    from jobs.pictures import draw_sweep
+    from jobs.tables import sweep_tables
+
+    inputs = {
+        name: ctx.input(name)
+        for name in ("start", "reward", "heldout", "trials", "finetunes", "tuned", "real")
+    }
+    inputs["rankings"] = ctx.input("rankings")
+    tables = sweep_tables(inputs, ctx.config)
+    folder = ctx.folder / "tables"
+    folder.mkdir()
+    for name, frame in tables.items():
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
+    from jobs.tables import latex
+
+    for name, text in latex(tables, ctx.config).items():
+        (folder / f"{name}.tex").write_text(text)
+    (ctx.folder / "figures").mkdir()
+    draw_sweep(inputs, tables, ctx.config, ctx.folder / "figures")
+
+
+def run_scores(ctx: Context) -> None:
+    """Rewards of two generators on the same seeds: `tables/rewards.parquet`, figures, meshes."""
+    import pandas as pd
+
+    from jobs.pictures import draw_scores
+    from jobs.stages.finetune import score_seeds
+    from jobs.stages.shapes import device, generator_of
+    from sigmaflow.analyses.shift import reward_shift
+    from sigmaflow.fields.grid import Grid
+    from sigmaflow.rewards.model import RewardModel
+
+    c = ctx.config
+    reward = RewardModel.load(ctx.input("reward")).to(device()).eval()
+    reward.check_grid(Grid.from_dict(c["grid"]))
+    frames = [pd.read_parquet(p / "scores.parquet") for p in ctx.input("parts")]
+    del score_seeds, generator_of
+    table = pd.concat(frames, ignore_index=True).sort_values("seed", ignore_index=True)
+    table["delta"] = table["after"] - table["before"]
+    (ctx.folder / "tables").mkdir()
+    table.to_parquet(ctx.folder / "tables" / "rewards.parquet", index=False)
+    shift = reward_shift(table["before"], table["after"])
+    pd.DataFrame([shift.as_dict()]).to_parquet(
+        ctx.folder / "tables" / "shift.parquet", index=False
+    )
+    (ctx.folder / "figures").mkdir()
+    draw_scores(table, ctx.folder / "figures")

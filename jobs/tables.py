@@ -1,0 +1,128 @@
+"""Tables of a sweep: deterministic Parquet (no clock, host or attempt), and LaTeX from the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+
+def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Every table by name.
+
+    trials: one row a trial. rewards: seed by seed, before and after. ticks: reward of fixed seeds
+    along each fine-tune. preferences: the simulated Table 3. fid: Table 2. accuracy: both rewards
+    beside the noise ceiling and the trivial scorers.
+    """
+    summaries = [json.loads((p / "summary.json").read_text()) for p in inputs["trials"]]
+    numbers = list(config["numbers"])
+    trials = pd.DataFrame([{"trial": n, **s} for n, s in zip(numbers, summaries)])
+    trials["control"] = trials["lambda_r"] == 0 if "lambda_r" in trials else False
+    trials["pareto"] = [n in config["pareto"] for n in numbers]
+
+    before = pd.read_parquet(inputs["start"] / "rewards.parquet")
+    rewards, ticks = [], []
+    for n, tuned, finetune in zip(numbers, inputs["tuned"], inputs["finetunes"]):
+        after = pd.read_parquet(tuned / "rewards.parquet")
+        merged = before.merge(after, on="seed", suffixes=("_before", "_after"))
+        rewards.append(merged.assign(trial=n))
+        ticks.append(pd.read_parquet(finetune / "ticks.parquet").assign(trial=n))
+
+    shares = [c for c in trials.columns if c.startswith("preference_")]
+    preferences = trials[["trial", *config["params"], *shares]].rename(
+        columns={c: c.removeprefix("preference_") for c in shares}
+    )
+    name = config["fid_name"]
+    start = {"configuration": "start", name: summaries[0]["fid_start"]} if summaries else {}
+    fid = pd.DataFrame(
+        [start]
+        + [
+            {"configuration": f"trial {n}", "trial": n, **_params(s, config), name: s["fid"]}
+            for n, s in zip(numbers, summaries)
+        ]
+    )
+    accuracy = pd.concat(
+        [
+            pd.read_parquet(inputs[which] / "accuracy.parquet").assign(model=which)
+            for which in ("reward", "heldout")
+        ],
+        ignore_index=True,
+    )
+    tables = {
+        "trials": trials,
+        "rewards": _first(pd.concat(rewards, ignore_index=True), "trial"),
+        "ticks": _first(pd.concat(ticks, ignore_index=True), "trial"),
+        "preferences": preferences,
+        "fid": fid,
+        "accuracy": _first(accuracy, "model"),
+    }
+    rankings: Path = inputs["rankings"]
+    if rankings.is_dir():
+        tables["questions"] = pd.read_parquet(rankings / "questions.parquet")
+    return tables
+
+
+def _params(summary: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: summary[k] for k in config["params"]}
+
+
+def _first(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    return frame[[column, *[c for c in frame.columns if c != column]]]
+
+
+def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict[str, str]:
+    """LaTeX of the tables that a paper prints: trials (short), fid, preferences, accuracy."""
+    trials = tables["trials"]
+    params = list(config["params"])
+    short = trials[["trial", *params]].copy()
+    short["gain"] = trials["reward_delta_mean"].map("{:+.2f}".format)
+    short["held out"] = trials["heldout_delta_mean"].map("{:+.2f}".format)
+    short["rising"] = (100 * trials["reward_share_positive"]).map("{:.0f}\\%".format)
+    short["slope"] = trials["slope_slope"].map("{:.2f}".format)
+    short["preferred"] = (100 * trials["preference_share_tuned"]).map("{:.0f}\\%".format)
+    short["FID"] = trials["fid"].map("{:.3f}".format)
+    accuracy = tables["accuracy"].copy()
+    accuracy["accuracy"] = [
+        f"{s:.2f} [{lo:.2f}, {hi:.2f}]"
+        for s, lo, hi in accuracy[["share", "low", "high"]].itertuples(index=False)
+    ]
+    accuracy = accuracy[["model", "scorer", "pairs", "accuracy", "n"]]
+    preferences = tables["preferences"][
+        ["trial", *params, "share_tuned", "share_original", "share_none", "cohens_h"]
+    ]
+    captions = {
+        "trials": "Trials of the sweep.",
+        "fid": f"{config['fid_name']} of the start and of each trial (lower is better).",
+        "preferences": "Simulated preference: a synthetic annotator, not people.",
+        "accuracy": "Accuracy on held-out pairs with 95\\% Wilson intervals.",
+    }
+    frames = {
+        "trials": short, "fid": tables["fid"], "preferences": preferences, "accuracy": accuracy,
+    }
+    return {name: _tabular(frame, captions[name]) for name, frame in frames.items()}
+
+
+def _tabular(frame: pd.DataFrame, caption: str) -> str:
+    """A plain table environment. Written out here since pandas needs jinja2 for its own."""
+    head = " & ".join(_escape(c) for c in frame.columns)
+    rows = [" & ".join(_cell(v) for v in row) for row in frame.itertuples(index=False)]
+    body = " \\\\\n".join([head + " \\\\\n\\hline", *rows])
+    return (
+        "\\begin{table}\n\\centering\n\\caption{%s}\n\\begin{tabular}{%s}\n%s \\\\\n"
+        "\\end{tabular}\n\\end{table}\n" % (caption, "l" + "r" * (len(frame.columns) - 1), body)
+    )
+
+
+def _escape(text: str) -> str:
+    return str(text).replace("_", "\\_")
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return "--"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return _escape(value)

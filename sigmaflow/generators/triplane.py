@@ -1,0 +1,241 @@
+"""EG3D's tri-plane generator (Chan et al. 2022), under the names of its public checkpoints."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import cameras
+from .backbone import Generator
+from .ops import FullyConnectedLayer
+from .superresolution import superresolution_class
+from .volume import RaySampling, render_rays
+
+if TYPE_CHECKING:
+    from sigmaflow.fields.grid import Grid
+
+# Rows are the axes of a plane; a point's plane coordinates are its products with rows 0 and 1.
+PLANE_AXES_EG3D = (
+    ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    ((1, 0, 0), (0, 0, 1), (0, 1, 0)),
+    ((0, 0, 1), (1, 0, 0), (0, 1, 0)),
+)
+PLANE_CHANNELS = 32
+POINTS_PER_CHUNK = 2**18
+
+
+class OSGDecoder(nn.Module):
+    """Mean over planes, one hidden layer of 64, to raw sigma and 32 colour features."""
+
+    def __init__(self, n_features: int, lr_multiplier: float = 1.0, decoder_output_dim: int = 32):
+        super().__init__()
+        self.net = nn.Sequential(
+            FullyConnectedLayer(n_features, 64, lr_multiplier=lr_multiplier),
+            nn.Softplus(),
+            FullyConnectedLayer(64, 1 + decoder_output_dim, lr_multiplier=lr_multiplier),
+        )
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """features [B, 3, M, C] to (colours [B, M, 32] in [-0.001, 1.001], sigma [B, M, 1])."""
+        batch, _, m, c = features.shape
+        x = self.net(features.mean(1).reshape(batch * m, c)).reshape(batch, m, -1)
+        return torch.sigmoid(x[..., 1:]) * (1 + 2 * 0.001) - 0.001, x[..., :1]
+
+    def sigma(self, features: Tensor) -> Tensor:
+        """features [B, 3, M, C] to raw sigma [B, M]; the colour rows are not computed."""
+        batch, _, m, c = features.shape
+        hidden = self.net[1](self.net[0](features.mean(1).reshape(batch * m, c)))
+        last = self.net[2]
+        row = last.weight[0] * last.weight_gain
+        return (hidden @ row + last.bias[0] * last.bias_gain).reshape(batch, m)
+
+
+class TriPlaneGenerator(nn.Module):
+    """z and camera to images, depth and the density field.
+
+    Shapes: z [B, z_dim], c [B, 25], ws [B, num_ws, w_dim]. What `planes` returns is opaque: pass
+    it to `sigma`, `sigma_grid` and `render`. `plane_axes` is data read with the weights, since
+    three public sets of axes exist. `plane_resolution` (256 in the public code) and
+    `sr_kwargs.hidden_channels` let a small generator use the same classes.
+    """
+
+    def __init__(
+        self,
+        z_dim: int,
+        c_dim: int,
+        w_dim: int,
+        img_resolution: int,
+        img_channels: int = 3,
+        sr_num_fp16_res: int = 0,
+        mapping_kwargs: Mapping[str, Any] | None = None,
+        rendering_kwargs: Mapping[str, Any] | None = None,
+        sr_kwargs: Mapping[str, Any] | None = None,
+        plane_resolution: int = 256,
+        neural_rendering_resolution: int = 64,
+        plane_axes: Any = PLANE_AXES_EG3D,
+        **synthesis_kwargs: Any,
+    ):
+        super().__init__()
+        self.init_kwargs = copy.deepcopy(
+            dict(
+                z_dim=z_dim,
+                c_dim=c_dim,
+                w_dim=w_dim,
+                img_resolution=img_resolution,
+                img_channels=img_channels,
+                sr_num_fp16_res=sr_num_fp16_res,
+                mapping_kwargs=dict(mapping_kwargs or {}),
+                rendering_kwargs=dict(rendering_kwargs or {}),
+                sr_kwargs=dict(sr_kwargs or {}),
+                plane_resolution=plane_resolution,
+                **synthesis_kwargs,
+            )
+        )
+        self.z_dim, self.c_dim, self.w_dim = z_dim, c_dim, w_dim
+        self.img_resolution = img_resolution
+        self.neural_rendering_resolution = neural_rendering_resolution
+        self.rendering_kwargs = self.init_kwargs["rendering_kwargs"]
+        self.backbone = Generator(
+            z_dim,
+            c_dim,
+            w_dim,
+            img_resolution=plane_resolution,
+            img_channels=PLANE_CHANNELS * 3,
+            mapping_kwargs=mapping_kwargs,
+            **synthesis_kwargs,
+        )
+        self.num_ws = self.backbone.num_ws
+        head = superresolution_class(self.rendering_kwargs["superresolution_module"])
+        self.superresolution = head(
+            channels=32,
+            img_resolution=img_resolution,
+            sr_num_fp16_res=sr_num_fp16_res,
+            sr_antialias=self.rendering_kwargs.get("sr_antialias", True),
+            w_dim=w_dim,
+            **(sr_kwargs or {}),
+        )
+        self.decoder = OSGDecoder(
+            PLANE_CHANNELS, lr_multiplier=self.rendering_kwargs.get("decoder_lr_mul", 1)
+        )
+        axes = torch.as_tensor(plane_axes, dtype=torch.float32)
+        self.register_buffer("plane_axes", axes, persistent=False)
+
+    # Latents and planes
+
+    def mapping(
+        self,
+        z: Tensor,
+        c: Tensor,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        update_emas: bool = False,
+    ) -> Tensor:
+        """ws [B, num_ws, w_dim]; c is the conditioning camera, not the rendered one."""
+        if self.rendering_kwargs.get("c_gen_conditioning_zero"):
+            c = torch.zeros_like(c)
+        c = c * self.rendering_kwargs.get("c_scale", 0)
+        return self.backbone.mapping(z, c, truncation_psi, truncation_cutoff, update_emas)
+
+    def planes(self, ws: Tensor, noise_mode: str = "const") -> Tensor:
+        """The scene as [B, 3, 32, P, P]; opaque to callers."""
+        x = self.backbone.synthesis(ws, noise_mode=noise_mode)
+        return x.view(len(x), 3, PLANE_CHANNELS, x.shape[-2], x.shape[-1])
+
+    def _features(self, planes: Tensor, points: Tensor) -> Tensor:
+        """Bilinear samples [B, 3, M, 32] at points [B, M, 3]; zeros outside."""
+        batch, n, channels, height, width = planes.shape
+        inverse = torch.linalg.inv(self.plane_axes.to(points.device))
+        coords = points * (2 / self.rendering_kwargs["box_warp"])
+        coords = torch.einsum("bmi,nij->bnmj", coords, inverse)[..., :2]
+        sampled = F.grid_sample(
+            planes.reshape(batch * n, channels, height, width),
+            coords.reshape(batch * n, 1, -1, 2).to(planes.dtype),
+            mode="bilinear",
+            padding_mode="zeros",
+            align_corners=False,
+        )
+        return sampled.reshape(batch, n, channels, -1).transpose(2, 3)
+
+    # The field
+
+    def field(self, planes: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Colour features [B, M, 32] and raw sigma [B, M, 1] at world points [B, M, 3]."""
+        return self.decoder(self._features(planes, points))
+
+    def sigma(self, planes: Tensor, points: Tensor) -> Tensor:
+        """Raw sigma [B, M] (no activation) at world points [B, M, 3]."""
+        chunks = points.split(POINTS_PER_CHUNK, dim=1)
+        return torch.cat([self.decoder.sigma(self._features(planes, p)) for p in chunks], dim=1)
+
+    def sigma_grid(self, planes: Tensor, grid: Grid) -> Tensor:
+        """Raw sigma [B, *grid.shape] on the cells that `grid` keeps, axes x, y, z."""
+        points = grid.points(planes.device).expand(len(planes), -1, -1)
+        return self.sigma(planes, points).reshape(len(planes), *grid.shape)
+
+    # Pictures
+
+    def render(
+        self,
+        planes: Tensor,
+        c: Tensor,
+        resolution: int | None = None,
+        sampling: RaySampling | None = None,
+    ) -> dict[str, Tensor]:
+        """Volume rendering of cameras c: features [B,32,r,r], image_volume [B,3,r,r], depth."""
+        r = resolution or self.neural_rendering_resolution
+        origins, directions = cameras.rays(c, r)
+        features, depth, weights = render_rays(
+            lambda points: self.field(planes, points),
+            origins,
+            directions,
+            self.rendering_kwargs,
+            sampling,
+        )
+        features = features.transpose(1, 2).reshape(len(c), -1, r, r)
+        return {
+            "features": features,
+            "image_volume": features[:, :3],
+            "image_depth": depth.transpose(1, 2).reshape(len(c), 1, r, r),
+            "weights_sum": weights,
+        }
+
+    def depth(self, planes: Tensor, c: Tensor, resolution: int = 128) -> Tensor:
+        """Expected depth [B, 1, r, r] in world units, sampled without randomness (Eq. 2)."""
+        return self.render(planes, c, resolution, RaySampling(deterministic=True))["image_depth"]
+
+    def synthesis(
+        self,
+        ws: Tensor,
+        c: Tensor,
+        resolution: int | None = None,
+        noise_mode: str = "random",
+        sampling: RaySampling | None = None,
+        planes: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """image [B,3,R,R], image_raw [B,3,r,r] (what the discriminator sees), image_volume, depth.
+
+        `planes` may be given to save the backbone when one scene is seen from several cameras.
+        """
+        planes = self.planes(ws, noise_mode) if planes is None else planes
+        out = self.render(planes, c, resolution, sampling)
+        sr_noise = self.rendering_kwargs.get("superresolution_noise_mode", "none")
+        image, raw = self.superresolution(out["image_volume"], out["features"], ws, sr_noise)
+        return {"image": image, "image_raw": raw, **out}
+
+    def forward(self, z: Tensor, c: Tensor, truncation_psi: float = 1.0, **kwargs: Any):
+        """`synthesis` of `mapping`, one camera for conditioning and view."""
+        return self.synthesis(self.mapping(z, c, truncation_psi), c, **kwargs)
+
+    def canonical_label(self) -> Tensor:
+        """c [1, 25] of the frontal camera that shapes are conditioned on (method of the paper)."""
+        kwargs = self.rendering_kwargs
+        c = cameras.frontal_label(
+            radius=kwargs.get("avg_camera_radius", 2.7),
+            pivot=kwargs.get("avg_camera_pivot", (0.0, 0.0, 0.2)),
+        )
+        return c.to(self.plane_axes.device)

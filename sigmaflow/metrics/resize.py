@@ -1,0 +1,41 @@
+"""clean-fid's resizing for batches: PIL bicubic with antialiasing, channel by channel in float.
+
+Source: Parmar et al. 2022, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation".
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def check_images(images: torch.Tensor) -> None:
+    """``ValueError`` unless ``images`` is uint8 ``[B, 3, H, W]``."""
+    import torch
+
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"images must be uint8 [B, 3, H, W], got {images.dtype} "
+                         f"{list(images.shape)}")
+
+
+def clean_resize(images: torch.Tensor, size: int) -> torch.Tensor:
+    """uint8 ``[B, 3, H, W]`` to float32 ``[B, 3, size, size]`` in [0, 255], not quantised.
+
+    What ``cleanfid.resize.build_resizer("clean")`` does at size 299, at any size.
+    """
+    import numpy as np
+    import torch
+    from cleanfid.resize import make_resizer
+
+    check_images(images)
+    if images.shape[2] == size and images.shape[3] == size:
+        return images.float()
+    resize = make_resizer("PIL", False, "bicubic", (size, size))
+    with warnings.catch_warnings():  # newer Pillow deprecates the mode= that clean-fid passes
+        warnings.simplefilter("ignore", DeprecationWarning)
+        done = [resize(image) for image in images.cpu().permute(0, 2, 3, 1).numpy()]
+    stacked = np.stack(done) if done else np.zeros((0, size, size, 3), np.float32)
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous().to(images.device)

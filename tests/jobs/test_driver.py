@@ -1,0 +1,94 @@
+import json
+from dataclasses import replace
+
+from toys import COUNT, FAIL, counting, graph
+
+from cluster.inline import InlineExecutor
+from jobs.driver import Driver, run_graph
+from jobs.stage import Task, walk
+from jobs.store import Store
+
+
+def run(task, root, events=None):
+    with InlineExecutor() as executor:
+        return run_graph(task, Store(root), executor, events)
+
+
+def test_shared_tasks_run_once_and_a_second_launch_runs_nothing(tmp_path):
+    log = tmp_path / "runs"
+    first, second = graph(log, "a "), graph(log, "b ")
+    results = run([first, second], tmp_path / "store")
+    assert log.read_text().split() == ["1", "2", "3", "join", "join"]
+    assert (results[first.key].path / "joined.txt").read_text().startswith("a ")
+    assert {r.status for r in run([first, second], tmp_path / "store").values()} == {"hit"}
+    assert len(log.read_text().split()) == 5
+
+
+def test_a_changed_field_reruns_only_what_depends_on_it(tmp_path):
+    log = tmp_path / "runs"
+    run(graph(log), tmp_path / "store")
+    log.unlink()
+    run(graph(log, seeds=(1, 2, 4)), tmp_path / "store")
+    assert log.read_text().split() == ["4", "join"]
+    log.unlink()
+    run(graph(log, word="other"), tmp_path / "store")
+    assert log.read_text().split() == ["join"]
+
+
+def test_a_truncated_output_reruns_only_that_stage(tmp_path):
+    log, store = tmp_path / "runs", Store(tmp_path / "store")
+    task = graph(log)
+    results = run(task, store.root)
+    part = next(task.needs())
+    whole = {p.name: p.read_bytes() for p in results[part.key].path.rglob("*.json*")}
+    file = results[part.key].path / "deep" / "total.json"
+    file.write_bytes(file.read_bytes()[:-1])
+    log.unlink()
+    run(task, store.root)
+    assert log.read_text().split() == ["1"]
+    assert file.read_bytes() == whole["total.json"]
+    assert list(file.parents[2].glob(".broken-*"))
+
+
+def test_a_failure_blocks_its_dependants_and_is_tried_again(tmp_path):
+    store, mended = Store(tmp_path / "store"), tmp_path / "mended"
+    bad = Task(FAIL, {"threads": 1, "mended": str(mended)})
+    above = Task(COUNT, {"threads": 1, "steps": 2}, {"bad": bad})
+    events = []
+    results = run([above, counting()], store.root, events.append)
+    assert [results[t.key].status for t in (bad, above, counting())] == [
+        "failed", "blocked", "done",
+    ]  # fmt: skip
+    assert "not mended yet" in results[bad.key].error
+    assert "fail (failed)" in results[above.key].error
+    assert "not mended yet" in store.error(bad)["error"]
+    assert store.find(bad) is None and not store.path(bad).exists()
+    mended.touch()
+    assert all(r.ok for r in run(above, store.root).values())
+    assert store.error(bad) is None
+    assert {e.kind for e in events} == {"start", "failed", "blocked", "done"}
+
+
+def test_tasks_can_be_added_while_others_run(tmp_path):
+    with InlineExecutor() as executor:
+        driver = Driver(Store(tmp_path), executor)
+        driver.add(counting(seed=1))
+        seen = [r.status for r in driver.step()]
+        driver.add([counting(seed=1), counting(seed=2)])
+        while driver.busy:
+            seen += [r.status for r in driver.step()]
+    assert seen == ["done", "done"]
+
+
+def test_task_json_tells_people_what_it_was(tmp_path):
+    task = graph()
+    path = run(task, tmp_path)[task.key].path
+    spec = json.loads((path / "task.json").read_text())
+    assert spec["key"] == task.key and spec["inputs"]["parts"] == [n.key for n in task.needs()]
+
+
+def test_walk_has_inputs_first_and_each_task_once():
+    shared = counting()
+    two = [Task(replace(COUNT, name=n), {"threads": 1}, {"x": shared}) for n in "ab"]
+    top = Task(COUNT, {"threads": 1}, {"x": two})
+    assert [t.key for t in walk(top)] == [t.key for t in (shared, *two, top)]

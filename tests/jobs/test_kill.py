@@ -1,0 +1,176 @@
+"""A process killed anywhere leaves nothing that looks finished, and its successor ends in the
+bytes of an undisturbed run."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import toys
+
+from jobs.run import run_task
+from jobs.store import MARKER, SPEC, Store
+
+# Runs a task, dying at the n-th call of fsync, replace or rename.
+CHILD = """
+import os, sys
+calls, limit = 0, int(sys.argv[2])
+def deadly(real):
+    def call(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == limit:
+            os._exit(137)
+        return real(*args, **kwargs)
+    return call
+for name in ("fsync", "replace", "rename"):
+    setattr(os, name, deadly(getattr(os, name)))
+import toys
+from jobs.run import run_task
+print(run_task(sys.argv[1], toys.counting(pause=float(sys.argv[3]))).status, calls)
+"""
+
+
+def child(root, limit=0, pause=0.0):
+    command = [sys.executable, "-c", CHILD, str(root), str(limit), str(pause)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def outputs(path):
+    return {
+        p.relative_to(path).as_posix(): p.read_bytes()
+        for p in sorted(path.rglob("*"))
+        if p.is_file() and p.name not in (MARKER, SPEC)
+    }
+
+
+def in_fork(root, limit):
+    """The same as `child`, without the price of a new interpreter. The exit code."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    calls = 0
+
+    def deadly(real):
+        def call(*args, **kwargs):
+            nonlocal calls
+            calls += 1
+            if calls == limit:
+                os._exit(137)
+            return real(*args, **kwargs)
+
+        return call
+
+    for name in ("fsync", "replace", "rename"):
+        setattr(os, name, deadly(getattr(os, name)))
+    result = run_task(str(root), toys.counting())
+    os._exit(0 if result.ok else 1)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return outputs(run_task(str(tmp_path_factory.mktemp("whole")), toys.counting()).path)
+
+
+def no_false_marker(store, task):
+    for marker in store.path(task).parent.glob(f"**/{MARKER}"):
+        assert marker.parent == store.path(task) and store.verify(task)
+
+
+def test_killed_at_every_fsync_and_rename(tmp_path, undisturbed):
+    assert set(undisturbed) == {"deep/total.json", "metrics.jsonl"}
+    task, points = toys.counting(), 0
+    for limit in range(1, 200):
+        store = Store(tmp_path / str(limit))
+        if in_fork(store.root, limit) == 0:
+            break
+        points += 1
+        no_false_marker(store, task)
+        status = run_task(str(store.root), task).status
+        assert outputs(store.find(task)) == undisturbed, limit
+        assert store.verify(task) and store.work(task) is None
+        left = {p.name for p in store.path(task).parent.iterdir()} - {".lock", task.key[:20]}
+        assert left == set() or (status == "hit" and left == {f".claim-{task.key[:20]}"})
+    assert points > 25
+
+
+def test_killed_again_and_again_at_every_point(tmp_path, undisturbed):
+    """The successor is killed one call later each time, all in one store."""
+    store, task = Store(tmp_path), toys.counting()
+    for limit in range(1, 200):
+        if in_fork(store.root, limit) == 0:
+            break
+        no_false_marker(store, task)
+    assert outputs(store.find(task)) == undisturbed
+
+
+def test_killed_at_random_moments(tmp_path):
+    task = toys.counting(pause=0.04)
+    whole = outputs(run_task(str(tmp_path / "whole"), task).path)
+    rng, store = random.Random(5), Store(tmp_path / "store")
+    for _ in range(10):
+        process = child(store.root, pause=0.04)
+        time.sleep(rng.uniform(0.1, 0.45))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        no_false_marker(store, task)
+        if store.find(task) is not None:  # a new one, so that each kill has work to disturb
+            assert outputs(store.find(task)) == whole
+            store = Store(tmp_path / f"store{rng.random()}")
+    assert run_task(str(store.root), task).ok
+    assert outputs(store.find(task)) == whole
+
+
+def test_two_processes_on_one_task_run_it_once(tmp_path):
+    both = [child(tmp_path, pause=0.05) for _ in range(2)]
+    said = sorted(process.communicate()[0].split()[0] for process in both)
+    assert said == ["done", "hit"]
+
+
+def test_many_breakers_of_one_dead_claim(tmp_path):
+    runs, store = tmp_path / "runs", Store(tmp_path / "store")
+    task = toys.counting(runs=str(runs), pause=0.02)
+    work = store.claim(task)
+    said = json.loads(work.claim.path.read_text())
+    work.claim.path.write_text(json.dumps({**said, "started": 1.0}))
+    children = []
+    for _ in range(8):
+        if (pid := os.fork()) == 0:
+            os._exit(0 if run_task(str(store.root), task, poll=0.02).ok else 1)
+        children.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 8
+    assert len(runs.read_text().split()) == 1
+
+
+def test_who_loses_its_claim_waits_for_the_other_result(tmp_path, undisturbed):
+    """A process that slept too long finds its folder gone and takes what the other made."""
+    store, task = Store(tmp_path), toys.counting(pause=0.05)
+    loser = child(store.root, pause=0.05)
+    while store.work(task) is None:
+        time.sleep(0.01)
+    claim = store.path(task).parent / f".claim-{task.key[:20]}"
+    claim.write_text(json.dumps({**json.loads(claim.read_text()), "started": 1.0}))
+    assert run_task(str(store.root), task).status == "done"
+    assert loser.communicate()[0].split()[0] == "hit"
+    assert store.verify(task)
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, undisturbed):
+    store, task = Store(tmp_path), toys.counting()
+    work = store.claim(task)
+    from jobs.run import Context
+
+    context = Context(store, task, work.folder)
+    for step in range(7):
+        if step and step % 3 == 0:
+            context.save(step, json.dumps(999).encode())
+        context.log(step, total=-1)
+    for path in work.checkpoint.glob("*[0-9]"):
+        path.write_bytes(b"")
+    store.release(task, work.claim)
+    assert run_task(str(store.root), task).status == "done"
+    assert outputs(store.find(task)) == undisturbed

@@ -1,0 +1,64 @@
+"""Stages small enough to be killed hundreds of times."""
+
+import json
+import os
+import time
+
+from jobs.stage import Stage, Task
+
+
+def count(ctx):
+    """Sums of a seeded sequence, with a checkpoint every few steps."""
+    total, start = ctx.config.get("seed", 0), 0
+    if (saved := ctx.restore()) is not None:
+        last, path = saved
+        start, total = last + 1, json.loads(path.read_text())
+    for step in range(start, ctx.config["steps"]):
+        total = (total * 31 + step) % 1000003
+        ctx.log(step, total=total)
+        if (step + 1) % ctx.config.get("every", 3) == 0:
+            ctx.save(step, json.dumps(total).encode())
+        ctx.progress(step, ctx.config["steps"])
+        time.sleep(ctx.config.get("pause", 0))
+    (ctx.folder / "deep").mkdir(exist_ok=True)
+    (ctx.folder / "deep" / "total.json").write_text(json.dumps(total))
+    _count_run(ctx)
+
+
+def join(ctx):
+    """The text of all inputs, and of its config."""
+    parts = [(p / "deep" / "total.json").read_text() for p in ctx.input("parts")]
+    (ctx.folder / "joined.txt").write_text(ctx.config.get("word", "") + " ".join(parts))
+    _count_run(ctx)
+
+
+def fail(ctx):
+    (ctx.folder / "half.txt").write_text("half")
+    if not os.path.exists(ctx.config["mended"]):
+        raise ValueError("not mended yet")
+
+
+def die(ctx):
+    os._exit(9)
+
+
+def _count_run(ctx):
+    if path := ctx.config.get("runs"):  # one line a run, outside the store
+        with open(path, "a") as file:
+            file.write(f"{ctx.config.get('seed', 'join')}\n")
+
+
+COUNT = Stage("count", 1, "toys:count", torch=False)
+JOIN = Stage("join", 1, "toys:join", torch=False, actor=True)
+FAIL = Stage("fail", 1, "toys:fail", torch=False)
+DIE = Stage("die", 1, "toys:die", torch=False)
+
+
+def counting(**config):
+    return Task(COUNT, {"threads": 1, "steps": 8, **config})
+
+
+def graph(runs="", word="", seeds=(1, 2, 3), **config):
+    """Three counts and their join."""
+    parts = [counting(seed=seed, runs=str(runs), **config) for seed in seeds]
+    return Task(JOIN, {"threads": 1, "word": word, "runs": str(runs)}, {"parts": parts})
