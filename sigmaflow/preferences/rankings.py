@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from sigmaflow.preferences._atomic import write_bytes
+from sigmaflow.atomic import write_bytes
 
 COLUMNS = ("", "rank1", "rank2")
 FIRST_SEED = 20_000

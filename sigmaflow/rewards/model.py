@@ -16,9 +16,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
+from sigmaflow.atomic import write_bytes, write_json
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid
 from sigmaflow.fields.slab import UPPER, normalise_slab
-from sigmaflow.preferences._atomic import write_bytes, write_json
 from sigmaflow.rewards.unet3d import RECON_CHANNELS, UNet3D, stretch
 
 Head = Literal["scalar", "bt", "pairs"]

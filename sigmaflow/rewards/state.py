@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from sigmaflow.preferences._atomic import write_bytes, write_json
+from sigmaflow.atomic import write_bytes, write_json
 from sigmaflow.rewards.model import RewardConfig, RewardModel
 
 FORMAT = 1
