@@ -63,3 +63,28 @@ def start(profile: Profile) -> Executor:
     from cluster.ray_local import RayExecutor
 
     return RayExecutor(profile)
+
+
+class Lazily(Executor):
+    """Opens the executor of a profile at the first function, so that idle launches start nothing."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._executor: Executor | None = None
+        self.slots = 1 if profile.kind == "inline" else profile.slots()
+
+    def submit(self, function: Callable[..., Any], *args: Any, **resources: Any) -> Any:
+        if self._executor is None:
+            self._executor = start(self._profile)
+            self.slots = self._executor.slots
+        return self._executor.submit(function, *args, **resources)
+
+    def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:
+        return self._executor.wait(handles, timeout) if self._executor else []
+
+    def result(self, handle: Any) -> Any:
+        return self._executor.result(handle)
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.close()

@@ -69,17 +69,17 @@ class Context:
             file.write(line + "\n")
 
     def rewind(self, step: int) -> None:
-        """Drop the metrics at and after ``step``, written by an attempt that got further."""
+        """Drop the metrics after ``step``, written by an attempt that got further."""
         path = self.folder / METRICS
         if not path.exists():
             return
         lines = path.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] < step]
+        kept = [line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step]
         if len(kept) < len(lines):
             atomic.write_bytes(path, b"".join(kept))
 
     def save(self, step: int, data: bytes | Callable[[Path], None]) -> None:
-        """Keep state from which the work can go on at ``step``: bytes, or a writer of a file.
+        """Keep the state after ``step``, whose metrics are logged: bytes, or a writer of a file.
 
         Atomic; the two newest are kept.
         """

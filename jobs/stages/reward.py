@@ -60,21 +60,23 @@ def run_reward(ctx: Context) -> None:
         for part, pool in zip(parts, pools)
     ]
     config = TrainConfig(**c["train"])
-    resume = ctx.restore()
+    kept = ctx.checkpoint / "reward"
+    resume = RewardState.load(kept) if (kept / "state.json").is_file() else None
+    ctx.rewind(resume.progress["step"] if resume else -1)
     loop = train_reward(
         bank,
         items[0],
         items[1],
         config,
         RewardConfig.model_validate(c["network"]),
-        resume=RewardState.read(resume[1]) if resume else None,
+        resume=resume,
         device=device(),
     )
     last = None
     for tick in loop:
-        if resume is None or tick.step > resume[0]:
+        if resume is None or tick.step > resume.progress["step"]:
             ctx.log(tick.step, **tick.metrics)
-            ctx.save(tick.step, tick.state.write)
+            tick.state.save(kept)
         ctx.progress(tick.epoch + 1, config.epochs)
         last = tick
     model = last.state.model()

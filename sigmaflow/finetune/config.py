@@ -65,6 +65,9 @@ class WarmstartConfig(Config):
     tick_kimg: float = Field(0.4, gt=0)
     lr: float = Field(0.004, gt=0)
     mapping_lr_gain: float = Field(10.0, gt=0, description="the mapping's rate over the rest's")
+    sigma_gain: float = Field(
+        10.0, gt=0, description="first factor on the decoder's sigma row: surfaces, not fog"
+    )
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.99, ge=0, lt=1)
     decay_from: float = Field(0.6, ge=0, le=1, description="share of kimg after which lr falls")

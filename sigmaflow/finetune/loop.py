@@ -88,7 +88,9 @@ def adversarial_step(
             z,
             reward if config.lambda_r > 0 else None,
             (config.clamp_low, config.clamp_high),
-            Grid(config.consistency_resolution, "released", G.rendering_kwargs["box_warp"]),
+            Grid(
+                resolution=config.consistency_resolution, length=G.rendering_kwargs["box_warp"]
+            ),
         )
         loss = config.lambda_c * geometry["consistency"]
         if "reward_loss" in geometry:

@@ -39,6 +39,9 @@ def start_warm_state(start: GANCheckpoint, config: WarmstartConfig) -> GANState:
     than the rest, which suits an adversary and not a regression.
     """
     start.G.train().requires_grad_(True)
+    with torch.no_grad():
+        start.G.decoder.net[2].weight[0] *= config.sigma_gain
+        start.G_ema.load_state_dict(start.G.state_dict())
     start.G_ema.eval().requires_grad_(False)
     mapping = list(start.G.backbone.mapping.parameters())
     known = {id(p) for p in mapping}

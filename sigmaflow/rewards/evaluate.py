@@ -87,4 +87,4 @@ def ranking_loss(scores: torch.Tensor) -> torch.Tensor:
 def mean_ranking_loss(scores: Mapping[int, float], items: Items) -> float:
     """Eq. 4 over all items from known scores (float64)."""
     table = [[scores[seed] for seed in row] for row in items.seeds.tolist()]
-    return float(ranking_loss(torch.tensor(table, dtype=torch.float64)).mean())
+    return ranking_loss(torch.tensor(table, dtype=torch.float64)).mean().item()

@@ -117,7 +117,7 @@ class RewardModel(nn.Module):
                 f"slab is {tuple(slab.shape)}; this reward takes [B, X, Y, Z] ="
                 f" [B, {', '.join(map(str, self.config.grid.shape))}] of its grid"
             )
-        scaled = normalise_slab(slab.float(), self.config.upper)
+        scaled = normalise_slab(slab.to(self.MLP.input_layer.weight.dtype), self.config.upper)
         return scaled.permute(0, 3, 2, 1).contiguous()[:, None]
 
     def embed(self, maxima: torch.Tensor) -> torch.Tensor:

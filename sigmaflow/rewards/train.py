@@ -203,15 +203,15 @@ class _Training:
         loss = rank_loss = ranking_loss(scores).mean()
         if recon is not None:
             loss = rank_loss + self.config.recon_weight * recon
-        if not math.isfinite(float(loss)):
-            raise FloatingPointError(f"the loss is {float(loss)} on seeds {seeds.ravel().tolist()}")
+        if not math.isfinite(loss.item()):
+            raise FloatingPointError(f"the loss is {loss.item()} on seeds {seeds.ravel().tolist()}")
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
         self.adam.step()
         regular = (scores[:, -2] > scores[:, -1]).float().mean()
-        metrics = {"train_loss": float(rank_loss), "train_accuracy_regular": float(regular)}
+        metrics = {"train_loss": rank_loss.item(), "train_accuracy_regular": regular.item()}
         if recon is not None:
-            metrics["train_recon"] = float(recon)
+            metrics["train_recon"] = recon.item()
         return metrics
 
     def _validate(self) -> dict[str, float]:

@@ -11,13 +11,13 @@ def count(ctx):
     """Sums of a seeded sequence, with a checkpoint every few steps."""
     total, start = ctx.config.get("seed", 0), 0
     if (saved := ctx.restore()) is not None:
-        start, path = saved
-        total = json.loads(path.read_text())
+        last, path = saved
+        start, total = last + 1, json.loads(path.read_text())
     for step in range(start, ctx.config["steps"]):
-        if step and step % ctx.config.get("every", 3) == 0:
-            ctx.save(step, json.dumps(total).encode())
         total = (total * 31 + step) % 1000003
         ctx.log(step, total=total)
+        if (step + 1) % ctx.config.get("every", 3) == 0:
+            ctx.save(step, json.dumps(total).encode())
         ctx.progress(step, ctx.config["steps"])
         time.sleep(ctx.config.get("pause", 0))
     (ctx.folder / "deep").mkdir(exist_ok=True)

@@ -118,6 +118,10 @@ def test_all_problems_are_told_at_once(tmp_path):
         (",rank1,rank_2\n0,1,2\n", "column is missing"),
         ("rank1,rank2\n1,2\n", "unnamed index"),
         (",rank1,rank2\n0,4294967296,2\n", "above"),
+        (",rank1,rank2\n0," + "9" * 5000 + ",2\n", "above"),
+        (',rank1,rank2\n0,"1,2\n1,3,3\n', "itself"),
+        ("\n0,1,2\n", "column is missing"),
+        (",rank1,rank2\n0,1,2\n\n1,3,4\n", "1 fields instead of 3"),
         (b"\xff\xfe,rank1", "UTF-8"),
     ],
 )

@@ -8,7 +8,22 @@ import torch
 from pydantic import ValidationError
 
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid
+from sigmaflow.preferences.phantoms import Phantom
+from sigmaflow.preferences.questions import rank
+from sigmaflow.preferences.rankings import Rankings, split
+from sigmaflow.rewards.baselines import trivial_accuracies
+from sigmaflow.rewards.data import Items, SlabBank
+from sigmaflow.rewards.evaluate import (
+    accuracy,
+    mean_ranking_loss,
+    noise_ceiling,
+    ranking_loss,
+    score_seeds,
+    wilson,
+)
 from sigmaflow.rewards.model import RewardConfig, RewardModel, mini_config
+from sigmaflow.rewards.state import RewardState
+from sigmaflow.rewards.train import mini_training, train_reward
 from sigmaflow.rewards.unet3d import stretch
 
 REFERENCE = os.environ.get("SIGMAFLOW_REFERENCE")
@@ -185,3 +200,164 @@ def test_damaged_rewards_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ValueError, match="not a reward"):
         RewardModel.load(path)
+
+
+# Learning: slabs that differ by how rough they are, ranked by it.
+SMALL = Grid(resolution=20, pads=SLAB_ENTIRE)
+TINY = mini_config(SMALL, f_maps=(8, 16), feature_size=16, trunk=(16, 16), trunk_out=16)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rough = {seed: 0.04 * np.random.RandomState(seed).rand() for seed in range(120)}
+    slabs = [Phantom(rough=r, seed=seed).sigma(SMALL) for seed, r in rough.items()]
+    bank = SlabBank(np.stack(slabs).astype(np.float16), list(rough))
+    questions = [(i, i + 1) for i in range(0, 120, 2)]
+    rankings = rank(questions, {seed: -r for seed, r in rough.items()}, flip=0)
+    parts = split(rankings)
+    train, val, test = (Items.of(part) for part in parts.of(rankings))
+    return bank, train, val, test, rankings
+
+
+def run(data, config, resume=None, model=TINY):
+    bank, train, val, *_ = data
+    yield from train_reward(bank, train, val, config, model, resume=resume)
+
+
+def test_training_learns_and_keeps_the_best(data):
+    bank, train, _, test, _ = data
+    config = mini_training(epochs=5, batch=2)
+    ticks = [(t.metrics, t.done, t.epoch, t.state) for t in run(data, config)]
+    metrics = [m for m, *_ in ticks]
+    assert [epoch for _, _, epoch, _ in ticks] == list(range(len(ticks)))
+    assert [done for _, done, *_ in ticks] == [False] * (len(ticks) - 1) + [True]
+    assert min(m["val_loss"] for m in metrics) < 0.8 * np.log(2)
+    state = ticks[-1][3]
+    best = min(range(len(ticks)), key=lambda i: metrics[i]["val_loss"])
+    assert state.progress["best_epoch"] == best
+    scores = score_seeds(state.model(), bank, [*train.shapes, *test.shapes])
+    assert accuracy(scores, train)["regular"].share > 0.75
+    val = score_seeds(state.model(), bank, data[2].shapes)
+    assert mean_ranking_loss(val, data[2]) == pytest.approx(metrics[best]["val_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4])
+def test_resumed_training_gives_the_same_bytes(data, tmp_path, stop):
+    config = mini_training(epochs=2, batch=3, questions_per_tick=15, recon_weight=1e-2)
+    whole = [(t.step, t.epoch, t.metrics) for t in run(data, config)]
+    *_, last = run(data, config)
+    last.state.save(tmp_path / "whole")
+
+    for i, tick in enumerate(run(data, config), start=1):
+        if i == stop:
+            tick.state.save(tmp_path / "half")
+            break
+    rest = []
+    for tick in run(data, config, resume=tmp_path / "half"):
+        rest.append((tick.step, tick.epoch, tick.metrics))
+    tick.state.save(tmp_path / "half")
+    assert rest == (whole[stop:] or whole[-1:])
+    files = [
+        {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()}
+        for name in ("whole", "half")
+    ]
+    assert len(files[0]) == 2 and files[0] == files[1]
+
+
+def test_training_twice_is_the_same_and_leaves_the_global_generator_alone(data):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first = next(run(data, mini_training(batch=8)))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert next(run(data, mini_training(batch=8))).metrics == first.metrics
+    assert next(run(data, mini_training(batch=8, seed=1))).metrics != first.metrics
+
+
+def test_early_stopping(data):
+    bank, train, val, *_ = data
+    upside_down = Items(val.seeds[:, ::-1].copy())
+    config = mini_training(epochs=30, patience=2, batch=2)
+    *_, last = train_reward(bank, train, upside_down, config, TINY)
+    assert last.done and last.epoch < 29
+    assert last.epoch == last.metrics["best_epoch"] + 2
+
+
+def test_a_kill_while_saving_leaves_a_whole_checkpoint(data, tmp_path, monkeypatch):
+    ticks = run(data, mini_training(epochs=2, batch=8))
+    next(ticks).state.save(tmp_path)
+    real, calls = os.replace, []
+
+    def killed(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(*args)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        next(ticks).state.save(tmp_path)
+    monkeypatch.undo()
+    assert RewardState.load(tmp_path).progress["epoch"] == 1
+
+
+def test_damaged_or_foreign_states_are_refused(data, tmp_path):
+    config = mini_training(batch=8)
+    next(run(data, config)).state.save(tmp_path)
+    with pytest.raises(ValueError, match="another training"):
+        next(run(data, mini_training(batch=8, lr=1e-4), resume=tmp_path))
+    with pytest.raises(FileNotFoundError):
+        RewardState.load(tmp_path / "none")
+    tensors = next(tmp_path.glob("*.safetensors"))
+    tensors.write_bytes(tensors.read_bytes()[:100])
+    with pytest.raises(ValueError, match="cannot be read"):
+        RewardState.load(tmp_path)
+
+
+def test_bad_data_is_refused_before_any_work(data):
+    bank, train, val, *_ = data
+    config = mini_training()
+    with pytest.raises(ValueError, match="have no slab: \\[999"):
+        train_reward(bank, Items(np.array([[999, 1]])), val, config, TINY)
+    with pytest.raises(ValueError, match="in training and validation"):
+        train_reward(bank, train, train, config, TINY)
+    with pytest.raises(ValueError, match="no validation"):
+        train_reward(bank, train, Items(val.seeds[:0]), config, TINY)
+    with pytest.raises(ValueError, match="grid's"):
+        train_reward(bank, train, val, config, mini_config(GRID))
+    with pytest.raises(ValueError, match="more than once"):
+        SlabBank(bank.slabs[:2], [1, 1])
+    flat = SlabBank(np.zeros_like(bank.slabs), bank.seeds)
+    with pytest.raises(ValueError, match="constant"):
+        next(train_reward(flat, train, val, config, TINY))
+
+
+def test_loss_is_equation_4():
+    scores = torch.tensor([[2.0, 1.0, -1.0], [0.0, 0.5, 0.5]])
+    s = torch.sigmoid
+    first = -(s(torch.tensor(1.0)).log() + s(torch.tensor(3.0)).log() + s(torch.tensor(2.0)).log())
+    torch.testing.assert_close(ranking_loss(scores)[0], first / 3)
+    assert torch.isfinite(ranking_loss(torch.tensor([[-1e4, 1e4]]))).all()
+
+
+def test_accuracy_counts_all_and_regular_pairs():
+    items = Items.of(Rankings.of([(1, 2), (3, 4)]), np.array([9, 9]))
+    found = accuracy({1: 1, 2: 0, 3: 1, 4: 1, 9: 2}, items)
+    assert (found["regular"].share, found["regular"].n) == (0.5, 2)
+    assert (found["all"].share, found["all"].n) == (5 / 6, 6)
+    interval = wilson(8, 10)
+    assert (interval.low, interval.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson(0, 0).n == 0
+
+
+def test_noise_sets_the_ceiling():
+    clean, noisy = Rankings.of([(1, 2), (3, 4)]), Rankings.of([(1, 2), (4, 3)])
+    assert noise_ceiling(noisy, clean).share == 0.5
+    with pytest.raises(ValueError, match="same questions"):
+        noise_ceiling(Rankings.of([(1, 2), (5, 6)]), clean)
+
+
+def test_trivial_scorers_are_oriented_on_training(data):
+    bank, train, _, test, _ = data
+    found = trivial_accuracies(bank, train, test)
+    assert set(found) == {"slab_mean", "total_variation", "fraction_above"}
+    assert found["total_variation"]["regular"].share > 0.6

@@ -1,0 +1,244 @@
+"""``python -m jobs.launch sweeps/lambda.yaml``: run a sweep here, or find that it is done."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from jobs.config import ConfigError, load, load_with_places
+from jobs.driver import Driver, Event
+from jobs.lines import read
+from jobs.show import Show, duration
+from jobs.stage import Task
+
+PROFILES = Path(__file__).resolve().parent.parent / "cluster"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when all is done, 1 when something failed, 2 for a bad configuration, 130 on Ctrl-C."""
+    args = _arguments(argv)
+    console = Console()
+    try:
+        config, profile = _read(args)
+        runs = _runs_folder(args.runs)
+    except ConfigError as error:
+        Console(stderr=True).print(str(error), style="red", highlight=False, markup=False)
+        return 2
+    from cluster.executor import Lazily
+    from jobs.store import Store
+    from jobs.track import Tracker
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    store, tracker = Store(runs / "store"), Tracker(runs, config.name)
+    try:
+        with Lazily(profile) as executor, Show(console) as show:
+            if executor.slots > 1:
+                show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
+                         f"{executor.slots} stages at once, results in {runs}[/]")
+            launch = {"sweep": _sweep, "score": _single, "pretrain": _single}[config.kind]
+            return launch(config, runs, store, executor, tracker, show)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on from here", style="yellow")
+        return 130
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m jobs.launch", description=__doc__)
+    parser.add_argument("sweep", help="what to run: a file such as sweeps/lambda.yaml")
+    parser.add_argument("--on", default="local", metavar="PROFILE",
+                        help="where to run: cluster/X.yaml, or the name of a shipped profile")
+    parser.add_argument("--scale", choices=("mini", "paper"), help="how big, over the sweep file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="set a value of the sweep, such as search.trials=4; may be repeated")
+    parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
+    return parser.parse_args(argv)
+
+
+def _read(args: argparse.Namespace):
+    """The checked sweep and profile; ConfigError with the problems of both."""
+    from cluster.profile import Profile
+    from jobs.sweep import KINDS
+
+    problems: list[str] = []
+    config = profile = None
+    path = Path(args.sweep)
+    if not path.is_file():
+        known = ", ".join(str(p) for p in sorted(path.parent.glob("*.yaml"))) or "none there"
+        problems.append(f"{path}: no such file; sweeps: {known}")
+    else:
+        values, places, found = read(path)
+        kind = values.get("kind") if isinstance(values, dict) else None
+        if kind not in KINDS:
+            where = places.get(("kind",), f"{path}:1") if isinstance(values, dict) else f"{path}:1"
+            problems += [*found, f"{where}: kind: {kind!r} must be one of {', '.join(KINDS)}"]
+        else:
+            scales = path.parent / "scales"
+            if not scales.is_dir():
+                scales = PROFILES.parent / "sweeps" / "scales"
+            try:
+                config, _ = load_with_places(path, KINDS[kind], args.scale, args.set, scales)
+            except ConfigError as error:
+                problems += error.problems
+    place = Path(args.on)
+    if not place.is_file():
+        place = PROFILES / f"{args.on}.yaml"
+    if not place.is_file():
+        known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yaml")))
+        problems.append(f"--on {args.on}: no such file or profile; shipped: {known}")
+    else:
+        try:
+            profile = load(place, Profile)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return config, profile
+
+
+def _runs_folder(name: str) -> Path:
+    """The results folder, made and found writable. Raises ConfigError."""
+    runs = Path(os.path.abspath(name))
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        probe = runs / f".probe-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            [f"--runs {name}: cannot be written ({error.strerror}); give another folder"]
+        ) from error
+    return runs
+
+
+def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
+    from jobs.graph import SweepGraph
+    from jobs.report import publish, summary
+    from jobs.search import Search
+    from jobs.trials import run_trials
+
+    graph = SweepGraph(config)
+    sweep_run = tracker_key = None
+    trial_of: dict[str, int] = {}
+    trial_runs: dict[int, str | None] = {}
+
+    def track(event: Event) -> None:
+        show(event)
+        if event.kind in ("done", "hit") and sweep_run is not None:
+            number = trial_of.get(event.task.key)
+            tracker.ingest(
+                sweep_run if number is None else trial_runs[number], event.task, event.result.path
+            )
+
+    driver = Driver(store, executor, track)
+    s = config.search
+    search = Search(
+        runs / "optuna" / f"{config.name}.journal",
+        {name: space.model_dump(exclude_none=True) for name, space in s.space.items()},
+        config.seed,
+        s.parallelism,
+        {"gain": "maximize", graph.fid_name: "minimize"},
+        [dict(p) for p in s.first],
+    )
+    trials: dict[int, object] = {}
+    values: dict[int, dict] = {}
+    del tracker_key
+    sweep_run = tracker.run(
+        graph.reward.key[:16] + config.name, config.name,
+        params={"scale": config.scale, "trials": s.trials, "seed": config.seed},
+    )
+
+    def plan(number: int, params) -> Task:
+        trial = trials[number] = graph.trial(number, params)
+        for task in (trial.finetune, trial.tuned, trial.summary):
+            trial_of.setdefault(task.key, number)
+        trial_runs[number] = tracker.run(
+            trial.summary.key, f"trial {number}", sweep_run, dict(params)
+        )
+        return trial.summary
+
+    def objectives(path: Path) -> tuple[float, float]:
+        numbers = json.loads((path / "summary.json").read_text())
+        return numbers["reward_delta_mean"], numbers["fid"]
+
+    def on_trial(number: int, params, task, result) -> None:
+        if result is None:
+            return
+        ok = result.path is not None
+        if ok:
+            values[number] = json.loads((result.path / "summary.json").read_text())
+            if result.status == "done":
+                show.say(_trial_line(number, trials[number].params, values[number], graph.fid_name))
+        numbers = {k: v for k, v in values.get(number, {}).items() if isinstance(v, (int, float))}
+        tracker.end(trial_runs[number], numbers, failed=not ok)
+
+    driver.add(graph.shared())
+    run_trials(search, s.trials, driver, plan, objectives, on_trial)
+    while driver.busy:
+        driver.step()
+    good = [trials[n] for n in sorted(values)]
+    tables = None
+    if good:
+        tables = graph.tables(good, search.pareto())
+        driver.add(tables)
+        while driver.busy:
+            driver.step()
+    search.close()
+    result = driver.results.get(tables.key) if tables else None
+    if result is not None and result.ok:
+        publish(result.path, runs, config.name)
+        files = {p: p.parent.name for p in sorted(result.path.rglob("*"))
+                 if p.suffix in (".png", ".parquet", ".tex")}
+        tracker.end(sweep_run, {}, failed=bool(show.failed), files=files)
+    else:
+        tracker.end(sweep_run, {}, failed=True)
+    for line in summary(config, graph, values, result, store, runs, show, tracker.uri):
+        show.say(line)
+    return 1 if show.failed else 0
+
+
+def _trial_line(number: int, params, v: dict, fid_name: str) -> str:
+    setting = ", ".join(f"{k} {x:.4g}" for k, x in params.items())
+    return (
+        f"         [bold]trial {number}[/] ({setting}): reward {v['reward_delta_mean']:+.2f}, "
+        f"held-out {v['heldout_delta_mean']:+.2f}, {fid_name} {v['fid']:.2f}, "
+        f"annotator prefers tuned {100 * v['preference_share_tuned']:.0f} %"
+    )
+
+
+def _single(config, runs: Path, store, executor, tracker, show: Show) -> int:
+    """Sweeps without a search: one last task and all it needs."""
+    from jobs.graph import pretrain_graph, score_graph
+    from jobs.report import publish
+
+    last = score_graph(config) if config.kind == "score" else pretrain_graph(config)
+    run = tracker.run(last.key, config.name, params={"scale": config.scale})
+
+    def track(event: Event) -> None:
+        show(event)
+        if event.kind in ("done", "hit"):
+            tracker.ingest(run, event.task, event.result.path)
+
+    driver = Driver(store, executor, track)
+    driver.add(last)
+    while driver.busy:
+        driver.step()
+    result = driver.results[last.key]
+    tracker.end(run, {}, failed=not result.ok)
+    if not result.ok:
+        show.say(f"[red]not finished[/]; see {runs / 'store'}")
+        return 1
+    publish(result.path, runs, config.name)
+    done = "nothing to do, all of it is here" if show.counts["done"] == 0 else "finished"
+    show.say(f"[bold]{config.name}[/]: {done} in {duration(show.elapsed)}; {result.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

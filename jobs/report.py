@@ -1,0 +1,85 @@
+"""What a user sees at the end: tables and figures in place, and a summary worth reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jobs.run import Result
+from jobs.show import Show, duration
+from sigmaflow import atomic
+
+
+def publish(folder: Path, runs: Path, name: str) -> None:
+    """Copy a result's tables and figures to `runs/tables/<name>-*` and `runs/figures/<name>-*`."""
+    for kind in ("tables", "figures"):
+        if not (folder / kind).is_dir():
+            continue
+        (runs / kind).mkdir(exist_ok=True)
+        for path in sorted((folder / kind).iterdir()):
+            target = runs / kind / f"{name}-{path.name}"
+            data = path.read_bytes()
+            if not target.exists() or target.read_bytes() != data:
+                atomic.write_bytes(target, data)
+
+
+def summary(
+    config, graph, values: Mapping[int, Mapping[str, Any]], result: Result | None, store, runs: Path,
+    show: Show, uri: str,
+) -> Iterator[str]:
+    """Lines of the closing summary."""
+    import pandas as pd
+
+    yield ""
+    for event in show.failed:
+        where = store.work(event.task) if event.kind == "failed" else ""
+        yield f"[red]{event.kind}[/]: {event.task.label}  {where or ''}"
+    reward = graph.reward
+    path = store.find(reward)
+    if path is not None:
+        accuracy = pd.read_parquet(path / "accuracy.parquet").set_index(["scorer", "pairs"])
+        own = accuracy.loc[("reward", "regular")]
+        line = (f"[bold]reward[/]  right on {100 * own.share:.0f} % of {int(own.n)} held-out pairs "
+                f"({100 * own.low:.0f} to {100 * own.high:.0f} %)")
+        trivial = {
+            s: accuracy.loc[(s, "regular")].share
+            for s in ("slab_mean", "total_variation", "fraction_above")
+            if (s, "regular") in accuracy.index
+        }
+        best = max(trivial, key=trivial.get)
+        line += f"; best trivial scorer ({best}) {100 * trivial[best]:.0f} %"
+        if ("noise_ceiling", "regular") in accuracy.index:
+            line += f", noise ceiling {100 * accuracy.loc[('noise_ceiling', 'regular')].share:.0f} %"
+        yield line
+    if values:
+        yield from _trial_table(config, graph, values)
+    if result is None or not result.ok:
+        yield "[yellow]no tables: something above did not finish; the same command goes on[/]"
+        return
+    new = show.counts["done"]
+    if new == 0:
+        yield "[bold]nothing to do[/]: every result of this sweep was here already"
+    yield (f"{new} stages run, {show.counts['hit']} found, {duration(show.elapsed)}; "
+           f"tables in {runs / 'tables'}, figures in {runs / 'figures'}")
+    yield f"MLflow: python -m jobs.ui --runs {runs}   ({uri})"
+
+
+def _trial_table(config, graph, values) -> Iterator[str]:
+    start = next(iter(values.values()))["fid_start"]
+    yield f"[bold]trials[/]  {graph.fid_name} of the start: {start:.2f}"
+    params = list(config.search.space)
+    head = ["trial", *params, "reward", "rising", "held-out", graph.fid_name, "prefers", "own"]
+    rows = []
+    for n, v in sorted(values.items()):
+        rows.append([
+            str(n), *(f"{v[p]:.4g}" for p in params), f"{v['reward_delta_mean']:+.2f}",
+            f"{100 * v['reward_share_positive']:.0f} %", f"{v['heldout_delta_mean']:+.2f}",
+            f"{v['fid']:.2f}", f"{100 * v['preference_share_tuned']:.0f} %",
+            f"{100 * v['closeness_share_closer']:.0f} %",
+        ])
+    widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]
+    for row in [head, *rows]:
+        yield "  " + "  ".join(cell.rjust(w) for cell, w in zip(row, widths))
+    yield ("  [dim]reward: mean gain on held-out seeds; prefers: synthetic annotator for the tuned "
+           "shape; own: nearer to own original than to the mean face[/]")
