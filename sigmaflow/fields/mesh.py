@@ -6,11 +6,12 @@ Source: method of the paper's figures 2 and 10 (level 10, borders set to -1000),
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from sigmaflow.atomic import write_bytes
 
 BORDER_VALUE = -1000.0
 BORDERS: dict[str, tuple[tuple[float, float], ...]] = {
@@ -78,7 +79,9 @@ def extract_mesh(sigma: np.ndarray, level: float = 10.0, length: float = 1.0,
     closed = np.full_like(cube, BORDER_VALUE)
     closed[inside] = kept
     step = length / (n - 1)
-    vertices, faces, _, _ = marching_cubes(closed, level, spacing=(step,) * 3)
+    # On [x, y, z] arrays skimage's "ascent" is what makes faces of a dense inside point outward.
+    vertices, faces, _, _ = marching_cubes(closed, level, spacing=(step,) * 3,
+                                           gradient_direction="ascent")
     mesh = Mesh((vertices - length / 2).astype(np.float32), faces.astype(np.int32))
     return largest_part(mesh) if largest else mesh
 
@@ -109,8 +112,7 @@ def largest_part(mesh: Mesh) -> Mesh:
 
 
 def write_ply(path: str | Path, mesh: Mesh) -> None:
-    """Binary little-endian PLY; written under a temporary name and renamed."""
-    path = Path(path)
+    """Binary little-endian PLY, whole or not there at all."""
     header = ("ply\nformat binary_little_endian 1.0\n"
               f"element vertex {len(mesh.vertices)}\n"
               "property float x\nproperty float y\nproperty float z\n"
@@ -118,9 +120,5 @@ def write_ply(path: str | Path, mesh: Mesh) -> None:
               "property list uchar int vertex_indices\nend_header\n")
     table = np.zeros(len(mesh.faces), dtype=[("n", "u1"), ("i", "<i4", 3)])
     table["n"], table["i"] = 3, mesh.faces
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as stream:
-        stream.write(header.encode("ascii"))
-        stream.write(np.ascontiguousarray(mesh.vertices, dtype="<f4").tobytes())
-        stream.write(table.tobytes())
-    os.replace(temporary, path)
+    vertices = np.ascontiguousarray(mesh.vertices, dtype="<f4")
+    write_bytes(path, header.encode("ascii") + vertices.tobytes() + table.tobytes())
