@@ -66,7 +66,7 @@ def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
             axes.scatter(fid[chosen], gain[chosen], s=size, marker=marker, color=colour,
                          edgecolor=style.INK if kind == "paper" else "white", linewidth=0.7,
                          zorder=4, label=name)
-    axes.margins(x=0.13, y=0.16)
+    axes.margins(x=0.2, y=0.16)
     if start_fid is not None:
         axes.annotate(f"start {start_fid:.4g}", (start_fid, 1), (4, -3),
                       xycoords=("data", "axes fraction"), textcoords="offset points",
@@ -95,7 +95,7 @@ def _labels(figure, axes, texts: list[str], x: np.ndarray, y: np.ndarray,
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
     points = axes.transData.transform(np.column_stack([x, y]))
-    taken = [(px - 8, py - 8, px + 8, py + 8) for px, py in points]
+    taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in points]
     bends = axes.transData.transform(path)
     for (ax, ay), (bx, by) in zip(bends[:-1], bends[1:]):
         taken.append((min(ax, bx) - 1, min(ay, by) - 1, max(ax, bx) + 1, max(ay, by) + 1))
@@ -108,10 +108,12 @@ def _labels(figure, axes, texts: list[str], x: np.ndarray, y: np.ndarray,
     for i in np.lexsort((y, x)):
         best = None
         for dx, dy, ha, va in _PLACES:
-            # A shift in points; the renderer works in pixels of the figure's own dpi.
+            line = {"arrowstyle": "-", "color": style.CONTROL, "linewidth": 0.6, "shrinkB": 4,
+                    "shrinkA": 0} if abs(dy) > 9 else None
             label = axes.annotate(texts[i], (x[i], y[i]), (dx, dy), textcoords="offset points",
-                                  fontsize=6.8, ha=ha, va=va, color=style.INK, zorder=5)
-            box = tuple(label.get_window_extent(renderer).extents)
+                                  fontsize=6.8, ha=ha, va=va, color=style.INK, zorder=5,
+                                  arrowprops=line)
+            box = _text_box(label, renderer)
             cost = sum(_overlap(box, other) for other in taken)
             cost += 3 * _outside(box, frame)
             if best is None or cost < best[0] - 1e-6:
@@ -129,6 +131,14 @@ _PLACES = [(9, 0, "left", "center"), (-9, 0, "right", "center"), (0, 8, "center"
            (0, -8, "center", "top"), (6, 7, "left", "bottom"), (6, -7, "left", "top"),
            (-6, 7, "right", "bottom"), (-6, -7, "right", "top"), (10, 16, "left", "bottom"),
            (10, -16, "left", "top"), (-10, 16, "right", "bottom"), (-10, -16, "right", "top")]
+
+
+def _text_box(label, renderer) -> tuple[float, ...]:
+    """Extent of the words alone, without the line to the point."""
+    from matplotlib.text import Text
+
+    label.update_positions(renderer)
+    return tuple(Text.get_window_extent(label, renderer).extents)
 
 
 def _overlap(a, b) -> float:

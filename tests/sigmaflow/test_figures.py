@@ -210,11 +210,13 @@ def test_files_are_the_same_bytes_every_time(tmp_path, sphere, made):
 
 
 def test_labels_of_a_crowded_front_do_not_cover_each_other():
+    from matplotlib.text import Text
+
     figure = figures.pareto_front(trials(12, seed=3), start_fid=8.5)
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
     labels = [t for t in figure.axes[0].texts if "lambda" in t.get_text()]
-    boxes = [t.get_window_extent(renderer) for t in labels]
+    boxes = [Text.get_window_extent(t, renderer) for t in labels]
     clashes = sum(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     assert len(boxes) == 12 and clashes == 0
 
