@@ -124,7 +124,7 @@ def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
     from jobs.trials import run_trials
 
     graph = SweepGraph(config)
-    sweep_run = tracker_key = None
+    sweep_run = None
     trial_of: dict[str, int] = {}
     trial_runs: dict[int, str | None] = {}
 
@@ -148,7 +148,6 @@ def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
     )
     trials: dict[int, object] = {}
     values: dict[int, dict] = {}
-    del tracker_key
     sweep_run = tracker.run(
         graph.reward.key[:16] + config.name, config.name,
         params={"scale": config.scale, "trials": s.trials, "seed": config.seed},

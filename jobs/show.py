@@ -46,7 +46,7 @@ class Show:
 
     def say(self, text: str) -> None:
         """One line above the live view."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def __call__(self, event: Event) -> None:
         task = event.task

@@ -183,7 +183,10 @@ class Tracker:
             hidden = inside.parts[0] in NOT_OUTPUT or inside.name == METRICS
             if path.is_file() and path.suffix in SHOWN and not hidden:
                 if path.stat().st_size <= LARGEST:
-                    self._client.log_artifact(run, str(path), inside.parent.as_posix())
+                    place_in = inside.parent.as_posix()
+                    self._client.log_artifact(
+                        run, str(path), None if place_in == "." else place_in
+                    )
         self._client.set_terminated(run, "FINISHED", end_time=end)
         self._known[place] = (run, "FINISHED")
         return run

@@ -90,7 +90,6 @@ def run_evaluate(ctx: Context) -> None:
     import torch
 
     from sigmaflow.fields.grid import Grid
-    from sigmaflow.fields.mesh import extract_mesh
     from sigmaflow.fields.slab import latents, sample_slab
     from sigmaflow.finetune.images import open_images
     from sigmaflow.generators import RaySampling
@@ -162,14 +161,37 @@ def run_evaluate(ctx: Context) -> None:
     np.savez(ctx.folder / "pictures.npz", pictures=pictures, yaw=np.array(VIEWS))
 
     ctx.note("meshes")
-    fine = Grid(resolution=c["mesh_resolution"], kind="regular", length=side)
+    meshes = mesh_arrays(
+        G,
+        seeds[: c["mesh_seeds"]],
+        psi,
+        c["mesh_resolution"],
+        AnnotatorConfig(**c["annotator"]).level,
+    )
+    np.savez_compressed(ctx.folder / "meshes.npz", **meshes)
+
+
+def mesh_arrays(G, seeds, psi: float, resolution: int, level: float):
+    """`<seed>/vertices` and `<seed>/faces` of the iso-surfaces; empty ones where there is none."""
+    import numpy as np
+    import torch
+
+    from sigmaflow.fields.grid import Grid
+    from sigmaflow.fields.mesh import EmptySurface, extract_mesh
+    from sigmaflow.fields.slab import latents, sample_slab
+
+    side = G.rendering_kwargs["box_warp"]
+    fine = Grid(resolution=resolution, kind="regular", length=side)
     arrays = {}
-    level = AnnotatorConfig(**c["annotator"]).level
-    for seed in seeds[: c["mesh_seeds"]]:
+    for seed in seeds:
         with torch.no_grad():
-            z = latents([seed], G.z_dim).to(device())
-            cube = sample_slab(G, z, fine, truncation_psi=psi)
-        mesh = extract_mesh(cube[0].cpu().numpy(), level=level, length=side)
-        arrays[f"{seed}/vertices"] = mesh.vertices.astype(np.float32)
-        arrays[f"{seed}/faces"] = mesh.faces.astype(np.int32)
-    np.savez_compressed(ctx.folder / "meshes.npz", **arrays)
+            z = latents([seed], G.z_dim).to(next(G.parameters()).device)
+            cube = sample_slab(G, z, fine, truncation_psi=psi)[0].cpu().numpy()
+        try:
+            mesh = extract_mesh(cube, level=level, length=side)
+            vertices, faces = mesh.vertices, mesh.faces
+        except EmptySurface:
+            vertices, faces = np.zeros((0, 3)), np.zeros((0, 3))
+        arrays[f"{seed}/vertices"] = vertices.astype(np.float32)
+        arrays[f"{seed}/faces"] = faces.astype(np.int32)
+    return arrays

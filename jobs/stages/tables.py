@@ -106,20 +106,15 @@ def _plain(value: Any) -> Any:
 def run_tables(ctx: Context) -> None:
     """All tables of a sweep as Parquet and LaTeX, all figures as PNG and PDF."""
     from jobs.pictures import draw_sweep
-    from jobs.tables import sweep_tables
+    from jobs.tables import latex, sweep_tables
 
-    inputs = {
-        name: ctx.input(name)
-        for name in ("start", "reward", "heldout", "trials", "finetunes", "tuned", "real")
-    }
-    inputs["rankings"] = ctx.input("rankings")
+    names = ("start", "reward", "heldout", "trials", "finetunes", "tuned", "real", "rankings")
+    inputs = {name: ctx.input(name) for name in names}
     tables = sweep_tables(inputs, ctx.config)
     folder = ctx.folder / "tables"
     folder.mkdir()
     for name, frame in tables.items():
         frame.to_parquet(folder / f"{name}.parquet", index=False)
-    from jobs.tables import latex
-
     for name, text in latex(tables, ctx.config).items():
         (folder / f"{name}.tex").write_text(text)
     (ctx.folder / "figures").mkdir()
@@ -128,21 +123,27 @@ def run_tables(ctx: Context) -> None:
 
 def run_scores(ctx: Context) -> None:
     """Rewards of two generators on the same seeds: `tables/rewards.parquet`, figures, meshes."""
+    import numpy as np
     import pandas as pd
 
     from jobs.pictures import draw_scores
-    from jobs.stages.finetune import score_seeds
+    from jobs.stages.evaluate import mesh_arrays
+    from jobs.stages.reward import load_bank
     from jobs.stages.shapes import device, generator_of
     from sigmaflow.analyses.shift import reward_shift
     from sigmaflow.fields.grid import Grid
+    from sigmaflow.rewards.evaluate import score_seeds
     from sigmaflow.rewards.model import RewardModel
 
     c = ctx.config
-    reward = RewardModel.load(ctx.input("reward")).to(device()).eval()
+    reward = RewardModel.load(ctx.input("reward")[0]).to(device())
     reward.check_grid(Grid.from_dict(c["grid"]))
-    frames = [pd.read_parquet(p / "scores.parquet") for p in ctx.input("parts")]
-    del score_seeds, generator_of
-    table = pd.concat(frames, ignore_index=True).sort_values("seed", ignore_index=True)
+    scores = {}
+    for name in ("before", "after"):
+        bank = load_bank(ctx.input(name))
+        scores[name] = score_seeds(reward, bank, bank.seeds)
+    table = pd.DataFrame({"seed": list(scores["before"]), "before": scores["before"].values()})
+    table["after"] = [scores["after"][s] for s in table["seed"]]
     table["delta"] = table["after"] - table["before"]
     (ctx.folder / "tables").mkdir()
     table.to_parquet(ctx.folder / "tables" / "rewards.parquet", index=False)
@@ -150,5 +151,14 @@ def run_scores(ctx: Context) -> None:
     pd.DataFrame([shift.as_dict()]).to_parquet(
         ctx.folder / "tables" / "shift.parquet", index=False
     )
+    columns = []
+    for name in ("before", "after"):
+        G = generator_of(ctx, f"generator_{name}")
+        seeds = table["seed"].tolist()[: c["mesh_seeds"]]
+        place = ctx.folder / name
+        place.mkdir()
+        arrays = mesh_arrays(G, seeds, c["psi"], c["mesh_resolution"], c["level"])
+        np.savez_compressed(place / "meshes.npz", **arrays)
+        columns.append((name, place))
     (ctx.folder / "figures").mkdir()
-    draw_scores(table, ctx.folder / "figures")
+    draw_scores(table, columns, ctx.folder / "figures")
