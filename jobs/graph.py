@@ -67,6 +67,8 @@ class SweepGraph:
         self.generator = checkpoint_files(config.checkpoint)
         self.images = image_file(config.images)
         self.grid = config.slab.grid().as_dict()
+        a = config.annotator.resolution
+        self.view = {**self.grid, "resolution": a, "kind": "regular"}
 
     def _common(self) -> dict[str, Any]:
         return {"threads": self.config.threads}
@@ -80,7 +82,7 @@ class SweepGraph:
                     **self._common(),
                     "seeds": part,
                     "psi": psi,
-                    "resolution": a.resolution,
+                    "view": self.view,
                     "annotator": _dump(a.config),
                 },
                 {"generator": self.generator},
@@ -206,7 +208,7 @@ class SweepGraph:
                 **{k: getattr(e, k) for k in keep},
                 "seed": self.config.seed,
                 "annotator": _dump(a.config),
-                "annotator_resolution": a.resolution,
+                "view": self.view,
             },
             {
                 "generator": generator,
