@@ -73,7 +73,7 @@ def train_reward(
 ) -> Iterator[RewardTick]:
     """Train a reward; yields a tick per epoch (or oftener) until done.
 
-    resume: a state or the folder of one. On the CPU, with the same number of threads, what follows
+    resume: a state or the file of one. On the CPU, with the same number of threads, what follows
     is the same bytes as without the interruption; a finished state yields its last tick again.
     Raises ValueError before any work where slabs, items, settings or state do not fit each other,
     FloatingPointError naming the seeds where the loss is not finite.
@@ -81,7 +81,7 @@ def train_reward(
     _check(bank, train, val, model_config)
     identity = _identity(train, val, config, model_config)
     if resume is not None and not isinstance(resume, RewardState):
-        resume = RewardState.load(resume)
+        resume = RewardState.read(resume)
     if resume is not None and resume.progress["identity"] != identity:
         raise ValueError(
             "the state to resume is of another training (settings, model or questions differ);"
