@@ -119,7 +119,7 @@ def _runs_folder(name: str) -> Path:
 
 def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
     from jobs.graph import SweepGraph
-    from jobs.report import publish, summary
+    from jobs.report import publish, publish_models, summary
     from jobs.search import Search
     from jobs.trials import run_trials
 
@@ -192,6 +192,9 @@ def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
     result = driver.results.get(tables.key) if tables else None
     if result is not None and result.ok:
         publish(result.path, runs, config.name)
+        strongest = trials[_strongest(result.path, config)]
+        publish_models(*(driver.results[task.key].path for task in
+                         (graph.reward, strongest.finetune)), runs, config.name)
         files = {p: p.parent.name for p in sorted(result.path.rglob("*"))
                  if p.suffix in (".png", ".parquet", ".tex")}
         tracker.end(sweep_run, {}, failed=bool(show.failed), files=files)
@@ -200,6 +203,16 @@ def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
     for line in summary(config, graph, values, result, store, runs, show, tracker.uri):
         show.say(line)
     return 1 if show.failed else 0
+
+
+def _strongest(tables: Path, config) -> int:
+    """The number of the trial that the figures show."""
+    import pandas as pd
+
+    from jobs.pictures import strongest_trial
+
+    frame = pd.read_parquet(tables / "tables" / "trials.parquet")
+    return strongest_trial(frame, list(config.search.space))
 
 
 def _trial_line(number: int, params, v: dict, fid_name: str) -> str:

@@ -12,16 +12,38 @@ from sigmaflow import atomic
 
 
 def publish(folder: Path, runs: Path, name: str) -> None:
-    """Copy a result's tables and figures to `runs/tables/<name>-*` and `runs/figures/<name>-*`."""
+    """Copy a result's tables and figures to `runs/tables/<name>-*` and `runs/figures/<name>-*`.
+
+    A trained generator goes to `runs/models/<name>/`.
+    """
     for kind in ("tables", "figures"):
-        if not (folder / kind).is_dir():
-            continue
-        (runs / kind).mkdir(exist_ok=True)
-        for path in sorted((folder / kind).iterdir()):
-            target = runs / kind / f"{name}-{path.name}"
-            data = path.read_bytes()
-            if not target.exists() or target.read_bytes() != data:
-                atomic.write_bytes(target, data)
+        if (folder / kind).is_dir():
+            for path in sorted((folder / kind).iterdir()):
+                _copy(path, runs / kind / f"{name}-{path.name}")
+    _copy_gan(folder / "gan", runs / "models" / name)
+
+
+def publish_models(reward: Path, finetune: Path, runs: Path, name: str) -> None:
+    """A sweep's reward and its strongest generator under names that a sweep file can say:
+    `runs/models/<name>-reward.safetensors` (and `.json`) and `runs/models/<name>-strongest/`.
+    """
+    for end in (".safetensors", ".json"):
+        _copy(reward / f"reward{end}", runs / "models" / f"{name}-reward{end}")
+    _copy_gan(finetune / "gan", runs / "models" / f"{name}-strongest")
+
+
+def _copy_gan(folder: Path, target: Path) -> None:
+    """config.json last: without it a folder is no checkpoint."""
+    for path in sorted(folder.glob("*"), key=lambda p: (p.name == "config.json", p.name)):
+        _copy(path, target / path.name)
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Whole or not at all; nothing where it is there already."""
+    data = path.read_bytes()
+    if not target.exists() or target.read_bytes() != data:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(target, data)
 
 
 def summary(
