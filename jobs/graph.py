@@ -18,12 +18,9 @@ from jobs.stages.rankings import RANKINGS
 from jobs.stages.reward import REWARD
 from jobs.stages.shapes import MEASURES, SLABS
 from jobs.stages.tables import SCORES, TABLES, TRIAL
-from jobs.sweep import PretrainConfig, ScoreConfig, SweepConfig
+from jobs.sweep import CHECKPOINT_FILES, PretrainConfig, ScoreConfig, SweepConfig
 
 PACKAGE = Path(__file__).resolve().parent.parent / "sigmaflow"
-CHECKPOINT_FILES = (
-    "config.json", "G_ema.safetensors", "G.safetensors", "D.safetensors",
-)
 
 
 def checkpoint_files(source: str) -> tuple[FileInput, ...]:
