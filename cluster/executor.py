@@ -66,7 +66,7 @@ def start(profile: Profile) -> Executor:
 
 
 class Lazily(Executor):
-    """Opens the executor of a profile at the first function, so that idle launches start nothing."""
+    """Opens a profile's executor at the first function, so that idle launches start nothing."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from jobs.lines import Keys, dotted, read, scalar
 
 Model = TypeVar("Model", bound=BaseModel)
+MOST = 20  # problems shown of one file that a value names
 
 
 class ConfigError(Exception):
@@ -97,7 +98,8 @@ def load_with_places(
     try:
         checked = model.model_validate(values)
     except ValidationError as error:
-        problems += [_describe(e, keys, model, where) for e, keys in _relevant(error, values)]
+        for one, keys in _relevant(error, values):
+            problems += _inside(one) or [_describe(one, keys, model, where)]
     if problems:
         raise ConfigError(sorted(problems, key=_by_line))
     return checked, where
@@ -168,6 +170,13 @@ def _way(error: Any, values: Any) -> tuple[Keys, tuple[Keys, str | int] | None]:
     return tuple(keys), branch
 
 
+def _inside(error: Any) -> list[str]:
+    """What a validator found within the file that a value names, each with its own line."""
+    found = [str(p) for p in getattr(error.get("ctx", {}).get("error"), "problems", ())]
+    more = len(found) - MOST
+    return found if more <= 0 else [*found[:MOST], f"... and {more} more problems of that file"]
+
+
 def _describe(error: Any, keys: Keys, model: type[BaseModel], places: Places) -> str:
     value, kind, context = error["input"], error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
@@ -214,7 +223,7 @@ def _mean(word: str, known: Iterable[str]) -> str:
 
 
 def _by_line(problem: str) -> tuple[str, int]:
-    match = re.match(r"(.*?):(\d+): ", problem)
+    match = re.match(r"(.*?):(\d+)(?: \[[^\]]*\])?: ", problem)
     return (match[1], int(match[2])) if match else ("~", 0)  # the command line comes last
 
 

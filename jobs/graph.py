@@ -18,12 +18,9 @@ from jobs.stages.rankings import RANKINGS
 from jobs.stages.reward import REWARD
 from jobs.stages.shapes import MEASURES, SLABS
 from jobs.stages.tables import SCORES, TABLES, TRIAL
-from jobs.sweep import PretrainConfig, ScoreConfig, SweepConfig
+from jobs.sweep import CHECKPOINT_FILES, PretrainConfig, ScoreConfig, SweepConfig
 
 PACKAGE = Path(__file__).resolve().parent.parent / "sigmaflow"
-CHECKPOINT_FILES = (
-    "config.json", "G_ema.safetensors", "G.safetensors", "D.safetensors",
-)
 
 
 def checkpoint_files(source: str) -> tuple[FileInput, ...]:
@@ -67,6 +64,8 @@ class SweepGraph:
         self.generator = checkpoint_files(config.checkpoint)
         self.images = image_file(config.images)
         self.grid = config.slab.grid().as_dict()
+        a = config.annotator.resolution
+        self.view = {**self.grid, "resolution": a, "kind": "regular"}
 
     def _common(self) -> dict[str, Any]:
         return {"threads": self.config.threads}
@@ -80,7 +79,7 @@ class SweepGraph:
                     **self._common(),
                     "seeds": part,
                     "psi": psi,
-                    "resolution": a.resolution,
+                    "view": self.view,
                     "annotator": _dump(a.config),
                 },
                 {"generator": self.generator},
@@ -206,7 +205,7 @@ class SweepGraph:
                 **{k: getattr(e, k) for k in keep},
                 "seed": self.config.seed,
                 "annotator": _dump(a.config),
-                "annotator_resolution": a.resolution,
+                "view": self.view,
             },
             {
                 "generator": generator,

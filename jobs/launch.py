@@ -27,26 +27,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         config, profile = _read(args)
-        runs = _runs_folder(args.runs)
+        return _run(config, profile, _runs_folder(args.runs), console)
     except ConfigError as error:
-        Console(stderr=True).print(str(error), style="red", highlight=False, markup=False)
+        Console(stderr=True).print(
+            str(error), style="red", highlight=False, markup=False, soft_wrap=True
+        )
         return 2
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on from here", style="yellow")
+        return 130
+
+
+def _run(config, profile, runs: Path, console: Console) -> int:
     from cluster.executor import Lazily
     from jobs.store import Store
     from jobs.track import Tracker
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     store, tracker = Store(runs / "store"), Tracker(runs, config.name)
-    try:
-        with Lazily(profile) as executor, Show(console) as show:
-            if executor.slots > 1:
-                show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
-                         f"{executor.slots} stages at once, results in {runs}[/]")
-            launch = {"sweep": _sweep, "score": _single, "pretrain": _single}[config.kind]
-            return launch(config, runs, store, executor, tracker, show)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from here", style="yellow")
-        return 130
+    with Lazily(profile) as executor, Show(console) as show:
+        if executor.slots > 1:
+            show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
+                     f"{executor.slots} stages at once, results in {runs}[/]")
+        launch = {"sweep": _sweep, "score": _single, "pretrain": _single}[config.kind]
+        return launch(config, runs, store, executor, tracker, show)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -62,11 +66,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _read(args: argparse.Namespace):
-    """The checked sweep and profile; ConfigError with the problems of both."""
+    """The checked sweep and profile; ConfigError with the problems of both and of --runs."""
     from cluster.profile import Profile
     from jobs.sweep import KINDS
 
-    problems: list[str] = []
+    problems = _runs_problems(args.runs)
     config = profile = None
     path = Path(args.sweep)
     if not path.is_file():
@@ -100,6 +104,18 @@ def _read(args: argparse.Namespace):
     if problems:
         raise ConfigError(problems)
     return config, profile
+
+
+def _runs_problems(name: str) -> list[str]:
+    """What can be known of the results folder without making it."""
+    place = Path(os.path.abspath(name))
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        return [f"--runs {name}: {place} is no folder; give another place"]
+    if not os.access(place, os.W_OK | os.X_OK):
+        return [f"--runs {name}: {place} cannot be written; give another folder"]
+    return []
 
 
 def _runs_folder(name: str) -> Path:

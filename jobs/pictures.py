@@ -31,8 +31,7 @@ def draw_sweep(
     tuned = rewards[rewards["trial"] == strongest]
 
     def keep(name: str, figure: Any) -> None:
-        figures.save(figure, folder / f"{name}.png")
-        figures.save(figure, folder / f"{name}.pdf")
+        figures.save(figure, folder / name)
 
     keep(
         "rewards",
@@ -132,8 +131,7 @@ def draw_scores(table: pd.DataFrame, columns: list[tuple[str, Path]], folder: Pa
     from sigmaflow import figures
 
     def keep(name: str, figure: Any) -> None:
-        figures.save(figure, folder / f"{name}.png")
-        figures.save(figure, folder / f"{name}.pdf")
+        figures.save(figure, folder / name)
 
     keep("rewards", figures.reward_histograms(table["before"], table["after"]))
     both = table.rename(columns={"before": "initial", "after": "final"})

@@ -47,8 +47,8 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def summary(
-    config, graph, values: Mapping[int, Mapping[str, Any]], result: Result | None, store, runs: Path,
-    show: Show, uri: str,
+    config, graph, values: Mapping[int, Mapping[str, Any]], result: Result | None, store,
+    runs: Path, show: Show, uri: str,
 ) -> Iterator[str]:
     """Lines of the closing summary."""
     import pandas as pd
@@ -72,7 +72,8 @@ def summary(
         best = max(trivial, key=trivial.get)
         line += f"; best trivial scorer ({best}) {100 * trivial[best]:.0f} %"
         if ("noise_ceiling", "regular") in accuracy.index:
-            line += f", noise ceiling {100 * accuracy.loc[('noise_ceiling', 'regular')].share:.0f} %"
+            ceiling = accuracy.loc[("noise_ceiling", "regular")].share
+            line += f", noise ceiling {100 * ceiling:.0f} %"
         yield line
     if values:
         yield from _trial_table(config, graph, values)

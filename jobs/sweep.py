@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,8 @@ from sigmaflow.preferences.annotator import AnnotatorConfig
 from sigmaflow.rewards.model import RewardConfig
 from sigmaflow.rewards.train import TrainConfig
 
+CHECKPOINT_FILES = ("config.json", "G_ema.safetensors", "G.safetensors", "D.safetensors")
+
 
 class Section(BaseModel):
     """Frozen; an unknown key is an error."""
@@ -22,16 +25,28 @@ class Section(BaseModel):
 
 
 def _checkpoint(value: str) -> str:
-    if value != "mini" and not (Path(value) / "config.json").is_file():
-        raise ValueError(f"{value!r} is no checkpoint folder (no config.json in it); give `mini`"
-                         " or the folder of a converted checkpoint")
+    if value == "mini":
+        return value
+    missing = [name for name in CHECKPOINT_FILES if not (Path(value) / name).is_file()]
+    if missing:
+        raise ValueError(f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
+                         " `mini` or the folder of a converted checkpoint")
     return value
 
 
 def _images(value: str) -> str:
-    if value != "mini" and not Path(value).exists():
-        raise ValueError(f"{value!r} does not exist; give `mini`, or a zip or folder in EG3D's"
-                         " layout (images and dataset.json)")
+    if value == "mini":
+        return value
+    remedy = "give `mini`, or a zip in EG3D's layout (images and dataset.json)"
+    if not Path(value).is_file():
+        raise ValueError(f"{value!r} is no file; {remedy}")
+    try:
+        with zipfile.ZipFile(value) as archive:
+            archive.getinfo("dataset.json")
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{value!r} cannot be read ({error}); {remedy}") from error
+    except KeyError as error:
+        raise ValueError(f"{value!r} has no dataset.json in it; {remedy}") from error
     return value
 
 
@@ -41,9 +56,28 @@ def _file(value: str) -> str:
     return value
 
 
+def _rankings(value: str) -> str:
+    from sigmaflow.preferences.rankings import read_rankings
+
+    pairs = len(read_rankings(_file(value)))
+    if pairs < 4:  # training, validation and test need one each
+        raise ValueError(f"{value!r} has {pairs} pairs; give at least 4")
+    return value
+
+
+def _reward(value: str) -> str:
+    for path in (Path(value), Path(value).with_suffix(".json")):
+        if not path.is_file():
+            raise ValueError(f"{str(path)!r} is no file; give the `reward.safetensors` of a reward"
+                             " stage, with its `.json` beside it")
+    return value
+
+
 Checkpoint = Annotated[str, AfterValidator(_checkpoint)]
 Images = Annotated[str, AfterValidator(_images)]
 File = Annotated[str, AfterValidator(_file)]
+RankingsFile = Annotated[str, AfterValidator(_rankings)]
+RewardFile = Annotated[str, AfterValidator(_reward)]
 
 
 class Slab(Section):
@@ -73,7 +107,7 @@ class Anchors(Section):
 class RankingsSection(Section):
     """Where preferences come from: a file, or the synthetic annotator."""
 
-    file: File | None = None
+    file: RankingsFile | None = None
     """rankings in the released format (columns index, rank1, rank2); None asks the annotator"""
     questions: int = Field(4346, ge=20)
     sizes: tuple[Annotated[int, Field(ge=2, le=6)], ...] = (2, 3, 4, 5, 6)
@@ -246,7 +280,7 @@ class ScoreConfig(Common):
     kind: Literal["score"]
     before: Checkpoint
     after: Checkpoint
-    reward_model: str
+    reward_model: RewardFile
     """path of a trained reward (`reward.safetensors` of a sweep)"""
     seeds: int = Field(100, ge=2)
     first_seed: int = Field(200000, ge=0)

@@ -110,9 +110,10 @@ def _tabular(frame: pd.DataFrame, caption: str) -> str:
     head = " & ".join(_escape(c) for c in frame.columns)
     rows = [" & ".join(_cell(v) for v in row) for row in frame.itertuples(index=False)]
     body = " \\\\\n".join([head + " \\\\\n\\hline", *rows])
+    columns = "l" + "r" * (len(frame.columns) - 1)
     return (
-        "\\begin{table}\n\\centering\n\\caption{%s}\n\\begin{tabular}{%s}\n%s \\\\\n"
-        "\\end{tabular}\n\\end{table}\n" % (caption, "l" + "r" * (len(frame.columns) - 1), body)
+        f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n\\begin{{tabular}}{{{columns}}}\n"
+        f"{body} \\\\\n\\end{{tabular}}\n\\end{{table}}\n"
     )
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+
+# Tiny networks gain nothing from threads, and lose minutes where the cores are busy.
+torch.set_num_threads(1)
 
 VARIABLE = "SIGMAFLOW_REFERENCE"
 
@@ -68,3 +75,41 @@ def tiny_gan():
 
     torch.manual_seed(0)
     return build(TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory) -> Path:
+    """A checkpoint folder of the tiny GAN whose random fields have a surface at level 10."""
+    from sigmaflow.generators import build, save_gan
+
+    folder = tmp_path_factory.mktemp("tiny") / "gan"
+    torch.manual_seed(0)
+    gan = build(TINY)
+    for network in (gan.G, gan.G_ema):
+        last = network.decoder.net[2]
+        with torch.no_grad():  # a fresh decoder is fog of about -0.5 everywhere
+            last.weight[0] *= 60
+            last.bias[0] += 42
+    save_gan(gan, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_images(tmp_path_factory) -> Path:
+    """24 pictures of 16 pixels in EG3D's layout, as a zip."""
+    from PIL import Image
+
+    from sigmaflow.generators.cameras import frontal_label
+
+    path = tmp_path_factory.mktemp("tiny") / "images.zip"
+    rng = np.random.default_rng(0)
+    labels = []
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(24):
+            name, stream = f"00000/img{i:08d}.png", io.BytesIO()
+            coarse = rng.integers(0, 255, (4, 4, 3), dtype=np.uint8)
+            Image.fromarray(coarse).resize((16, 16), Image.BICUBIC).save(stream, "PNG")
+            archive.writestr(name, stream.getvalue())
+            labels.append([name, frontal_label(yaw=0.05 * (i - 12))[0].tolist()])
+        archive.writestr("dataset.json", json.dumps({"labels": labels}))
+    return path

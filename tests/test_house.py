@@ -31,13 +31,16 @@ def imports(tree):
 
 
 def dotted(node, names):
-    """`a.b.c` as text, with the first name replaced by what it was imported as."""
+    """`a.b.c` as text, with the first name replaced by what it was imported as.
+
+    What stands on no name, as in `f().eval`, keeps its dot: it is a method of some value.
+    """
     parts = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
         node = node.value
     if not isinstance(node, ast.Name):
-        return ".".join(reversed(parts))
+        return ".".join(["", *reversed(parts)])
     return ".".join([names.get(node.id, node.id), *reversed(parts)])
 
 
@@ -105,6 +108,9 @@ def test_unsafe_loads_are_seen(code):
         "import json\njson.load(f)",
         "import numpy as np\nnp.load(f, allow_pickle=False)",
         "model.eval()",
+        "build(x).eval()",
+        "models[0].eval().requires_grad_(False)",
+        "(a or b).exec('x')",
         "from safetensors.torch import load_file\nload_file(f)",
     ],
 )

@@ -118,7 +118,7 @@ def run_evaluate(ctx: Context) -> None:
         G,
         seeds[: c["annotator_seeds"]],
         psi,
-        c["annotator_resolution"],
+        c["view"],
         AnnotatorConfig(**c["annotator"]),
     )
     pd.DataFrame(rows).to_parquet(ctx.folder / "measures.parquet", index=False)

@@ -60,23 +60,21 @@ def run_reward(ctx: Context) -> None:
         for part, pool in zip(parts, pools)
     ]
     config = TrainConfig(**c["train"])
-    kept = ctx.checkpoint / "reward"
-    resume = RewardState.load(kept) if (kept / "state.json").is_file() else None
-    ctx.rewind(resume.progress["step"] if resume else -1)
+    saved = ctx.restore()
     loop = train_reward(
         bank,
         items[0],
         items[1],
         config,
         RewardConfig.model_validate(c["network"]),
-        resume=resume,
+        resume=RewardState.read(saved[1]) if saved else None,
         device=device(),
     )
     last = None
     for tick in loop:
-        if resume is None or tick.step > resume.progress["step"]:
+        if saved is None or tick.step > saved[0]:  # a finished training tells its last tick again
             ctx.log(tick.step, **tick.metrics)
-            tick.state.save(kept)
+            ctx.save(tick.step, tick.state.write)
         ctx.progress(tick.epoch + 1, config.epochs)
         last = tick
     model = last.state.model()

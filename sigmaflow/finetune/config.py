@@ -46,7 +46,9 @@ class FinetuneConfig(AdversarialConfig):
     @model_validator(mode="after")
     def _clamp_is_an_interval(self) -> FinetuneConfig:
         if self.clamp_low >= self.clamp_high:
-            raise ValueError(f"clamp_low {self.clamp_low} must be below clamp_high {self.clamp_high}")
+            raise ValueError(
+                f"clamp_low {self.clamp_low} must be below clamp_high {self.clamp_high}"
+            )
         return self
 
 

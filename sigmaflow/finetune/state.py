@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from sigmaflow.atomic import write_bytes
 from sigmaflow.generators import DualDiscriminator, GANCheckpoint, TriPlaneGenerator
+from sigmaflow.tensors import read_state, write_state
 
 FORMAT = 1
 
@@ -53,29 +51,19 @@ class GANState:
         tensors: dict[str, Tensor] = {}
         for name in ("G", "D", "G_ema"):
             for key, value in getattr(self, name).state_dict().items():
-                tensors[f"{name}/{key}"] = value.detach().cpu().contiguous()
+                tensors[f"{name}/{key}"] = value
         for name, optimizer in self.optimizers.items():
             for index, slots in optimizer.state_dict()["state"].items():
                 for slot, value in slots.items():
-                    tensors[f"opt/{name}/{index}/{slot}"] = value.detach().cpu().contiguous()
-        header = {"format": FORMAT, "images_seen": self.images_seen}
-        write_bytes(Path(path), save(tensors, metadata={"sigmaflow": json.dumps(header)}))
+                    tensors[f"opt/{name}/{index}/{slot}"] = value
+        write_state(path, tensors, {"format": FORMAT, "images_seen": self.images_seen})
 
     def restore(self, path: str | Path) -> None:
         """Read a file of `save` into the networks and optimisers that this state holds.
 
         Raises ValueError, naming the file, where it is damaged or belongs to other networks.
         """
-        path = Path(path)
-        try:
-            raw = path.read_bytes()
-            length = int.from_bytes(raw[:8], "little")
-            header = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"]["sigmaflow"])
-            tensors = load(raw)
-        except Exception as e:
-            raise ValueError(f"{path}: not a readable checkpoint ({e})") from e
-        if header["format"] != FORMAT:
-            raise ValueError(f"{path}: format {header['format']}, this version reads {FORMAT}")
+        tensors, header = read_state(path, FORMAT)
         parts: dict[str, dict[str, Tensor]] = {"G": {}, "D": {}, "G_ema": {}}
         slots: dict[str, dict[int, dict[str, Tensor]]] = {n: {} for n in self.optimizers}
         for key, value in tensors.items():

@@ -79,7 +79,9 @@ def rays(c: Tensor, resolution: int) -> tuple[Tensor, Tensor]:
     )
     x = (u - cx + cy * skew / fy - skew * v / fy) / fx
     y = ((v - cy) / fy).expand_as(x)
-    points = torch.stack([x, y, torch.ones_like(x)], dim=-1)
-    directions = F.normalize(points @ cam2world[:, :3, :3].transpose(1, 2), dim=2)
-    origins = cam2world[:, None, :3, 3].expand_as(directions)
-    return origins, directions
+    one = torch.ones_like(x)
+    points = torch.stack([x, y, one, one], dim=-1)
+    # Through the world point, not by rotation alone: pixels then round as in the public code.
+    world = (cam2world @ points.transpose(1, 2)).transpose(1, 2)[..., :3]
+    origins = cam2world[:, None, :3, 3].expand_as(world)
+    return origins, F.normalize(world - origins, dim=2)

@@ -78,7 +78,8 @@ def digest(folder: str | Path) -> str:
     for name in (*(f"{n}.safetensors" for n in NETWORKS), "config.json"):
         path = Path(folder) / name
         if not path.is_file():
-            raise CheckpointError(f"{path}: missing; a checkpoint folder holds {', '.join(NETWORKS)}")
+            held = ", ".join(NETWORKS)
+            raise CheckpointError(f"{path}: missing; a checkpoint folder holds {held}")
         h.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return h.hexdigest()
 
@@ -91,9 +92,11 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     except OSError as e:
         raise CheckpointError(f"{path}: {e.strerror}; give the folder of a checkpoint") from e
     except ValueError as e:
-        raise CheckpointError(f"{path}: not JSON ({e}); convert or copy the checkpoint again") from e
+        said = f"{path}: not JSON ({e}); convert or copy the checkpoint again"
+        raise CheckpointError(said) from e
     if config.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format {config.get('format')!r}, this version reads {FORMAT}")
+        found = config.get("format")
+        raise CheckpointError(f"{path}: format {found!r}, this version reads {FORMAT}")
     return config
 
 
@@ -114,9 +117,8 @@ def build(config: dict[str, Any]) -> GANCheckpoint:
     G = TriPlaneGenerator(**config["G"])
     G_ema = TriPlaneGenerator(**config["G"])
     G_ema.load_state_dict(G.state_dict())
-    return GANCheckpoint(
-        G, DualDiscriminator(**config["D"]), G_ema.eval().requires_grad_(False), config.get("meta", {})
-    )
+    D = DualDiscriminator(**config["D"])
+    return GANCheckpoint(G, D, G_ema.eval().requires_grad_(False), config.get("meta", {}))
 
 
 def load_gan(source: str | Path) -> GANCheckpoint:

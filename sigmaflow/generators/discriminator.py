@@ -68,7 +68,9 @@ class DiscriminatorEpilogue(nn.Module):
     ):
         super().__init__()
         self.cmap_dim, self.mbstd_group_size = cmap_dim, mbstd_group_size
-        self.conv = Conv2dLayer(channels + 1, channels, 3, activation="lrelu", conv_clamp=conv_clamp)
+        self.conv = Conv2dLayer(
+            channels + 1, channels, 3, activation="lrelu", conv_clamp=conv_clamp
+        )
         self.fc = FullyConnectedLayer(channels * 16, channels, activation="lrelu")
         self.out = FullyConnectedLayer(channels, cmap_dim)
 

@@ -65,7 +65,8 @@ def _coarse_depths(
     if options.get("disparity_space_sampling"):
         t = t + jitter / (steps - 1)
         return 1 / ((1 - t) / start + t / end)
-    return start + (end - start) * (t + jitter / (steps - 1))
+    depths = torch.linspace(start, end, steps, device=device).reshape(1, 1, steps, 1)
+    return depths + jitter * ((end - start) / (steps - 1))
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sigmaflow.fields.grid import Grid
 from sigmaflow.preferences.surface import (
     Surface,
     front_heights,
@@ -23,6 +24,7 @@ from sigmaflow.preferences.surface import (
     smooth_heights,
 )
 
+EMPTY = -100.0  # raw sigma where the annotator is shown nothing
 DEFECTS = ("roughness", "floaters", "asymmetry", "sunken_nose")
 
 
@@ -103,6 +105,13 @@ class AnnotatorConfig(BaseModel):
     def empty_score(self) -> float:
         """Score without a shape: half as low again as the lowest with one."""
         return -1.5 * self.limit * sum(self.weights.values())
+
+
+def shown(slab: np.ndarray, grid: Grid) -> np.ndarray:
+    """The cube `[N, N, N]` of `grid.resolution` that holds `slab` `[*grid.shape]`, empty around."""
+    cube = np.full((grid.resolution,) * 3, EMPTY, dtype=np.float32)
+    cube[tuple(slice(*r) for r in grid.ranges)] = slab
+    return cube
 
 
 def measure(sigma: np.ndarray, config: AnnotatorConfig) -> ShapeMeasures:

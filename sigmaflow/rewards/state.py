@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
-from sigmaflow.atomic import write_bytes, write_json
 from sigmaflow.rewards.model import RewardConfig, RewardModel
+from sigmaflow.tensors import read_state, write_state
 
-FORMAT = 1
-RECORD = "state.json"
+FORMAT = 2
 
 
 @dataclass
@@ -47,46 +41,17 @@ class RewardState:
         )
         return model.eval()
 
-    def save(self, folder: str | Path) -> None:
-        """Write the checkpoint into `folder` (made if missing).
-
-        The tensors go under a name made of their digest, then the record that names them replaces
-        the old one, then older tensors go: a kill at any moment leaves one whole checkpoint.
-        """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        data = save_tensors({k: v.detach().cpu().contiguous() for k, v in self.tensors.items()})
-        digest = hashlib.sha256(data).hexdigest()
-        name = f"state-{digest[:16]}.safetensors"
-        write_bytes(folder / name, data)
-        write_json(
-            folder / RECORD,
-            {
-                "format": FORMAT,
-                "tensors": name,
-                "sha256": digest,
-                "progress": self.progress,
-                "model": self.model_config.model_dump(mode="json"),
-            },
-        )
-        for old in folder.glob("state-*.safetensors"):
-            if old.name != name:
-                old.unlink(missing_ok=True)
+    def write(self, path: str | Path) -> None:
+        """Write all of it as one safetensors file, atomically."""
+        model = self.model_config.model_dump(mode="json")
+        values = {"format": FORMAT, "progress": self.progress, "model": model}
+        write_state(path, self.tensors, values)
 
     @classmethod
-    def load(cls, folder: str | Path) -> RewardState:
-        """Read what `save` wrote. FileNotFoundError without one, ValueError where damaged."""
-        folder = Path(folder)
-        if not (folder / RECORD).is_file():
-            raise FileNotFoundError(f"no reward checkpoint in {folder}")
+    def read(cls, path: str | Path) -> RewardState:
+        """Read what `write` wrote. FileNotFoundError without it, ValueError where damaged."""
+        tensors, values = read_state(path, FORMAT)
         try:
-            record = json.loads((folder / RECORD).read_text())
-            if record["format"] != FORMAT:
-                raise ValueError(f"format {record['format']} is not {FORMAT}")
-            data = (folder / record["tensors"]).read_bytes()
-            if hashlib.sha256(data).hexdigest() != record["sha256"]:
-                raise ValueError("the tensors are not the ones that the record describes")
-            config = RewardConfig.model_validate(record["model"])
-            return cls(load_tensors(data), record["progress"], config)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise ValueError(f"the checkpoint in {folder} cannot be read: {error}") from error
+            return cls(tensors, values["progress"], RewardConfig.model_validate(values["model"]))
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{path}: not the state of a reward training ({error})") from error

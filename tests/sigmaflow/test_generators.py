@@ -56,6 +56,26 @@ def test_sigma_grid_is_sigma_at_the_grids_points(tiny_gan):
         assert torch.allclose(raw[:, :, 0], G.sigma(planes, point), atol=1e-6)
 
 
+@pytest.mark.parametrize("third", [((0, 0, 1), (1, 0, 0), (0, 1, 0)), ((0, 1, 0), (0, 0, 1), (1, 0, 0))])
+def test_the_separable_grid_equals_points(tiny_gan, third):
+    G = tiny_gan.G_ema
+    G.plane_axes = torch.tensor([*G.plane_axes.tolist()[:2], third], dtype=torch.float32)
+    grid = Grid(resolution=11, kind="regular", pads=SLAB_ENTIRE)
+    planes = G.planes(G.mapping(torch.randn(2, 8), G.canonical_label().expand(2, -1)))
+    by_points = G.sigma(planes, grid.points().expand(2, -1, -1)).reshape(2, *grid.shape)
+    difference = (G.sigma_grid(planes, grid) - by_points).norm() / by_points.norm()
+    assert difference < 1e-6
+    planes = planes.detach().requires_grad_(True)
+    one, two = (
+        torch.autograd.grad(f().square().sum(), planes)[0]
+        for f in (
+            lambda: G.sigma_grid(planes, grid),
+            lambda: G.sigma(planes, grid.points().expand(2, -1, -1)),
+        )
+    )
+    assert (one - two).norm() / two.norm() < 1e-5
+
+
 def test_truncation_moves_towards_the_mean(tiny_gan):
     G = tiny_gan.G
     z, c = torch.randn(4, 8), G.canonical_label().expand(4, -1)

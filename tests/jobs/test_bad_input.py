@@ -1,0 +1,125 @@
+"""A bad sweep is refused whole: every problem at once, before any work, and nothing is made."""
+
+import pytest
+
+from jobs.launch import main
+from sweeps import write_sweep
+
+
+def refused(capsys, *arguments):
+    """The lines of a launch that must be refused."""
+    assert main([str(a) for a in arguments]) == 2
+    caught = capsys.readouterr()
+    assert caught.out == "" and "Traceback" not in caught.err
+    return caught.err.splitlines()
+
+
+def one(lines, *words):
+    """The only line that holds all of these words."""
+    found = [line for line in lines if all(w in line for w in words)]
+    assert len(found) == 1, (words, lines)
+    return found[0]
+
+
+def line_of(path, text):
+    return next(i for i, line in enumerate(path.read_text().splitlines(), 1) if text in line)
+
+
+@pytest.fixture
+def rankings(tmp_path):
+    """A seed against itself, a contradiction, no number, and cut off in the last line."""
+    path = tmp_path / "rankings.csv"
+    path.write_text(",rank1,rank2\n0,1,2\n1,5,5\n2,2,1\n3,x,4\n4,6,7\n5,8")
+    return path
+
+
+def test_all_problems_at_once(tmp_path, tiny_images, rankings, capsys):
+    sweep = write_sweep(
+        tmp_path, tmp_path / "nowhere", tiny_images,
+        rewards={"split_seed": 1},
+        finetune={"bacth": 4, "kimg": "many"},
+        evaluation={"psi": 3, "extractor": "stlpips-alx"},
+        rankings={"file": str(rankings)},
+    )  # fmt: skip
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    runs = in_the_way / "runs"
+    before = sorted(tmp_path.rglob("*"))
+    lines = refused(
+        capsys, sweep, "--runs", runs, "--on", "locla", "--set", "search.trials=0", "--set", "oops"
+    )
+
+    def at(text):
+        return f"{sweep}:{line_of(sweep, text)}: "
+
+    assert lines[0] == f"{len(lines) - 1} problems:"
+    one(lines, at("rewards:"), "unknown key", 'did you mean "reward"')
+    one(lines, at("bacth:"), "finetune.bacth", "unknown key", 'did you mean "batch"')
+    one(lines, at("kimg: many"), "finetune.kimg", "'many'", "number")
+    one(lines, at("psi:"), "evaluation.psi", "3", "less than or equal to 1")
+    one(lines, at("extractor:"), 'did you mean "stlpips-alex"')
+    one(lines, at("checkpoint:"), "nowhere", "no checkpoint folder", "config.json")
+    one(lines, f"{rankings}:3 [rank1,rank2]", "5,5", "against itself", "remove the line")
+    one(lines, f"{rankings}:4 [rank1,rank2]", "contradicts line 2")
+    one(lines, f"{rankings}:5 [rank1]", "not an integer")
+    one(lines, f"{rankings}:7", "2 fields instead of 3", "cut off")
+    one(lines, f"--runs {runs}", "is no folder", "give another place")
+    one(lines, "--on locla", "no such file or profile", "inline, local")
+    one(lines, "--set search.trials=0", "greater than or equal to 1")
+    one(lines, "--set oops", "must look like key=value")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("", "the file is empty"),
+        (",rank1,rank2\n0,1,2\n1,3,4\n2,5,6", "the last line has no end"),
+        (",rank1,rank_2\n0,1,2\n", "rename 'rank_2' to 'rank2'"),
+        (",rank1,rank2\n0,1,2\n1,3,4\n", "has 2 pairs; give at least 4"),
+    ],
+)
+def test_bad_rankings_are_found_before_any_work(
+    tmp_path, tiny_checkpoint, tiny_images, capsys, text, said
+):
+    path = tmp_path / "rankings.csv"
+    path.write_text(text)
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images, rankings={"file": str(path)})
+    runs = tmp_path / "runs"
+    assert said in "\n".join(refused(capsys, sweep, "--runs", runs, "--on", "inline"))
+    assert not runs.exists()
+
+
+def test_many_problems_of_one_file_are_cut_short(tmp_path, tiny_checkpoint, tiny_images, capsys):
+    path = tmp_path / "rankings.csv"
+    path.write_text(",rank1,rank2\n" + "".join(f"{i},{i},{i}\n" for i in range(500)))
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images, rankings={"file": str(path)})
+    lines = refused(capsys, sweep, "--runs", tmp_path / "runs", "--on", "inline")
+    assert len(lines) == 22 and "480 more problems" in lines[-1]
+
+
+def test_damaged_images_and_checkpoints_are_found(tmp_path, tiny_checkpoint, tiny_images, capsys):
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(tiny_images.read_bytes()[:2000])
+    partial = tmp_path / "gan"
+    partial.mkdir()
+    (partial / "config.json").write_bytes((tiny_checkpoint / "config.json").read_bytes())
+    sweep = write_sweep(tmp_path, partial, cut)
+    lines = refused(capsys, sweep, "--runs", tmp_path / "runs", "--on", "inline")
+    one(lines, "checkpoint", "G_ema.safetensors, G.safetensors, D.safetensors")
+    one(lines, "images", "cut.zip", "cannot be read", "give `mini`")
+    write_sweep(tmp_path, partial, tmp_path)
+    one(refused(capsys, sweep, "--runs", tmp_path / "runs"), "images", "is no file")
+
+
+def test_a_read_only_place_is_refused(tmp_path, tiny_checkpoint, tiny_images, capsys):
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images)
+    # Not even root can make folders in /proc.
+    for runs in ("/proc/runs", sweep, sweep / "deep" / "runs"):
+        one(refused(capsys, sweep, "--runs", runs, "--on", "inline"), "--runs")
+
+
+def test_a_sweep_that_is_not_there_names_those_that_are(tmp_path, capsys):
+    (tmp_path / "lambda.yaml").write_text("kind: sweeep\n")
+    one(refused(capsys, tmp_path / "lamda.yaml"), "no such file", "lambda.yaml")
+    one(refused(capsys, tmp_path / "lambda.yaml"), "lambda.yaml:1: kind:", "'sweeep'", "pretrain")
