@@ -71,6 +71,8 @@ def run_adversarial(ctx: Context) -> None:
         state.restore(saved[1])
     loop = finetune(state, open_images(_zip(ctx.input("images"))), config)
     follow(ctx, state, loop, int(config.kimg * 1000))
+    # What a fine-tune starts from should be what was measured: the average, not the live weights.
+    state.G.load_state_dict(state.G_ema.state_dict())
     save_gan(state.checkpoint(), ctx.folder / "gan")
 
 

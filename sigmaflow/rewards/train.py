@@ -26,7 +26,7 @@ class TrainConfig(BaseModel):
     epochs without a lower validation loss before it stops. recon_weight: of the auxiliary L1 on the
     normalised slab, 1e-2 in the paper's text, inactive in the released code. questions_per_tick:
     also tick within an epoch, at the first step that completes so many; None ticks by epoch.
-    eval_batch: slabs scored at once in evaluation. mirror: show each step's shapes mirrored in x with
+    eval_batch: slabs scored at once in evaluation. mirror: show each shape mirrored in x with
     probability a half, which the paper does not: left and right of a face are worth the same, and a
     reward that has seen too few faces to know lets the generator win by lopsided ones.
     """

@@ -56,7 +56,9 @@ def test_sigma_grid_is_sigma_at_the_grids_points(tiny_gan):
         assert torch.allclose(raw[:, :, 0], G.sigma(planes, point), atol=1e-6)
 
 
-@pytest.mark.parametrize("third", [((0, 0, 1), (1, 0, 0), (0, 1, 0)), ((0, 1, 0), (0, 0, 1), (1, 0, 0))])
+@pytest.mark.parametrize(
+    "third", [((0, 0, 1), (1, 0, 0), (0, 1, 0)), ((0, 1, 0), (0, 0, 1), (1, 0, 0))]
+)
 def test_the_separable_grid_equals_points(tiny_gan, third):
     G = tiny_gan.G_ema
     G.plane_axes = torch.tensor([*G.plane_axes.tolist()[:2], third], dtype=torch.float32)
