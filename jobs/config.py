@@ -71,10 +71,12 @@ def load_with_places(
     ``<folder of path>/scales/<scale>.yaml`` unless ``scales`` names another folder. Raises
     ConfigError with every problem of all of them, each with place, key, value and remedy.
     """
-    path = Path(path)
+    path, overrides = Path(path), list(overrides)
     values, places, problems = read(path)
     if not isinstance(values, dict):
         raise ConfigError([f"{path}:1: must be a list of `key: value` lines"])
+    chosen = [text.partition("=")[2] for text in overrides if text.startswith("scale=")]
+    scale = chosen[-1] if chosen else scale
     if scale is not None:
         values["scale"], places["scale",] = scale, "--scale"
     named = values.get("scale")

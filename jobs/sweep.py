@@ -273,6 +273,20 @@ class SweepConfig(Common):
         self.reward.network(self.slab.grid(), "", self.rankings.psi)
         return self
 
+    @model_validator(mode="after")
+    def _paper_scale_has_what_it_needs(self) -> SweepConfig:
+        e = self.evaluation
+        lacking = []
+        if self.scale == "paper" and self.checkpoint == "mini":
+            lacking.append("checkpoint: the folder of EG3D's converted FFHQ checkpoint")
+        if self.scale == "paper" and self.images == "mini":
+            lacking.append("images: EG3D's FFHQ zip")
+        if e.extractor == "clean-fid-inception" and e.extractor_weights is None:
+            lacking.append("evaluation.extractor_weights: the path of inception-2015-12-05.pt")
+        if lacking:
+            raise ValueError(f"this sweep also needs {'; '.join(lacking)}")
+        return self
+
 
 class ScoreConfig(Common):
     """`kind: score`: two checkpoints, one reward, many seeds; no training."""
@@ -296,6 +310,17 @@ class PretrainConfig(Common):
     D: dict[str, Any]
     warmstart: WarmstartConfig
     adversarial: AdversarialConfig
+
+    @model_validator(mode="after")
+    def _networks_can_be_built(self) -> PretrainConfig:
+        from sigmaflow.generators import DualDiscriminator, TriPlaneGenerator
+
+        for name, network in (("G", TriPlaneGenerator), ("D", DualDiscriminator)):
+            try:
+                network(**getattr(self, name))
+            except (TypeError, KeyError, ValueError) as error:
+                raise ValueError(f"{name} can't be built: {error}") from error
+        return self
 
 
 KINDS: dict[str, type[Common]] = {

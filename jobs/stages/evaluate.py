@@ -188,7 +188,7 @@ def mesh_arrays(G, seeds, psi: float, resolution: int, level: float):
             z = latents([seed], G.z_dim).to(next(G.parameters()).device)
             cube = sample_slab(G, z, fine, truncation_psi=psi)[0].cpu().numpy()
         try:
-            mesh = extract_mesh(cube, level=level, length=side)
+            mesh = extract_mesh(cube, level=level, length=side, border="paper")
             vertices, faces = mesh.vertices, mesh.faces
         except EmptySurface:
             vertices, faces = np.zeros((0, 3)), np.zeros((0, 3))
