@@ -99,7 +99,7 @@ def launch_once(sweep: Path, runs: Path) -> Launched:
 
 def markers(runs: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Every finished result and its marker."""
-    for path in sorted((runs / "store").glob("*/*/done.json")):
+    for path in sorted((runs / "store").glob("*/[!.]*/done.json")):  # not what was set aside
         yield path.parent, json.loads(path.read_text())
 
 
@@ -113,11 +113,15 @@ def ran(before: dict[str, str], after: dict[str, str]) -> Counter[str]:
     return Counter(k.split("/")[0] for k, v in after.items() if before.get(k) != v)
 
 
+def _starts(path: Path) -> set[str]:
+    return {part.partition("-")[0] + "-" for part in path.parts}
+
+
 def outputs(folder: Path) -> dict[str, str]:
     """sha256 of every output below a folder, without what tells of clock, host or attempt."""
     passing = {"done.json", "task.json", ".lock"}
     return {
         p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name not in passing and ".work-" not in str(p)
+        if p.is_file() and p.name not in passing and not {".work-", ".broken-"} & _starts(p)
     }
