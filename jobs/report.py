@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from jobs.run import Result
 from jobs.show import Show, duration
+from jobs.stage import Task
 from sigmaflow import atomic
 
 
@@ -75,6 +77,7 @@ def summary(
             ceiling = accuracy.loc[("noise_ceiling", "regular")].share
             line += f", noise ceiling {100 * ceiling:.0f} %"
         yield line
+    yield from _anchors(graph, store)
     if values:
         yield from _trial_table(config, graph, values)
     if result is None or not result.ok:
@@ -86,6 +89,16 @@ def summary(
     yield (f"{new} stages run, {show.counts['hit']} found, {duration(show.elapsed)}; "
            f"tables in {runs / 'tables'}, figures in {runs / 'figures'}")
     yield f"MLflow: python -m jobs.ui --runs {runs}   ({uri})"
+
+
+def _anchors(graph, store) -> Iterator[str]:
+    """Whether the high-quality anchors took part, where the synthetic annotator was asked."""
+    folder = store.find(graph.rankings) if isinstance(graph.rankings, Task) else None
+    if folder is not None:
+        said = json.loads((folder / "anchors.json").read_text())
+        state = "on" if said["on"] else "off"
+        yield (f"anchors {state}: the annotator prefers them to both shapes "
+               f"in {100 * said['preferred']:.0f} % of the questions")
 
 
 def _trial_table(config, graph, values) -> Iterator[str]:
