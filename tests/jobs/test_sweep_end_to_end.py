@@ -91,7 +91,7 @@ def test_every_figure_shows_something(tiny_sweep):
     folder = tiny_sweep.runs / "figures"
     kinds = {(name, suffix) for name in FIGURES for suffix in (".png", ".pdf")}
     found = {(p.stem.removeprefix("tiny-"), p.suffix) for p in folder.iterdir()}
-    assert found - kinds == {("mesh-start-200000", ".ply"), ("mesh-trial0-200000", ".ply")}
+    assert found - kinds == {("mesh-start-210000", ".ply"), ("mesh-trial0-210000", ".ply")}
     assert kinds <= found
     for name in FIGURES:
         pixels = np.asarray(Image.open(folder / f"tiny-{name}.png").convert("RGB"))
