@@ -30,6 +30,7 @@ SHOWN = {".png", ".svg", ".pdf", ".parquet", ".csv", ".tex", ".json", ".html", "
 LARGEST = 20 * 2**20  # bytes of a file that is copied; larger ones are found by the folder's tag
 CHUNK = 1000  # metrics in one call, MLflow's limit
 PATIENCE = (0.2, 0.5, 1.0, 2.0)  # seconds between attempts on a locked database
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # pages for training runs
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -96,7 +97,7 @@ class Tracker:
             if experiment is None:
                 place = self.folder / "mlartifacts" / re.sub(r"\W+", "-", self._experiment_name)
                 self._experiment = client.create_experiment(
-                    self._experiment_name, artifact_location=place.as_uri()
+                    self._experiment_name, artifact_location=place.as_uri(), tags=KIND
                 )
             else:
                 self._experiment = experiment.experiment_id

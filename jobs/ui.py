@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
+
+
+VIEW = "?workflowType=machine_learning"  # else MLflow opens on its pages for language models
+
+
+def _experiments(database: Path) -> list[tuple[str, int]]:
+    """(name, id) of the sweeps tracked there."""
+    with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
+        rows = connection.execute(
+            "SELECT name, experiment_id FROM experiments"
+            " WHERE lifecycle_stage = 'active' AND name != 'Default' ORDER BY experiment_id"
+        )
+        return rows.fetchall()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not database.is_file():
         print(f"{database}: nothing has been tracked there; give --runs", file=sys.stderr)
         return 2
-    print(f"http://127.0.0.1:{args.port}  (Ctrl-C stops it)")
+    for name, number in _experiments(database):
+        print(f"http://127.0.0.1:{args.port}/#/experiments/{number}/runs{VIEW}   {name}")
+    print("(Ctrl-C stops it)", flush=True)
     environment = os.environ | {
         "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }

@@ -18,7 +18,7 @@ TRIAL = Stage(
 )
 TABLES = Stage(
     name="tables",
-    version=1,
+    version=2,
     run="jobs.stages.tables:run_tables",
     sources=("sigmaflow/figures", "jobs/tables.py", "jobs/pictures.py"),
     torch=False,

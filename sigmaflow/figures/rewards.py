@@ -164,8 +164,9 @@ def final_against_initial(runs: Mapping[str, pd.DataFrame], label: str = "reward
     # Room above for the note, so that it never lies on points.
     low, high = row[0].get_ylim()
     row[0].set_ylim(low, high + 0.28 * (high - low))
+    middle = (low + high) / 2  # a point of y = x among the data: the axes stretch to hold it
     for axes in row:
-        axes.axline((0, 0), slope=1, color=style.SOFT, linestyle=(0, (4, 3)), linewidth=1.0,
+        axes.axline((middle, middle), slope=1, color=style.SOFT, linestyle=(0, (4, 3)), linewidth=1.0,
                     zorder=2, label="no change")
     row[-1].legend(loc="lower right")
     return figure

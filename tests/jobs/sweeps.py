@@ -44,6 +44,7 @@ TINY_SWEEP: dict[str, Any] = {
     },
     "evaluation": {
         "seeds": 8,
+        "first_seed": 210000,
         "annotator_seeds": 4,
         "consistency_resolution": 8,
         "fid_images": 100,
