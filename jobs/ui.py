@@ -12,7 +12,6 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-
 VIEW = "?workflowType=machine_learning"  # else MLflow opens on its pages for language models
 
 

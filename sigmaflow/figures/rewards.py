@@ -166,8 +166,8 @@ def final_against_initial(runs: Mapping[str, pd.DataFrame], label: str = "reward
     row[0].set_ylim(low, high + 0.28 * (high - low))
     middle = (low + high) / 2  # a point of y = x among the data: the axes stretch to hold it
     for axes in row:
-        axes.axline((middle, middle), slope=1, color=style.SOFT, linestyle=(0, (4, 3)), linewidth=1.0,
-                    zorder=2, label="no change")
+        axes.axline((middle, middle), slope=1, color=style.SOFT, linestyle=(0, (4, 3)),
+                    linewidth=1.0, zorder=2, label="no change")
     row[-1].legend(loc="lower right")
     return figure
 
