@@ -7,6 +7,8 @@ is a rotation: the stored mesh is no mirror image, although the stored cube is o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sigmaflow.fields.mesh import BORDER_VALUE, Mesh
@@ -25,13 +27,20 @@ def released_cube(sigma: np.ndarray) -> np.ndarray:
     """
     if sigma.ndim != 3 or len(set(sigma.shape)) != 1:
         raise ValueError(f"sigma must be [N, N, N], got {list(sigma.shape)}")
-    pad = released_border(len(sigma))
-    out = np.flip(sigma, axis=0).copy()
-    for axis in range(3):
-        cells = np.moveaxis(out, axis, 0)
-        cells[:pad] = BORDER_VALUE
-        cells[-pad:] = BORDER_VALUE
-    return out
+    return np.concatenate([block for _, block in released_blocks(sigma, len(sigma))])
+
+
+def released_blocks(sigma: np.ndarray, planes: int = 32) -> Iterator[tuple[int, np.ndarray]]:
+    """`released_cube` in x-slabs ``(start, [n, N, N])``, for a ``sigma`` that stays on the disk."""
+    n = len(sigma)
+    pad = released_border(n)
+    kept = np.zeros(n, bool)
+    kept[pad:n - pad if pad else 0] = True
+    plane = kept[:, None] & kept
+    for start in range(0, n, planes):
+        mirrored = sigma[max(n - start - planes, 0):n - start][::-1]
+        inside = kept[start:start + planes, None, None] & plane
+        yield start, np.where(inside, mirrored, np.asarray(BORDER_VALUE, sigma.dtype))
 
 
 def released_axes(mesh: Mesh, resolution: int, length: float = 1.0) -> Mesh:
