@@ -7,7 +7,7 @@ the encoder; animated WebP needs Pillow alone.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -64,18 +64,20 @@ def write_png(path: str | Path, picture: np.ndarray) -> None:
     write_bytes(path, stream.getvalue())
 
 
-def write_webp(path: str | Path, frames: Iterator[np.ndarray], rate: int = RATE) -> None:
+def write_webp(path: str | Path, frames: Iterable[np.ndarray], rate: int = RATE) -> None:
     """An endlessly looping animated WebP, whole or not there at all."""
     from PIL import Image
 
     pictures = [Image.fromarray(frame) for frame in frames]
+    if not pictures:
+        raise ValueError(f"{path}: there are no frames")
     stream = io.BytesIO()
     pictures[0].save(stream, "WEBP", save_all=True, append_images=pictures[1:], loop=0,
                      duration=round(1000 / rate), quality=88, method=4)
     write_bytes(path, stream.getvalue())
 
 
-def write_mp4(path: str | Path, frames: Iterator[np.ndarray], rate: int = RATE) -> None:
+def write_mp4(path: str | Path, frames: Iterable[np.ndarray], rate: int = RATE) -> None:
     """H.264 in MP4, playable while it loads, whole or not there at all.
 
     Frames uint8 ``[H, W, 3]`` with even sides. Raises ModuleNotFoundError without PyAV.
@@ -83,7 +85,7 @@ def write_mp4(path: str | Path, frames: Iterator[np.ndarray], rate: int = RATE) 
     write_with(path, lambda temporary: _encode(temporary, frames, rate))
 
 
-def _encode(path: Path, frames: Iterator[np.ndarray], rate: int) -> None:
+def _encode(path: Path, frames: Iterable[np.ndarray], rate: int) -> None:
     import av
 
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as file:
