@@ -82,28 +82,33 @@ class Manifest:
         path = self.folder / row["file"]
         return path.is_file() and sha256(path) == row["sha256"]
 
-    def score(self, seed: int, model: str) -> float | None:
-        """The reward of a seed by this model, if it is known."""
-        known = [r["reward"] for (s, _), r in self.rows.items()
-                 if s == seed and r["reward_model"] == model]  # fmt: skip
+    def score(self, seed: int, model: str, settings: Settings) -> float | None:
+        """The reward of a seed's shape by this model, if it is known."""
+        known = [row["reward"] for row in self._of_shape(seed, settings)
+                 if row["reward_model"] == model]  # fmt: skip
         return float(known[0]) if known else None
 
+    def _of_shape(self, seed: int, settings: Settings) -> Iterator[dict[str, Any]]:
+        """Rows of one seed, truncation and generator, whatever was made of it."""
+        shape = (seed, settings.psi, settings.checkpoint)
+        yield from (row for row in self.rows.values()
+                    if (row["seed"], row["psi"], row["checkpoint"]) == shape)  # fmt: skip
+
     def add(self, seed: int, kind: str, settings: Settings, path: Path | None, note: str = "",
-            mesh: Any = None, reward: tuple[float, str] | None = None) -> None:
-        value, model = reward or (math.nan, "")
+            mesh: Any = None) -> None:
+        """Replace the row of a file; no `path` where the shape has no surface, as `note` says."""
         self.rows[seed, kind] = {
             "seed": seed, "format": kind, **asdict(settings), "note": note,
             "file": path.name if path else "", "sha256": sha256(path) if path else "",
             "bytes": path.stat().st_size if path else 0,
             "vertices": len(mesh.vertices) if mesh is not None else 0,
             "faces": len(mesh.faces) if mesh is not None else 0,
-            "reward": value, "reward_model": model,
+            "reward": math.nan, "reward_model": "",
         }  # fmt: skip
 
-    def set_reward(self, seed: int, reward: tuple[float, str]) -> None:
-        for (s, _), row in self.rows.items():
-            if s == seed:
-                row["reward"], row["reward_model"] = reward
+    def set_reward(self, seed: int, settings: Settings, reward: tuple[float, str]) -> None:
+        for row in self._of_shape(seed, settings):
+            row["reward"], row["reward_model"] = reward
 
     def write(self) -> None:
         rows = [self.rows[key] for key in sorted(self.rows)]

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 when all files are there, 1 when a seed has no surface, 2 for bad input, 130 on Ctrl-C."""
     errors = Console(stderr=True)
     try:
-        order = check(_parser().parse_args(argv))
+        order = check(parser().parse_args(argv))
         return _run(order, Console())
     except ConfigError as error:
         errors.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The command line; `check` takes what it parses."""
     lines = "\n".join(f"  {name:<7} {what}" for name, what in FORMATS.items())
     parser = argparse.ArgumentParser(
         prog="python -m jobs.shapes",
@@ -206,7 +207,7 @@ def _run(order: Order, console: Console) -> int:
     todo: dict[int, list[str]] = {}
     for seed in order.seeds:
         kinds = [k for k in order.formats if not manifest.done(seed, k, settings)]
-        if kinds or (scorer and manifest.score(seed, scorer) is None):
+        if kinds or (scorer and manifest.score(seed, scorer, settings) is None):
             todo[seed] = kinds
     files = len(order.seeds) * len(order.formats)
     made = sum(len(kinds) for kinds in todo.values())
@@ -262,10 +263,10 @@ def _make(order: Order, settings: Any, manifest: Any, scorer: str, todo: dict[in
                     note = str(error)
                     notes.append(note)
                     empty.append((seed, kind))
-                manifest.add(seed, kind, settings, path, note, mesh, score)
+                manifest.add(seed, kind, settings, path, note, mesh)
                 bar.advance(task)
             if score:
-                manifest.set_reward(seed, score)
+                manifest.set_reward(seed, settings, score)
             manifest.write()
             line = f"seed {seed}: {', '.join(kinds) or 'reward'}"
             line += f"  [dim]reward {score[0]:.4f}[/]" if score else ""

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from cluster.profile import Profile
+from jobs.shapes import parser as shapes_parser
 from jobs.sweep import KINDS
 from sigmaflow.analyses.closeness import Closeness
 from sigmaflow.analyses.diversity import Diversity
@@ -25,6 +26,7 @@ from sigmaflow.rewards.evaluate import Accuracy
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXT = {path: path.read_text(encoding="utf-8") for path in DOCS}
+SHAPES = {o for a in shapes_parser()._actions for o in a.option_strings}  # of jobs.shapes
 IN_CODE = "in code"  # a default too long for a table
 
 
@@ -57,7 +59,7 @@ def test_commands_and_files_exist(path):
         assert known or (ROOT / name).exists(), f"{path.name} names {name}"
     for option in re.findall(r"(?<=[ `\[])--[a-z][a-z-]*", text):
         known = {"--set", "--on", "--scale", "--runs", "--port", "--waive"}
-        assert option in known, f"{path.name}: {option}"
+        assert option in known | SHAPES, f"{path.name}: {option}"
 
 
 def test_readme_has_the_two_commands():
