@@ -214,7 +214,8 @@ def test_all_that_is_wrong_is_said_at_once_and_before_torch_is_loaded(tmp_path):
     assert done.returncode == 2, done.stderr
     for expected in (
         "13 problems:", "nowhere: no such checkpoint folder; give one, or mini",
-        "3-1: give numbers", "x: give numbers", "plz is unknown; did you mean ply?", "mpeg is unknown", "--psi much",
+        "3-1: give numbers", "x: give numbers", "plz is unknown; did you mean ply?",
+        "mpeg is unknown", "--psi much",
         "--resolution 9: give a whole number from 16", "--grid square: must be one of regular",
         "--border wide: must be one of", "--level -2000: must be above", "no.json is missing",
         "file is no folder",
