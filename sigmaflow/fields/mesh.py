@@ -1,7 +1,8 @@
 """Triangle meshes of a density level: marching cubes on a whole sigma cube.
 
 Source: method of the paper's figures 2 and 10 (level 10, borders set to -1000), on EG3D's axes
-(x right, y up, z toward the camera) and without the released code's mirror in x.
+(x right, y up, z toward the camera) and without the released code's mirror in x. Cubes too large
+for memory: `sigmaflow.fields.streamed`; the released axes: `sigmaflow.fields.released`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ BORDER_VALUE = -1000.0
 BORDERS: dict[str, tuple[tuple[float, float], ...]] = {
     # ((low x, high x), (low y, high y), (back z, front z)) as fractions of the edge.
     "thin": ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0)),
+    # EG3D's shape script. Up to N = 8 its int(30 * N / 256) is 0 and its slice then takes the
+    # whole cube; here, as for every border, no cells become one.
+    "released": ((30 / 256, 30 / 256),) * 3,
     "paper": ((60 / 256, 60 / 256), (30 / 256, 30 / 256), (80 / 256, 30 / 256)),
 }
 
@@ -69,13 +73,11 @@ def extract_mesh(sigma: np.ndarray, level: float = 10.0, length: float = 1.0,
     if not length > 0 or level <= BORDER_VALUE:
         raise ValueError(f"need length > 0 and level > {BORDER_VALUE}, got {length} and {level}")
     n = cube.shape[0]
-    inside = _inside(n, border)
+    inside = inside_of(n, border)
     kept = cube[inside]
     if not kept.size or kept.max() <= level:
-        span = f"{kept.min():.4g} to {kept.max():.4g}" if kept.size else "nothing"
-        raise EmptySurface(f"no surface at level {level:g}: sigma inside the border spans {span} "
-                           f"(whole cube {cube.min():.4g} to {cube.max():.4g}); choose a lower "
-                           "level or a thinner border")
+        span = (kept.min(), kept.max()) if kept.size else None
+        raise empty_surface(level, span, (cube.min(), cube.max()))
     closed = np.full_like(cube, BORDER_VALUE)
     closed[inside] = kept
     step = length / (n - 1)
@@ -86,7 +88,17 @@ def extract_mesh(sigma: np.ndarray, level: float = 10.0, length: float = 1.0,
     return largest_part(mesh) if largest else mesh
 
 
-def _inside(n: int, border: str | tuple[tuple[float, float], ...]) -> tuple[slice, ...]:
+def empty_surface(level: float, inside: tuple[float, float] | None,
+                  whole: tuple[float, float]) -> EmptySurface:
+    """The error for a level that is not crossed, with the ranges of sigma that were seen."""
+    span = f"{inside[0]:.4g} to {inside[1]:.4g}" if inside else "nothing"
+    return EmptySurface(f"no surface at level {level:g}: sigma inside the border spans {span} "
+                        f"(whole cube {whole[0]:.4g} to {whole[1]:.4g}); choose a lower level or "
+                        "a thinner border")
+
+
+def inside_of(n: int, border: str | tuple[tuple[float, float], ...]) -> tuple[slice, ...]:
+    """Index ranges of x, y, z that a border leaves of a cube of edge ``n``."""
     if isinstance(border, str):
         if border not in BORDERS:
             raise ValueError(f"unknown border {border!r} (known: {', '.join(BORDERS)})")

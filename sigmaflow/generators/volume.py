@@ -44,9 +44,10 @@ def _box_limits(origins: Tensor, directions: Tensor, side: float) -> tuple[Tenso
     return start, end
 
 
-def _coarse_depths(
+def coarse_depths(
     origins: Tensor, directions: Tensor, options: Mapping[str, Any], sampling: RaySampling
 ) -> Tensor:
+    """Depths [B, R, S, 1] of the first pass along rays [B, R, 3]; "auto" limits need all rays."""
     batch, n_rays, _ = origins.shape
     steps = int(options["depth_resolution"])
     device = origins.device
@@ -70,7 +71,7 @@ def _coarse_depths(
 
 
 @torch.no_grad()
-def _fine_depths(depths: Tensor, weights: Tensor, count: int, sampling: RaySampling) -> Tensor:
+def fine_depths(depths: Tensor, weights: Tensor, count: int, sampling: RaySampling) -> Tensor:
     """Draw `count` depths a ray where the coarse weights [B, R, S-1, 1] are large."""
     batch, n_rays, steps, _ = depths.shape
     z = depths.reshape(batch * n_rays, steps)
@@ -100,6 +101,15 @@ def _fine_depths(depths: Tensor, weights: Tensor, count: int, sampling: RaySampl
     return fine.reshape(batch, n_rays, count, 1)
 
 
+def march_weights(sigmas: Tensor, depths: Tensor) -> Tensor:
+    """Share [B,R,S-1,1] of a ray that ends in each interval: raw sigmas and depths [B,R,S,1]."""
+    delta = depths[:, :, 1:] - depths[:, :, :-1]
+    density = F.softplus((sigmas[:, :, :-1] + sigmas[:, :, 1:]) / 2 - 1)
+    alpha = 1 - torch.exp(-density * delta)
+    open_ = torch.cat([torch.ones_like(alpha[:, :, :1]), 1 - alpha + 1e-10], dim=-2)
+    return alpha * torch.cumprod(open_, dim=-2)[:, :, :-1]
+
+
 def march(
     colors: Tensor, sigmas: Tensor, depths: Tensor, options: Mapping[str, Any]
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -109,13 +119,9 @@ def march(
     [-1, 1], depth [B,R,1] in world units, weights [B,R,S-1,1]. Empty rays get the largest depth
     of the batch.
     """
-    delta = depths[:, :, 1:] - depths[:, :, :-1]
     color = (colors[:, :, :-1] + colors[:, :, 1:]) / 2
     depth = (depths[:, :, :-1] + depths[:, :, 1:]) / 2
-    density = F.softplus((sigmas[:, :, :-1] + sigmas[:, :, 1:]) / 2 - 1)
-    alpha = 1 - torch.exp(-density * delta)
-    open_ = torch.cat([torch.ones_like(alpha[:, :, :1]), 1 - alpha + 1e-10], dim=-2)
-    weights = alpha * torch.cumprod(open_, dim=-2)[:, :, :-1]
+    weights = march_weights(sigmas, depths)
     rgb = (weights * color).sum(-2)
     total = weights.sum(2)
     mean = (weights * depth).sum(-2) / total
@@ -138,7 +144,7 @@ def render_rays(
     """
     sampling = sampling or RaySampling()
     batch, n_rays, _ = origins.shape
-    start = _coarse_depths(origins, directions, options, sampling)
+    start = coarse_depths(origins, directions, options, sampling)
 
     def query(depths: Tensor) -> tuple[Tensor, Tensor]:
         points = origins.unsqueeze(2) + depths * directions.unsqueeze(2)
@@ -151,7 +157,7 @@ def render_rays(
     depths = start
     if count > 0:
         _, _, weights = march(colors, sigmas, start, options)
-        fine = _fine_depths(start, weights, count, sampling)
+        fine = fine_depths(start, weights, count, sampling)
         fine_colors, fine_sigmas = query(fine)
         depths, order = torch.cat([start, fine], dim=2).sort(dim=2)
         colors = torch.cat([colors, fine_colors], dim=2)

@@ -77,7 +77,7 @@ def test_mesh_errors_name_what_is_wrong():
         extract_mesh(np.zeros((8, 9, 8)))
     with pytest.raises(ValueError, match="NaN"):
         extract_mesh(np.full((8, 8, 8), np.nan))
-    with pytest.raises(ValueError, match="known: thin, paper"):
+    with pytest.raises(ValueError, match="known: thin, released, paper"):
         extract_mesh(ball(8), border="thick")
     with pytest.raises(EmptySurface, match="nothing"):
         extract_mesh(ball(8), border=((0.6, 0.6), (0, 0), (0, 0)))
