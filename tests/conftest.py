@@ -58,6 +58,23 @@ TINY = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden", metavar="DIR", help=f"folders of golden vectors (else ${VARIABLE}/golden)"
+    )
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """Where the reference is there, a test that needs it and is skipped has not passed."""
+    outcome = yield
+    report = outcome.get_result()
+    needs = "reference" in getattr(item, "fixturenames", ()) or "golden" in item.path.parts
+    if report.skipped and needs and VARIABLE in os.environ and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped though {VARIABLE} is set: {report.longrepr}"
+
+
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """The folder of golden vectors and real data; skips where its variable is not set."""

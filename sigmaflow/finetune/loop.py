@@ -137,7 +137,7 @@ def adversarial_step(
 
     if config.r1_gamma > 0 and step % config.r1_interval == 0:
         state.optimizers["D"].zero_grad(set_to_none=True)
-        penalty = r1_penalty(D, *real, labels, view)
+        penalty = r1_penalty(D, *view(*real), labels)
         means.add(r1_penalty=penalty)
         (config.r1_gamma / 2 * config.r1_interval * penalty.mean()).backward()
         step_optimizer(state.optimizers["D"])

@@ -54,13 +54,14 @@ def real_pair(
     return images, blur(resize(images, resolution), blur_sigma)
 
 
-def r1_penalty(
-    D: DualDiscriminator, image: Tensor, image_raw: Tensor, c: Tensor, view: View | None = None
-) -> Tensor:
-    """Squared gradients of the real logits over both images, before `view`, summed by row: [B]."""
+def r1_penalty(D: DualDiscriminator, image: Tensor, image_raw: Tensor, c: Tensor) -> Tensor:
+    """Squared gradients of the real logits over both images, [B].
+
+    Over the images as they are judged: EG3D too differentiates behind blur and augmentation.
+    """
     image = image.detach().requires_grad_(True)
     image_raw = image_raw.detach().requires_grad_(True)
-    logits = D(*(view or View())(image, image_raw), c)
+    logits = D(image, image_raw, c)
     grads = torch.autograd.grad(logits.sum(), [image, image_raw], create_graph=True)
     return sum(g.square().sum(dim=(1, 2, 3)) for g in grads)
 
