@@ -42,8 +42,9 @@ class Networks:
             raise NotImplementedError(f"filter_mode {self.kwargs['filter_mode']!r}")
         generator = Folder((folder.path / folder.config["generator"]).parent)
         self.G: TriPlaneGenerator = eg3d.build(generator).train()
-        # The stored runs had every layer's noise at zero.
-        self.G.rendering_kwargs["superresolution_noise_mode"] = "none"
+        # The stored runs had all random noise at zero.
+        if self.G.rendering_kwargs.get("superresolution_noise_mode") == "random":
+            self.G.rendering_kwargs["superresolution_noise_mode"] = "none"
         self.D = DualDiscriminator(**folder.config["D_init_kwargs"])
         self.D.load_state_dict(folder.weights("weights_D.safetensors"), strict=True)
         self.D.train()

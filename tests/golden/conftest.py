@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,13 @@ def golden_report(request: pytest.FixtureRequest) -> list[Report]:
     return request.config.stash.setdefault(REPORTS, [])
 
 
+def grouped(keys: list[str]) -> list[str]:
+    """Keys `group/...` as one name with their number, others as they are."""
+    groups = Counter(key.split("/")[0] for key in keys if "/" in key)
+    plain = [key for key in keys if "/" not in key]
+    return plain + [f"{name}/ ({count})" for name, count in groups.items()]
+
+
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
     reports: list[Report] = config.stash.get(REPORTS, [])
     line = terminalreporter.write_line
@@ -56,6 +64,6 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
         if report.inputs:
             line(f"{len(report.inputs)} inputs: {', '.join(report.inputs)}")
         for reason, keys in report.not_covered.items():
-            line(f"NOT COVERED, {reason} ({len(keys)}): {', '.join(keys)}")
+            line(f"NOT COVERED, {reason} ({len(keys)} arrays): {', '.join(grouped(keys))}")
         for key in report.forgotten:
             line(f"NOT COMPARED: {key}")

@@ -40,7 +40,7 @@ def build(folder: Folder) -> TriPlaneGenerator:
     more = {"plane_resolution": max(int(m[1]) for m in found if m)}
     if "plane_axes" in folder.config:
         more["plane_axes"] = folder.config["plane_axes"]
-    G = TriPlaneGenerator(**folder.config["init_kwargs"], **more)
+    G = TriPlaneGenerator(**{**folder.config["init_kwargs"], **more})
     G.load_state_dict(state, strict=True)
     return G.eval().requires_grad_(False)
 
@@ -144,8 +144,8 @@ def compare_points(G: TriPlaneGenerator, folder: Folder, planes: Tensor) -> Iter
 
 
 def compare_grid(G: TriPlaneGenerator, folder: Folder) -> Iterator[Compared]:
-    meta, kwargs = folder.meta["grid"], G.rendering_kwargs
-    grid = Grid(resolution=meta["N"], length=meta["voxel_size"] * (meta["N"] - 1))
+    meta, kwargs, n = folder.meta["grid"], G.rendering_kwargs, folder.meta["grid"]["N"]
+    grid = Grid(resolution=n, length=-2 * meta["voxel_origin"][0])
     z, c = folder["grid_z"], folder["grid_c"]
     if "seed" in meta:
         yield Compared("grid_z", latents([meta["seed"]], G.z_dim), FIELD)
@@ -155,10 +155,12 @@ def compare_grid(G: TriPlaneGenerator, folder: Folder) -> Iterator[Compared]:
         )
         yield Compared("grid_c", canonical, FIELD)
     points = grid.points()
+    exact = 0 if n & (n - 1) == 0 else FIELD  # else the script's own float32 index is rounded
     for key in folder.arrays:
         if m := re.fullmatch(r"grid_points_(first|last)(\d+)", key):
-            n = int(m[2])
-            yield Compared(key, points[:n] if m[1] == "first" else points[-n:], 0)
+            count = int(m[2])
+            ours = points[:count] if m[1] == "first" else points[-count:]
+            yield Compared(key, ours, exact)
     planes = G.planes(G.mapping(z, c, meta["psi"], meta["cutoff"]), meta["noise_mode"])
     cube = G.sigma_grid(planes, grid)[0]
     if "grid_sigma_before" in folder:
@@ -172,7 +174,7 @@ def compare_render(G: TriPlaneGenerator, folder: Folder, case: str) -> Iterator[
     keys = [key for key in folder.arrays if key.startswith(f"{case}_")]
     if not keys:
         return
-    rows = meta["samples"]
+    rows = meta.get("samples", slice(None))
     sampling = REGULAR
     if "stored" in (meta.get("jitter"), meta.get("u")):
         sampling = RaySampling(jitter=folder[f"{case}_jitter"], u=folder[f"{case}_u"])

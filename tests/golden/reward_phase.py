@@ -128,12 +128,31 @@ def compare(folder: Folder) -> Iterator[Compared]:
             parameter.mul_(terms.anchor_scale)
     z = folder["z"].float()
     seen: set[int] = set()
+    averages: dict[str, Tensor] = {}
     for name, (rows, shift) in terms.cases.items():
         run = Run(G, anchor, reward, grid, terms, z[rows], shift, with_consistency(folder, name))
         yield from compare_case(run, folder, name, rows)
+        averages[name] = run.G.backbone.mapping.w_avg
         if len(rows) == 1 and "consistency" in run.out and rows[0] not in seen:
             seen.add(rows[0])
             yield from compare_scene(run, folder, rows[0])
+
+
+    yield from compare_averages(folder, averages)
+
+
+def compare_averages(folder: Folder, averages: dict[str, Tensor]) -> Iterator[Compared]:
+    """w_avg at the end of every case.
+
+    Cases of different latents cannot end with the same average. Where all stored ones are equal,
+    they were taken as references to one buffer and tell its state after the last case.
+    """
+    stored = {n: folder.arrays[f"{n}/w_avg_after"] for n in averages
+              if f"{n}/w_avg_after" in folder}  # fmt: skip
+    one_buffer = len(stored) > 1 and len({a.tobytes() for a in stored.values()}) == 1
+    last = list(averages)[-1]
+    for name in stored:
+        yield Compared(f"{name}/w_avg_after", averages[last if one_buffer else name], FIELD)
 
 
 def with_consistency(folder: Folder, case: str) -> bool:
@@ -195,12 +214,10 @@ def compare_case(run: Run, folder: Folder, case: str, rows: list[int]) -> Iterat
         "loss_reward": run.loss_reward,
         "loss_consistency": run.loss_consistency,
         "loss_total": total,
-        "w_avg_after": run.G.backbone.mapping.w_avg,
     }
     for name, value in values.items():
         if f"{case}/{name}" in folder:
-            bar = FIELD if name == "w_avg_after" else PICTURE
-            yield Compared(f"{case}/{name}", value, bar)
+            yield Compared(f"{case}/{name}", value, PICTURE)
     clamped = bool(run.out["saturation"].all())
     bar = PICTURE if clamped else REWARD_GRADIENT
     grads = {n: p.grad for n, p in run.G.named_parameters()}
@@ -227,7 +244,9 @@ def compare_lengths(
     none = torch.tensor([g is None for g in ours])
     yield Compared(f"{key}, which are none", none, 0, theirs=theirs.isnan())
     lengths = torch.tensor([float("nan") if g is None else float(g.double().norm()) for g in ours])
-    yield Compared(key, lengths.nan_to_num(-1), bar, theirs.nan_to_num(-1), entrywise)
+    lengths, theirs = lengths.nan_to_num(0), theirs.nan_to_num(0)
+    yield Compared(key, lengths, bar, theirs)
+    yield Compared(f"{key}, each", lengths, 10 * bar, theirs, entrywise)
 
 
 def compare_scene(run: Run, folder: Folder, i: int) -> Iterator[Compared]:

@@ -74,10 +74,10 @@ def compare_network(
     model = RewardModel(RewardConfig(grid=grid, heads=("scalar", "bt", "pairs"))).eval()
     recipe.fill(model, recipe.settings["salt"])
     model.requires_grad_(False)
-    for key in ("sigma/keys", f"{case}/keys"):
-        if key in folder:
-            ours = {f"{n}|{'x'.join(map(str, v.shape))}" for n, v in model.state_dict().items()}
-            yield Compared(key, ours == set(folder.arrays[key].tolist()), 0, theirs=True)
+    if "sigma/keys" in folder:
+        ours = {f"{n}|{'x'.join(map(str, v.shape))}" for n, v in model.state_dict().items()}
+        same = ours == set(folder.arrays["sigma/keys"].tolist())
+        yield Compared("sigma/keys", same, 0, theirs=True)
     seeds = recipe.settings["slabs_" + case.removeprefix("sigma_")]
     slabs = [slab(seed, grid.shape) for seed in seeds]
     yield from compare_inputs(folder, case, slabs)
@@ -113,12 +113,14 @@ def compare_scores(
     layers: dict[str, Tensor] = {}
     start = f"{case}/layer/"
     names = {k.removeprefix(start).rsplit("/", 1)[0] for k in folder.arrays if k.startswith(start)}
-    hooks = [
-        net.get_submodule(name).register_forward_hook(
-            lambda module, args, out, name=name: layers.setdefault(name, out)
-        )
-        for name in sorted(names)
-    ]
+
+    def keep_first(name: str):
+        def hook(module, args, out):
+            layers.setdefault(name, out)  # a hook that returns something replaces the output
+
+        return hook
+
+    hooks = [net.get_submodule(n).register_forward_hook(keep_first(n)) for n in sorted(names)]
     maxima, recon_losses = [], []
     for i, x in enumerate(slabs):
         given = model.network_input(x[None])

@@ -1,7 +1,13 @@
 """`pytest tests/golden [--golden DIR]`: every array of every folder, or a failure that names it."""
 
+import json
+
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
+
+from sigmaflow.generators import RaySampling
 
 from .folders import Compared, Folder, Kind, NotCovered, Report, check
 from .kinds import KINDS, kind_of
@@ -62,3 +68,48 @@ def test_what_is_not_covered_is_listed_with_its_reason(made):
 def test_another_shape_is_an_error(made):
     with pytest.raises(AssertionError, match="good"):
         made(Compared("good", np.zeros((1, 3)), 1))
+
+
+def write_folder(path, tiny_gan, psi, cutoff):
+    """A folder in the layout of the stored ones, of other sizes and with fewer arrays."""
+    G = tiny_gan.G_ema
+    rng = np.random.RandomState(1)
+    z, c = rng.randn(3, G.z_dim), G.canonical_label().repeat(3, 1)
+    with torch.no_grad():
+        ws = G.mapping(torch.as_tensor(z), c, psi, cutoff)
+        out = G.synthesis(ws[1:], c[1:], 4, "none", RaySampling(deterministic=True))
+        raw = G.planes(ws).flatten(1, 2)
+    case = dict(
+        neural_rendering_resolution=4, samples=[1, 2], ws=f"ws_psi_cut{cutoff}",
+        backbone_noise_mode="none",
+    )  # fmt: skip
+    config = dict(
+        class_name="TriPlaneGenerator",
+        init_kwargs=G.init_kwargs,
+        plane_axes=G.plane_axes.tolist(),
+        meta=dict(psi=psi, cutoffs=[cutoff], cases=dict(r7=case)),
+    )
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps(config))
+    save_file(G.state_dict(), path / "weights.safetensors")
+    arrays = {"z": z, "c_cond": c, "c_render": c, f"ws_psi_cut{cutoff}": ws}
+    arrays |= {"planes_raw1_s4": raw[1, :, ::4, ::4], "r7_image": out["image"]}
+    np.savez(path / "cases.npz", **arrays)
+    return arrays
+
+
+def test_kinds_are_known_by_what_is_in_a_folder(tiny_gan, tmp_path):
+    arrays = write_folder(tmp_path / "anything", tiny_gan, psi=0.4, cutoff=3)
+    folder = Folder(tmp_path / "anything")
+    kind = kind_of(folder)
+    assert kind.name == "EG3D generator"
+    report = Report("anything", kind.name)
+    check(folder, kind, report)
+    assert [row.key for row in report.rows] == ["ws_psi_cut3", "planes_raw1_s4", "r7_image"]
+    assert not report.problems
+
+    arrays["r7_image"] = arrays["r7_image"] * 1.001
+    np.savez(tmp_path / "anything" / "cases.npz", **arrays)
+    report = Report("anything", kind.name)
+    check(Folder(tmp_path / "anything"), kind, report)
+    assert [p.split(":")[0] for p in report.problems] == ["r7_image"]
