@@ -215,6 +215,7 @@ def test_super_resolution_heads(name):
         x = torch.randn(2, 4, size, size)
         image, raw = head(x[:, :3], x, ws, "none")
         kept = name == "SuperresolutionHybrid4X" and size > wanted  # this head never shrinks
-        assert image.shape == (2, 3, *(2 * [64 if kept else 32])) and raw.shape == (2, 3, size, size)
+        assert image.shape == (2, 3, *(2 * [64 if kept else 32]))
+        assert raw.shape == (2, 3, size, size)
         changed = not torch.equal(raw, x[:, :3])
         assert changed == ((size == wanted or kept) and not cls.first_up)
