@@ -16,6 +16,7 @@ import torch
 torch.set_num_threads(1)
 
 VARIABLE = "SIGMAFLOW_REFERENCE"
+GOLDEN = Path(__file__).parent / "golden"
 
 TINY = {
     "G": dict(
@@ -56,6 +57,23 @@ TINY = {
         mapping_kwargs={"num_layers": 2},
     ),
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden", metavar="DIR", help=f"folders of golden vectors (else ${VARIABLE}/golden)"
+    )
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """Where the reference is there, a test that needs it and is skipped has not passed."""
+    outcome = yield
+    report = outcome.get_result()
+    needs = "reference" in getattr(item, "fixturenames", ()) or item.path.parent == GOLDEN
+    if report.skipped and needs and VARIABLE in os.environ and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped though {VARIABLE} is set: {report.longrepr}"
 
 
 @pytest.fixture(scope="session")

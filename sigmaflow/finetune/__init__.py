@@ -1,8 +1,8 @@
 """GAN training with a learned reward. Loops are generators that yield a `Tick`."""
 
 from .config import AdversarialConfig, FinetuneConfig, WarmstartConfig
+from .geometry import PAPER, RELEASED, RewardTerm, Semantics
 from .loop import finetune, start_state
-from .losses import RewardTerm
 from .state import GANState, ImageSet, Tick
 from .warmstart import start_warm_state, warmstart
 
@@ -11,7 +11,10 @@ __all__ = [
     "FinetuneConfig",
     "GANState",
     "ImageSet",
+    "PAPER",
+    "RELEASED",
     "RewardTerm",
+    "Semantics",
     "Tick",
     "WarmstartConfig",
     "finetune",

@@ -29,6 +29,18 @@ class AdversarialConfig(Config):
     density_reg_p_dist: float = Field(0.004, gt=0)
     density_reg_points: int = Field(1000, ge=1)
     gpc_reg_prob: float = Field(0.5, ge=0, le=1, description="share of swapped condition cameras")
+    gpc_reg_fade_kimg: float = Field(
+        0.0, ge=0, description="kimg over which that share falls from 1; EG3D's pretraining: 1000"
+    )
+    blur_init_sigma: float = Field(
+        0.0, ge=0, description="first width of the discriminator's blur; EG3D's pretraining: 10"
+    )
+    blur_fade_kimg: float = Field(100.0, ge=0, description="kimg over which the blur goes to 0")
+    aug: Literal["none", "fixed", "ada"] = Field("none", description="of what D sees")
+    aug_p: float = Field(0.0, ge=0, le=1, description="strength at the start, and if fixed")
+    ada_target: float = Field(0.6, ge=-1, le=1, description="mean sign of real logits")
+    ada_interval: int = Field(4, ge=1, description="steps between two moves of the strength")
+    ada_kimg: float = Field(500.0, gt=0, description="kimg from strength 0 to 1")
     ema_kimg: float = Field(5.0, gt=0, description="half-life of the generator's moving average")
     noise_mode: Literal["random", "const", "none"] = "random"
     seed: int = Field(0, ge=0)

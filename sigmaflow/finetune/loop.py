@@ -10,17 +10,19 @@ import torch
 from sigmaflow.fields.grid import Grid
 from sigmaflow.generators import GANCheckpoint, TriPlaneGenerator
 
+from .augment import Adaptation, AugmentPipe
 from .config import AdversarialConfig, FinetuneConfig
+from .geometry import RewardTerm, geometry_terms
 from .losses import (
-    RewardTerm,
+    View,
     density_variation,
     discriminator_loss,
     generator_loss,
-    geometry_terms,
     r1_penalty,
     real_pair,
     swap_cameras,
 )
+from .schedules import blur_sigma, swap_probability
 from .state import (
     GANState,
     ImageSet,
@@ -51,7 +53,14 @@ def start_state(start: GANCheckpoint, config: AdversarialConfig) -> GANState:
         "G": lazy_adam(G.parameters(), config.g_lr, config.beta2, g_interval),
         "D": lazy_adam(D.parameters(), config.d_lr, config.beta2, config.r1_interval),
     }
-    return GANState(G, D, G_ema, optimizers, meta=dict(start.meta))
+    state = GANState(G, D, G_ema, optimizers, meta=dict(start.meta))
+    if config.aug != "none":
+        state.augment = AugmentPipe(config.aug_p).to(state.device)
+    if config.aug == "ada":
+        state.adaptation = Adaptation(
+            state.augment, config.ada_target, config.ada_interval, config.ada_kimg
+        )
+    return state
 
 
 def adversarial_step(
@@ -69,16 +78,19 @@ def adversarial_step(
     picks = shuffled(config.seed, state.images_seen, config.batch, len(images))
     pixels, labels = images.batch(picks)
     labels = labels.to(device)
-    real = real_pair(to_float(pixels, device), G.neural_rendering_resolution)
+    sigma = blur_sigma(state.images_seen, config.blur_init_sigma, config.blur_fade_kimg)
+    swaps = swap_probability(state.images_seen, config.gpc_reg_prob, config.gpc_reg_fade_kimg)
+    view = View(sigma, state.augment)
+    real = real_pair(to_float(pixels, device), G.neural_rendering_resolution, sigma)
     c_fake = labels[torch.as_tensor(rng.permutation(config.batch), device=device)]
     z = torch.randn(config.batch, G.z_dim, device=device)
 
     D.requires_grad_(False)
     state.optimizers["G"].zero_grad(set_to_none=True)
-    ws = G.mapping(z, swap_cameras(c_fake, config.gpc_reg_prob))
+    ws = G.mapping(z, swap_cameras(c_fake, swaps))
     fake = G.synthesis(ws, c_fake, noise_mode=config.noise_mode)
-    logits = D(fake["image"], fake["image_raw"], c_fake)
-    loss = generator_loss(logits)
+    logits = D(*view(fake["image"], fake["image_raw"]), c_fake)
+    loss = generator_loss(logits).mean()
     means.add(loss_g=loss, logits_fake=logits)
     loss.backward()
     if isinstance(config, FinetuneConfig):
@@ -101,7 +113,7 @@ def adversarial_step(
 
     if config.density_reg > 0 and step % config.density_reg_interval == 0:
         state.optimizers["G"].zero_grad(set_to_none=True)
-        ws = G.mapping(z, swap_cameras(c_fake, config.gpc_reg_prob))
+        ws = G.mapping(z, swap_cameras(c_fake, swaps))
         planes = G.planes(ws, noise_mode=config.noise_mode)
         variation = density_variation(
             G, planes, config.density_reg_points, config.density_reg_p_dist
@@ -114,23 +126,27 @@ def adversarial_step(
     state.optimizers["D"].zero_grad(set_to_none=True)
     z = torch.randn(config.batch, G.z_dim, device=device)
     with torch.no_grad():
-        ws = G.mapping(z, swap_cameras(c_fake, config.gpc_reg_prob), update_emas=True)
+        ws = G.mapping(z, swap_cameras(c_fake, swaps), update_emas=True)
         fake = G.synthesis(ws, c_fake, noise_mode=config.noise_mode)
-    logits_real = D(*real, labels)
-    loss = discriminator_loss(D(fake["image"], fake["image_raw"], c_fake), logits_real)
+    logits_real = D(*view(*real), labels)
+    logits_fake = D(*view(fake["image"], fake["image_raw"]), c_fake)
+    loss = sum(part.mean() for part in discriminator_loss(logits_fake, logits_real))
     means.add(loss_d=loss, logits_real=logits_real)
     loss.backward()
     step_optimizer(state.optimizers["D"])
 
     if config.r1_gamma > 0 and step % config.r1_interval == 0:
         state.optimizers["D"].zero_grad(set_to_none=True)
-        penalty = r1_penalty(D, *real, labels)
+        penalty = r1_penalty(D, *view(*real), labels)
         means.add(r1_penalty=penalty)
         (config.r1_gamma / 2 * config.r1_interval * penalty.mean()).backward()
         step_optimizer(state.optimizers["D"])
 
     state.images_seen += config.batch
     update_ema(state.G_ema, G, 0.5 ** (config.batch / (config.ema_kimg * 1000)))
+    if state.adaptation is not None:
+        state.adaptation.observe(logits_real)
+        state.adaptation.step(step + 1, config.batch)
 
 
 def finetune(

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from sigmaflow.generators import DualDiscriminator, GANCheckpoint, TriPlaneGenerator
 from sigmaflow.tensors import read_state, write_state
 
+from .augment import Adaptation, AugmentPipe
+
 FORMAT = 1
 
 
@@ -29,7 +31,11 @@ class ImageSet(Protocol):
 
 @dataclass
 class GANState:
-    """Networks, optimisers and position of a run."""
+    """Networks, optimisers and position of a run.
+
+    augment: what the discriminator's images go through, None for nothing. adaptation: what moves
+    its strength, None where that is fixed.
+    """
 
     G: TriPlaneGenerator
     D: DualDiscriminator
@@ -37,6 +43,8 @@ class GANState:
     optimizers: dict[str, torch.optim.Optimizer]
     images_seen: int = 0
     meta: dict[str, Any] = field(default_factory=dict)
+    augment: AugmentPipe | None = None
+    adaptation: Adaptation | None = None
 
     @property
     def device(self) -> torch.device:
@@ -56,6 +64,10 @@ class GANState:
             for index, slots in optimizer.state_dict()["state"].items():
                 for slot, value in slots.items():
                     tensors[f"opt/{name}/{index}/{slot}"] = value
+        if self.augment is not None:
+            tensors["augment/p"] = self.augment.p
+        if self.adaptation is not None:
+            tensors["augment/signs"] = self.adaptation.signs
         write_state(path, tensors, {"format": FORMAT, "images_seen": self.images_seen})
 
     def restore(self, path: str | Path) -> None:
@@ -66,6 +78,7 @@ class GANState:
         tensors, header = read_state(path, FORMAT)
         parts: dict[str, dict[str, Tensor]] = {"G": {}, "D": {}, "G_ema": {}}
         slots: dict[str, dict[int, dict[str, Tensor]]] = {n: {} for n in self.optimizers}
+        self._restore_augment(path, tensors)
         for key, value in tensors.items():
             head, rest = key.split("/", 1)
             if head == "opt":
@@ -80,6 +93,17 @@ class GANState:
             current["state"] = slots[name]
             optimizer.load_state_dict(current)
         self.images_seen = int(header["images_seen"])
+
+    def _restore_augment(self, path: str | Path, tensors: dict[str, Tensor]) -> None:
+        """Take what `save` wrote of the augmentation out of `tensors`."""
+        saved = {k: tensors.pop(k) for k in list(tensors) if k.startswith("augment/")}
+        mine = [("augment/p", self.augment), ("augment/signs", self.adaptation)]
+        if set(saved) != {name for name, part in mine if part is not None}:
+            raise ValueError(f"{path}: saved under another setting of `aug`; use that one again")
+        if self.augment is not None:
+            self.augment.p.copy_(saved["augment/p"])
+        if self.adaptation is not None:
+            self.adaptation.signs = saved["augment/signs"]
 
 
 @dataclass(frozen=True)

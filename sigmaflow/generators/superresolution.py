@@ -47,7 +47,8 @@ class Superresolution(nn.Module):
             channels, a, w_dim, img_resolution // 2, up=self.first_up, **common
         )
         self.block1 = SynthesisBlock(a, b, w_dim, img_resolution, **common)
-        self.register_buffer("resample_filter", binomial_filter())
+        if not self.first_up:  # the public 8X heads have none of their own
+            self.register_buffer("resample_filter", binomial_filter())
 
     def forward(self, rgb: Tensor, x: Tensor, ws: Tensor, noise_mode: str) -> tuple[Tensor, Tensor]:
         """rgb [B,3,r,r], x [B,32,r,r], ws [B,n,w_dim] to (image [B,3,R,R], image_raw [B,3,r,r]).

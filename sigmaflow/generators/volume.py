@@ -61,11 +61,13 @@ def coarse_depths(
     if options["ray_start"] == "auto":
         start, end = _box_limits(origins, directions, options["box_warp"])
         start, end = start.unsqueeze(2), end.unsqueeze(2)
-        return start + (end - start) * (t + jitter / (steps - 1))
+        # Rounded as in the public code, here and below: importance sampling makes bits matter.
+        t = (torch.arange(steps, dtype=torch.float32, device=device) / (steps - 1)).view_as(t)
+        return start + t * (end - start) + jitter * ((end - start) / (steps - 1))
     start, end = float(options["ray_start"]), float(options["ray_end"])
     if options.get("disparity_space_sampling"):
         t = t + jitter / (steps - 1)
-        return 1 / ((1 - t) / start + t / end)
+        return 1 / (1 / start * (1 - t) + 1 / end * t)
     depths = torch.linspace(start, end, steps, device=device).reshape(1, 1, steps, 1)
     return depths + jitter * ((end - start) / (steps - 1))
 

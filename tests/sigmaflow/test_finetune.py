@@ -17,7 +17,7 @@ from sigmaflow.finetune import (
     start_warm_state,
     warmstart,
 )
-from sigmaflow.finetune.losses import geometry_terms
+from sigmaflow.finetune.geometry import geometry_terms
 from sigmaflow.finetune.state import shuffled
 
 GRID = Grid(resolution=12, kind="released", pads=SLAB_ENTIRE)

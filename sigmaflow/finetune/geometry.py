@@ -1,0 +1,138 @@
+"""Reward and consistency of the density field (paper Eq. 5-7), as printed and as released."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sigmaflow.fields.grid import Grid
+from sigmaflow.generators import TriPlaneGenerator
+
+CELLS_PER_QUERY = 1_000_000  # the released sampler maps the latent again for each so many cells
+
+
+@dataclass(frozen=True)
+class RewardTerm:
+    """r_theta with what it was trained on. `score`: raw sigma slab [B, x, y, z] to [B]."""
+
+    score: Callable[[Tensor], Tensor]
+    grid: Grid
+    truncation_psi: float = 1.0
+
+
+class Truncation(NamedTuple):
+    """Truncation of latents: `psi` toward w_avg on the first `cutoff` rows (None: on all)."""
+
+    psi: float = 1.0
+    cutoff: int | None = None
+
+
+@dataclass(frozen=True)
+class Semantics:
+    """Where paper and released code differ on the two terms. The defaults are the paper's.
+
+    reward: truncation of the latents that are scored; None is the psi of the reward term.
+    consistency: truncation of the latents whose fields are compared, in both generators, each
+        with its own w_avg; None is the reward's, and one pass of the backbone serves both terms.
+    clamp: "each" bounds the reward of every latent (Eq. 6), "mean" that of the batch.
+    offset: added to the negated bounded reward. It moves the loss and no gradient.
+    update_w_avg: asking for a slab moves the live w_avg as training does, latent by latent and
+        once for each million cells of the slab; the consistency term then sees what is left.
+    consistency_over: "mean" or "sum" over the latents of the batch.
+    """
+
+    reward: Truncation | None = None
+    consistency: Truncation | None = None
+    clamp: Literal["each", "mean"] = "each"
+    offset: float = 0.0
+    update_w_avg: bool = False
+    consistency_over: Literal["mean", "sum"] = "mean"
+
+
+PAPER = Semantics()
+RELEASED = Semantics(
+    reward=Truncation(1.0, 14),
+    consistency=Truncation(0.7, 14),
+    clamp="mean",
+    offset=1e-6,
+    update_w_avg=True,
+    consistency_over="sum",
+)
+"""The released fine-tuning, micro-batch by micro-batch (there of one latent each)."""
+
+
+def scored_ws(
+    G: TriPlaneGenerator, z: Tensor, c: Tensor, truncation: Truncation, queries: int = 0
+) -> Tensor:
+    """ws [B, num_ws, w_dim] of the latents that are scored.
+
+    queries: how often each latent in turn moves G's w_avg on the way, 0 for never.
+    """
+    if queries == 0:
+        return G.mapping(z, c, *truncation)
+    rows = []
+    for i in range(len(z)):
+        for _ in range(queries):
+            ws = G.mapping(z[i : i + 1], c[i : i + 1], *truncation, update_emas=True)
+        rows.append(ws)
+    return torch.cat(rows)
+
+
+def reward_loss(
+    score: Tensor, clamp: tuple[float, float], semantics: Semantics = PAPER
+) -> tuple[Tensor, Tensor]:
+    """Loss before lambda_r from rewards [B], and which values the clamp holds ([B] or scalar)."""
+    low, high = clamp
+    if semantics.clamp == "mean":
+        score = score.mean()
+    loss = -score.clamp(low, high).mean() + semantics.offset
+    return loss, ((score <= low) | (score >= high)).float()
+
+
+def field_distance(new: Tensor, old: Tensor, over: Literal["mean", "sum"] = "mean") -> Tensor:
+    """mean |sigma_new - sigma_old| of fields [B, ...], averaged or added over the latents."""
+    difference = (new - old).abs()
+    return difference.mean() if over == "mean" else difference.flatten(1).mean(1).sum()
+
+
+def geometry_terms(
+    G: TriPlaneGenerator,
+    G_old: TriPlaneGenerator,
+    z: Tensor,
+    reward: RewardTerm | None,
+    clamp: tuple[float, float],
+    consistency: Grid | None,
+    semantics: Semantics = PAPER,
+) -> dict[str, Tensor]:
+    """Reward and consistency of one batch of latents z [B, z_dim] under the canonical condition.
+
+    Returns `reward` [B] (raw), `reward_loss` = -mean clamp(reward) (Eq. 6), `saturation` (share
+    outside the clamp) and `consistency` = mean |sigma_new - sigma_old| (Eq. 7), the last three as
+    `semantics` has them. Terms that were not asked for are absent. The backbone runs once unless
+    the two terms truncate differently or w_avg moves between them.
+    """
+    c = G.canonical_label().expand(len(z), -1)
+    scored = semantics.reward or Truncation(reward.truncation_psi if reward else 1.0)
+    compared = semantics.consistency or scored
+    out: dict[str, Tensor] = {}
+    planes = None
+    moves = semantics.update_w_avg and reward is not None
+    if reward is not None:
+        queries = -(-reward.grid.size // CELLS_PER_QUERY) if moves else 0
+        planes = G.planes(scored_ws(G, z, c, scored, queries), noise_mode="const")
+        score = reward.score(G.sigma_grid(planes, reward.grid))
+        out["reward"] = score
+        out["reward_loss"], out["saturation"] = reward_loss(score, clamp, semantics)
+    if consistency is not None:
+        if planes is None or compared != scored or (moves and compared.psi != 1):
+            planes = G.planes(G.mapping(z, c, *compared), noise_mode="const")
+        with torch.no_grad():
+            old = G_old.planes(G_old.mapping(z, c, *compared), noise_mode="const")
+            target = G_old.sigma_grid(old, consistency)
+        field = G.sigma_grid(planes, consistency)
+        out["consistency"] = field_distance(field, target, semantics.consistency_over)
+    return out
