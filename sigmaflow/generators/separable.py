@@ -63,66 +63,50 @@ def make_tables(
         raise ValueError(
             f"planes are {tuple(planes.shape)}; the last two sides must be {sites.size} texels"
         )
-    weight = (weight / len(planes)).to(sites.dtype)
-    maps: dict[tuple[int, int], Tensor] = {}
+    weight, bias = (weight / len(planes)).to(sites.dtype).t(), bias.to(sites.dtype)
+    weights = _line_weights(sites)
+    tables: dict[tuple[int, int], Tensor] = {}
     for plane, (wide, high) in zip(planes, pairs):
-        texels = _cut(_cut(plane, 2, sites.spans[wide]), 1, sites.spans[high])
-        texels = texels.permute(1, 2, 0) if wide < high else texels.permute(2, 1, 0)
-        pair = (min(wide, high), max(wide, high))
-        projected = texels.to(sites.dtype) @ weight.t()
-        maps[pair] = maps[pair] + projected if pair in maps else projected
-    for pair, table in maps.items():
-        table = _pad(table, 1, sites.spans[pair[0]], sites.size)
-        maps[pair] = _pad(table, 0, sites.spans[pair[1]], sites.size)
-    first = next(iter(maps))
-    maps[first] = maps[first] + bias.to(sites.dtype)
-    nx, ny, nz = (range(n) for n in sites.grid.shape)
-    lines = {2: sites.z(nz)}
+        spans = {2: _kept(sites.spans[wide], sites.size), 1: _kept(sites.spans[high], sites.size)}
+        for dim, (start, stop) in spans.items():
+            plane = plane.narrow(dim, start, stop - start)
+        texels = plane.to(sites.dtype)
+        texels = _along(_along(texels, 2, wide, weights, sites), 1, high, weights, sites)
+        if wide > high:
+            wide, high, texels = high, wide, texels.transpose(1, 2)
+        flat = texels.flatten(1).t()
+        if (wide, high) in tables:
+            tables[wide, high].view(-1, len(bias)).addmm_(flat, weight)
+        else:
+            table = torch.addmm(bias if not tables else torch.zeros_like(bias), flat, weight)
+            tables[wide, high] = table.view(*texels.shape[1:], len(bias))
+    return Tables(tables.get(XY), tables.get(XZ), tables.get(YZ))
+
+
+def _line_weights(sites: Sites) -> dict[int, Tensor]:
+    """Interpolation weights [texels, cells] of the axes whose positions ask for no other index."""
+    cells = [range(n) for n in sites.grid.shape]
+    lines = {2: sites.z(cells[2])}
     if not sites.sheared:
-        lines |= {0: sites.x(nx, ny, nz), 1: sites.y(ny, nz)}
-    for pair, table in maps.items():
-        for dim, axis in ((1, pair[0]), (0, pair[1])):
-            if axis in lines:
-                table = _Interpolate.apply(table, dim, lines[axis], sites.spans[axis])
-        maps[pair] = table
-    return Tables(maps.get(XY), maps.get(XZ), maps.get(YZ))
+        lines |= {0: sites.x(*cells), 1: sites.y(*cells[1:])}
+    # Texels -1 and P are zeros, so their weights may be left out.
+    return {a: hat(p, *_kept(sites.spans[a], sites.size)).t() for a, p in lines.items()}
 
 
-def _cut(plane: Tensor, dim: int, span: tuple[int, int]) -> Tensor:
-    """The texels of the span that the plane has."""
-    start, stop = max(span[0], 0), min(span[1], plane.shape[dim])
-    return plane.narrow(dim, start, stop - start)
+def _along(
+    plane: Tensor, dim: int, axis: int, weights: dict[int, Tensor], sites: Sites
+) -> Tensor:
+    """`plane` [c, high, wide] interpolated along `dim` if it can be, or with its border of zeros."""
+    if axis in weights:
+        return plane @ weights[axis] if dim == 2 else weights[axis].t() @ plane
+    span = sites.spans[axis]
+    start, stop = _kept(span, sites.size)
+    zeros = [start - span[0], span[1] - stop]
+    return F.pad(plane, zeros if dim == 2 else [0, 0, *zeros]) if any(zeros) else plane
 
 
-def _pad(table: Tensor, dim: int, span: tuple[int, int], size: int) -> Tensor:
-    """The rows of zeros around the plane that the span reaches."""
-    before, after = max(-span[0], 0), max(span[1] - size, 0)
-    if before == after == 0:
-        return table
-    return F.pad(table, [0, 0] * (table.dim() - 1 - dim) + [before, after])
-
-
-class _Interpolate(torch.autograd.Function):
-    """Linear interpolation of a table [.., texels of span, .., C] along `dim` at positions [n]."""
-
-    @staticmethod
-    def forward(ctx, table: Tensor, dim: int, position: Tensor, span: tuple[int, int]) -> Tensor:
-        ctx.save_for_backward(position)
-        ctx.dim, ctx.span = dim, span
-        low = position.floor().clamp_(max=span[1] - 2)
-        shape = [-1 if d == dim else 1 for d in range(table.dim())]
-        part = (position - low).view(shape)
-        low = low.long() - span[0]
-        below, above = table.index_select(dim, low), table.index_select(dim, low + 1)
-        return below.mul_(1 - part).addcmul_(above, part)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor):
-        (position,) = ctx.saved_tensors
-        weights = hat(position, *ctx.span)
-        spread = torch.tensordot(weights, gradient, dims=([0], [ctx.dim]))
-        return spread.movedim(0, ctx.dim), None, None, None
+def _kept(span: tuple[int, int], size: int) -> tuple[int, int]:
+    return max(span[0], 0), min(span[1], size)
 
 
 @dataclass(frozen=True)
