@@ -106,7 +106,10 @@ def _flush(buffer, out, j0, k0, columns, levels):
 
 @_jit(nogil=True)
 def _regular(xy, xz, yz, row, constant, first, out, j0, j1):
-    """Columns j0..j1-1. xy [ny, nx, C], xz [nz, nx, C], yz [nz, ny, C] or empty; rows from first."""
+    """Columns j0..j1-1 of rows from `first`.
+
+    xy [ny, nx, C], xz [nz, nx, C], yz [nz, ny, C] or empty.
+    """
     nx, _, nz = out.shape
     buffer = np.empty((COLUMNS, LEVELS, nx), np.float32)
     level = np.empty((nx, HIDDEN), np.float32)

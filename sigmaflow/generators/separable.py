@@ -96,7 +96,7 @@ def _line_weights(sites: Sites) -> dict[int, Tensor]:
 def _along(
     plane: Tensor, dim: int, axis: int, weights: dict[int, Tensor], sites: Sites
 ) -> Tensor:
-    """`plane` [c, high, wide] interpolated along `dim` if it can be, or with its border of zeros."""
+    """`plane` [c, high, wide] interpolated along `dim`, or with the zeros that its span reaches."""
     if axis in weights:
         return plane @ weights[axis] if dim == 2 else weights[axis].t() @ plane
     span = sites.spans[axis]

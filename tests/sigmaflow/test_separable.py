@@ -53,7 +53,7 @@ def chosen(request):
 def G(tiny_gan):
     G = tiny_gan.G_ema.eval()
     G.decoder = rescaled(G.decoder)
-    return G
+    return G.requires_grad_(True)
 
 
 def rescaled(decoder):
