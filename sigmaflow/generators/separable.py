@@ -25,6 +25,7 @@ from .sites import Sites, hat
 
 XY, XZ, YZ = (0, 1), (0, 2), (1, 2)
 CELLS_PER_TILE = {"cpu": 2**13, "cuda": 2**18}
+TEXELS_PER_TILE = 24
 
 
 class Tables(NamedTuple):
@@ -90,7 +91,8 @@ def _line_weights(sites: Sites) -> dict[int, Tensor]:
     if not sites.sheared:
         lines |= {0: sites.x(*cells), 1: sites.y(*cells[1:])}
     # Texels -1 and P are zeros, so their weights may be left out.
-    return {a: hat(p, *_kept(sites.spans[a], sites.size)).t() for a, p in lines.items()}
+    kept = {axis: sites.texels(*_kept(sites.spans[axis], sites.size)) for axis in lines}
+    return {axis: hat(position, kept[axis]).t() for axis, position in lines.items()}
 
 
 def _along(
@@ -115,59 +117,77 @@ class _Tile:
 
     rows: slice
     columns: slice
+    shape: tuple[int, int, int]  # columns, nz, rows
     along_x: Tensor | None = None  # [columns, nz, rows, U] on the texels `wide` of the tables
     along_y: Tensor | None = None  # [columns, nz, V] on the texels `high`
-    wide: slice | None = None
+    wide: slice | Tensor | None = None
     high: slice | None = None
 
 
 def _tiles(sites: Sites, rows: range) -> Iterator[_Tile]:
     _, ny, nz = sites.grid.shape
     budget = max(CELLS_PER_TILE.get(sites.device.type, 2**18) // nz, 1)
-    thick = min(len(rows), max(budget, 8), 64)
+    # A tile's weights along x are dense, so thin tiles where cells are many texels apart.
+    thick = min(len(rows), max(round(TEXELS_PER_TILE / max(sites.stride, 1)), 4))
     many = max(budget // thick, 1)
     levels = range(nz)
     for j in range(0, ny, many):
         columns = range(j, min(j + many, ny))
         if sites.sheared:
             position = sites.y(columns, levels)
-            start, stop = sites.touched(position)
-            along_y, high = hat(position, start, stop), _within(start, stop, sites.spans[1])
+            span = sites.touched(position)
+            along_y, high = hat(position, sites.texels(*span)), _within(span, sites.spans[1])
         for i in range(rows.start, rows.stop, thick):
             block = range(i, min(i + thick, rows.stop))
-            brick = slice(block.start, block.stop), slice(columns.start, columns.stop)
+            brick = (
+                slice(block.start, block.stop),
+                slice(columns.start, columns.stop),
+                (len(columns), nz, len(block)),
+            )
             if not sites.sheared:
                 yield _Tile(*brick)
                 continue
             position = sites.x(block, columns, levels)
-            start, stop = sites.touched(position)
-            wide = _within(start, stop, sites.spans[0])
-            yield _Tile(*brick, hat(position, start, stop), along_y, wide, high)
+            texels, wide = _texels_along_x(position, sites)
+            yield _Tile(*brick, hat(position, texels), along_y, wide, high)
 
 
-def _within(start: int, stop: int, span: tuple[int, int]) -> slice:
-    return slice(start - span[0], stop - span[0])
+def _texels_along_x(position: Tensor, sites: Sites) -> tuple[Tensor, slice | Tensor]:
+    """Texels that the positions touch, and where they stand in the tables."""
+    span = sites.touched(position)
+    if sites.stride < 2:
+        return sites.texels(*span), _within(span, sites.spans[0])
+    low = position.floor().clamp_(max=sites.size - 1).unique()
+    texels = torch.cat([low, low + 1]).unique()
+    return texels, texels.long() - sites.spans[0][0]
+
+
+def _within(texels: tuple[int, int], span: tuple[int, int]) -> slice:
+    return slice(texels[0] - span[0], texels[1] - span[0])
 
 
 def _hidden(tables: Tables, tile: _Tile) -> Tensor:
     """First-layer outputs of a tile, [columns, nz, rows, C], in memory of its own."""
     xy, xz, yz = tables
     if tile.along_x is None:
-        return _total(
+        hidden = _total(
             None if xy is None else xy[tile.columns, None, tile.rows],
             None if xz is None else xz[None, :, tile.rows],
             None if yz is None else yz[:, tile.columns].transpose(0, 1).unsqueeze(2),
         )
+        # A single table is a view so far, and lacks an axis.
+        alone = sum(table is not None for table in tables) == 1
+        return hidden.expand(*tile.shape, -1).clone() if alone else hidden
     across, along = tile.along_y, tile.along_x
     texels = _total(
-        None if xy is None else torch.tensordot(across, xy[tile.high, tile.wide], dims=1),
+        None if xy is None else torch.tensordot(across, xy[tile.high][:, tile.wide], dims=1),
         None if xz is None else xz[None, :, tile.wide],
         None
         if yz is None
         else torch.bmm(across.transpose(0, 1), yz[:, tile.high]).transpose(0, 1).unsqueeze(2),
     )
-    texels = texels.expand(*along.shape[:2], along.shape[-1], -1)
-    return (along.flatten(0, 1) @ texels.flatten(0, 1)).unflatten(0, along.shape[:2])
+    texels = texels.expand(*tile.shape[:2], along.shape[-1], -1)
+    return (along.flatten(0, 1) @ texels.flatten(0, 1)).unflatten(0, tile.shape[:2])
 
 
 def _total(*parts: Tensor | None) -> Tensor:
@@ -189,11 +209,11 @@ def _add_hidden_gradient(gradients: Tables, tile: _Tile, hidden: Tensor) -> None
             yz[:, tile.columns] += hidden.sum(2).transpose(0, 1)
         return
     across, along = tile.along_y, tile.along_x
-    texels = (along.flatten(0, 1).transpose(1, 2) @ hidden.flatten(0, 1)).unflatten(
-        0, along.shape[:2]
-    )
+    texels = along.flatten(0, 1).transpose(1, 2) @ hidden.flatten(0, 1)
+    texels = texels.unflatten(0, tile.shape[:2])
     if xy is not None:
-        xy[tile.high, tile.wide] += torch.tensordot(across, texels, dims=([0, 1], [0, 1]))
+        rows = xy[tile.high]
+        rows[:, tile.wide] += torch.tensordot(across, texels, dims=([0, 1], [0, 1]))
     if xz is not None:
         xz[:, tile.wide] += texels.sum(0)
     if yz is not None:

@@ -43,6 +43,15 @@ class Sites:
         """Whether positions along x and y depend on the cell's other indices."""
         return self.grid.kind == "released"
 
+    def texels(self, start: int, stop: int) -> Tensor:
+        """Texels start..stop-1 as numbers."""
+        return torch.arange(start, stop, dtype=self.dtype, device=self.device)
+
+    @property
+    def stride(self) -> float:
+        """Texels between neighbouring cells."""
+        return self.grid.voxel / self.box_warp * self.size
+
     def touched(self, position: Tensor) -> tuple[int, int]:
         """Half-open range of texels around positions that grow along every dimension."""
         ends = position.flatten()[[0, -1]].floor().clamp(max=self.size - 1).tolist()
@@ -77,7 +86,6 @@ class Sites:
         return ((coords + 1) * (self.size / 2) - 0.5).clamp_(-1, self.size)
 
 
-def hat(position: Tensor, start: int, stop: int) -> Tensor:
-    """Weights [..., stop - start] of texels start..stop-1 in linear interpolation at [...]."""
-    texels = torch.arange(start, stop, dtype=position.dtype, device=position.device)
+def hat(position: Tensor, texels: Tensor) -> Tensor:
+    """Weights [..., n] of the texels [n] in linear interpolation at positions [...]."""
     return (position.unsqueeze(-1) - texels).abs_().neg_().add_(1).clamp_(min=0)

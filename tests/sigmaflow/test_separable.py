@@ -188,7 +188,7 @@ def test_kernels_ignore_the_number_of_threads(G, kind):
 @pytest.mark.parametrize("name", AXES)
 @pytest.mark.parametrize("kind", ["regular", "released"])
 def test_gradients_equal_autograd_in_float64(G, name, kind):
-    with_axes(G, name, box_warp=0.9).double()
+    with_axes(G.double(), name, box_warp=0.9)
     grid = Grid(resolution=14, kind=kind, length=1.1)
     planes = some_planes(AXES[name], P=10, batch=2).double().requires_grad_(True)
     wanted = [planes, *(p for p in G.decoder.parameters())]
