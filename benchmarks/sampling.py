@@ -271,6 +271,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="cube of 64, no U-Net")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--plain-runs", type=int, default=5, help="runs of the other side")
     parser.add_argument("--no-unet", action="store_true", help="leave the U-Net's table out")
     parser.add_argument("--limit", type=float, default=14.0, help="GiB that a U-Net may take")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
@@ -283,7 +284,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     n, runs = (64, 3) if args.quick else (256, 5)
     out: dict[str, object] = {"sampler": sampler.name(), "threads": args.threads, "resolution": n}
-    out |= cubes(n, runs, 1 if args.quick else runs)
+    out |= cubes(n, runs, 1 if args.quick else args.plain_runs)
     out |= gradients(n, 1 if args.quick else 3)
     if not args.quick:
         big = spawn("cube", "regular", 512), spawn("cube", "released", 512)

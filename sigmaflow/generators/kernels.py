@@ -36,8 +36,8 @@ EXP2 = tuple(
 LOG1P = tuple(
     f32(c)
     for c in (
-        0.9999964235558979, -0.4998740450338164, 0.3317982562605753, -0.240730767222445,
-        0.16764788475223252, -0.09532252968227314, 0.03608454494570185, -0.0064526191149344705,
+        0.9999811382830491, -0.49947178576411744, 0.32824220956488825, -0.22589802714825524,
+        0.13467455088605446, -0.05514520868769686, 0.010764515999423165,
     )
 )  # fmt: skip
 
@@ -69,8 +69,7 @@ def _softplus(x):
     p = p * f + EXP2[0]
     power = f32(shifted).view(np.int32) << np.int32(23)  # the integer, where exponents stand
     t = np.int32(f32(p).view(np.int32) + power).view(np.float32)
-    q = LOG1P[7]
-    q = q * t + LOG1P[6]
+    q = LOG1P[6]
     q = q * t + LOG1P[5]
     q = q * t + LOG1P[4]
     q = q * t + LOG1P[3]
@@ -81,10 +80,18 @@ def _softplus(x):
 
 
 @_jit(fastmath={"contract", "reassoc", "nsz"}, forceinline=True)
-def _dot_regular(a, b, row):
+def _dot_two(a, b, row):
     total = f32(0)
     for h in range(HIDDEN):
         total += row[h] * _softplus(a[h] + b[h])
+    return total
+
+
+@_jit(fastmath={"contract", "reassoc", "nsz"}, forceinline=True)
+def _dot_three(a, b, c, row):
+    total = f32(0)
+    for h in range(HIDDEN):
+        total += row[h] * _softplus(a[h] + b[h] + c[h])
     return total
 
 
@@ -94,6 +101,12 @@ def _dot_blend(a, b, part, row):
     for h in range(HIDDEN):
         total += row[h] * _softplus(a[h] + part * (b[h] - a[h]))
     return total
+
+
+@_jit(fastmath={"contract"}, forceinline=True)
+def _mix(out, a, b, part, c):
+    for h in range(HIDDEN):
+        out[h] = a[h] + part * (b[h] - a[h]) + c[h]
 
 
 @_jit(fastmath={"contract"}, forceinline=True)
@@ -112,24 +125,18 @@ def _regular(xy, xz, yz, row, constant, first, out, j0, j1):
     """
     nx, _, nz = out.shape
     buffer = np.empty((COLUMNS, LEVELS, nx), np.float32)
-    level = np.empty((nx, HIDDEN), np.float32)
     for k0 in range(0, nz, LEVELS):
         levels = min(LEVELS, nz - k0)
         for k in range(levels):
-            for j in range(j1 - j0):
-                if yz.shape[0] > 0:
-                    for i in range(nx):
-                        for h in range(HIDDEN):
-                            level[i, h] = xz[k0 + k, first + i, h] + yz[k0 + k, j0 + j, h]
-                    for i in range(nx):
-                        buffer[j, k, i] = constant + _dot_regular(
-                            xy[j0 + j, first + i], level[i], row
+            for i in range(nx):
+                for j in range(j1 - j0):
+                    if yz.shape[0] > 0:
+                        sigma = _dot_three(
+                            xy[j0 + j, first + i], xz[k0 + k, first + i], yz[k0 + k, j0 + j], row
                         )
-                else:
-                    for i in range(nx):
-                        buffer[j, k, i] = constant + _dot_regular(
-                            xy[j0 + j, first + i], xz[k0 + k, first + i], row
-                        )
+                    else:
+                        sigma = _dot_two(xy[j0 + j, first + i], xz[k0 + k, first + i], row)
+                    buffer[j, k, i] = constant + sigma
         _flush(buffer, out, j0, k0, j1 - j0, levels)
 
 
@@ -141,13 +148,12 @@ def _sheared(xy, xz, yz, row, constant, y_low, y_part, start, place, out, j0, j1
     index along x, y, z. place: N, voxel, length / 2, 2 / box_warp, P, first texel of the span.
     """
     nx, _, nz = out.shape
-    span = xy.shape[1]
     resolution = place[0]
     voxel, half, scale = f32(place[1]), f32(place[2]), f32(place[3])
     size, stretch, origin = f32(place[4]), f32(place[4] / 2), np.int64(place[5])
     last = f32(place[4] - 1)
     buffer = np.empty((COLUMNS, LEVELS, nx), np.float32)
-    texels = np.empty((span, HIDDEN), np.float32)
+    texels = np.empty((2, HIDDEN), np.float32)  # the rows around a cell, by parity
     corner = np.zeros(HIDDEN, np.float32)
     low = np.empty(nx, np.int64)
     part = np.empty(nx, np.float32)
@@ -172,15 +178,13 @@ def _sheared(xy, xz, yz, row, constant, y_low, y_part, start, place, out, j0, j1
                 for i in range(nx):
                     u = low[i]
                     for fresh in range(max(done, u), u + 2):
-                        for h in range(HIDDEN):
-                            texels[fresh, h] = (
-                                xy[v, fresh, h]
-                                + high * (xy[v + 1, fresh, h] - xy[v, fresh, h])
-                                + (xz[k, fresh, h] + corner[h])
-                            )
+                        _mix(texels[fresh & 1], xy[v, fresh], xy[v + 1, fresh], high, xz[k, fresh])
+                        if yz.shape[0] > 0:
+                            for h in range(HIDDEN):
+                                texels[fresh & 1, h] += corner[h]
                     done = u + 2
                     buffer[j - j0, k - k0, i] = constant + _dot_blend(
-                        texels[u], texels[u + 1], part[i], row
+                        texels[u & 1], texels[(u + 1) & 1], part[i], row
                     )
         _flush(buffer, out, j0, k0, j1 - j0, levels)
 
