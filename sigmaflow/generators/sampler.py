@@ -51,7 +51,9 @@ def resolve(device: torch.device, dtype: torch.dtype, hidden: int) -> str:
 
 def kernels() -> ModuleType:
     """The module of kernels; compiles or reads numba's cache at its first use."""
-    return importlib.import_module("sigmaflow.generators.kernels")
+    from . import kernels
+
+    return kernels
 
 
 @lru_cache(maxsize=1)
