@@ -24,7 +24,7 @@ from . import sampler
 from .sites import Sites, hat
 
 XY, XZ, YZ = (0, 1), (0, 2), (1, 2)
-CELLS_PER_TILE = {"cpu": 2**13, "cuda": 2**18}
+CELLS_PER_TILE = {"cpu": 2**15, "cuda": 2**18}
 TEXELS_PER_TILE = 24
 
 

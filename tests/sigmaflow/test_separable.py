@@ -303,3 +303,20 @@ def test_memory_of_a_512_cube(kind):
 def test_softplus_is_torchs():
     x = torch.linspace(-100, 100, 4001)
     assert torch.allclose(separable.softplus_(x.clone()), F.softplus(x), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.skipif("numba" not in sampler.available(), reason="numba is missing")
+def test_kernels_compile_where_no_cache_can_be_written(monkeypatch):
+    import numba
+
+    from sigmaflow.generators import kernels
+
+    plain = numba.njit
+
+    def no_cache(function, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return plain(function, **options)
+
+    monkeypatch.setattr(numba, "njit", no_cache)
+    assert kernels._jit(nogil=True)(lambda x: x + 1)(2) == 3
