@@ -16,7 +16,7 @@ _SOURCES = (
     "sigmaflow/rewards/unet3d.py",
 )
 EVALUATE = Stage(
-    name="evaluate", version=1, run="jobs.stages.evaluate:run_evaluate", sources=_SOURCES, gpu=0.5
+    name="evaluate", version=2, run="jobs.stages.evaluate:run_evaluate", sources=_SOURCES, gpu=0.5
 )
 REAL = Stage(
     name="real",

@@ -8,7 +8,7 @@ from jobs.stages.shapes import device, ranking_file
 
 REWARD = Stage(
     name="reward",
-    version=1,
+    version=2,
     run="jobs.stages.reward:run_reward",
     sources=("sigmaflow/rewards", "sigmaflow/preferences/rankings.py", "sigmaflow/fields/slab.py"),
     gpu=1,

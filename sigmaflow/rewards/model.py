@@ -38,6 +38,8 @@ class RewardConfig(BaseModel):
         layers); without it they are plain.
     heads: "scalar" is the reward; "bt" and "pairs" exist in the released state dict.
     generator: digest of the generator whose slabs it saw, "" when unknown.
+    checkpoint: remake the U-Net's activations in the backward pass (`UNet3D`): the same numbers.
+    precision: "bfloat16" runs the U-Net under autocast: other numbers, in less memory.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +57,8 @@ class RewardConfig(BaseModel):
     head: tuple[int, int] = (256, 128)
     doubled: bool = True
     heads: tuple[Head, ...] = ("scalar",)
+    checkpoint: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> RewardConfig:
@@ -108,7 +112,7 @@ class RewardModel(nn.Module):
         self.scalar_rwd_head = MLP(out, config.head, 1, doubled)
         if "pairs" in config.heads:
             self.scalar_rwd_head_pairs = MLP(2 * out, config.head, 2, doubled)
-        self.Conv3DModule = UNet3D(config.f_maps, config.groups)
+        self.Conv3DModule = UNet3D(config.f_maps, config.groups, config.checkpoint)
 
     def network_input(self, slab: torch.Tensor) -> torch.Tensor:
         """`[B, X, Y, Z]` raw -> `[B, 1, Z, Y, X]` in [0, upper]. ValueError on another shape."""
@@ -126,7 +130,13 @@ class RewardModel(nn.Module):
 
     def forward(self, slab: torch.Tensor) -> torch.Tensor:
         """Score of raw slabs: `[B, X, Y, Z]` -> `[B]`; differentiable in the slab."""
-        return self.score(self.Conv3DModule(self.network_input(slab)))
+        with self._precision(slab):
+            maxima = self.Conv3DModule(self.network_input(slab))
+        return self.score(maxima.to(self.MLP.input_layer.weight.dtype))
+
+    def _precision(self, slab: torch.Tensor) -> torch.autocast:
+        half = self.config.precision == "bfloat16"
+        return torch.autocast(slab.device.type, torch.bfloat16, enabled=half)
 
     def score(self, maxima: torch.Tensor) -> torch.Tensor:
         """Slice maxima `[B, Z]` -> score `[B]`."""
@@ -135,7 +145,9 @@ class RewardModel(nn.Module):
     def score_and_reconstruct(self, slab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Score `[B]` and reconstruction loss `[B]` from one pass (`reconstruction_l1`)."""
         x = self.network_input(slab)
-        volume = self.Conv3DModule.volume(x)
+        with self._precision(slab):
+            volume = self.Conv3DModule.volume(x)
+        volume = volume.to(x.dtype)
         recon = self.Conv3DModule.reconstruction(volume)
         score = self.score(self.Conv3DModule.slice_maxima(volume))
         return score, reconstruction_l1(recon, x[:, 0])

@@ -6,14 +6,23 @@ are `[B, C, z, y, x]`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint as recomputed
 
 RECON_CHANNELS = 4
 FEATURE_CHANNELS = 4
+
+
+def run(step: Callable[..., torch.Tensor], again: bool, *inputs: torch.Tensor) -> torch.Tensor:
+    """`step(*inputs)`; with `again` its insides are not kept for the backward pass but remade."""
+    if again and torch.is_grad_enabled():
+        # Nothing here is random, so there is no generator's state to bring back.
+        return recomputed(step, *inputs, use_reentrant=False, preserve_rng_state=False)
+    return step(*inputs)
 
 
 class NormedConv(nn.Module):
@@ -74,11 +83,19 @@ class ResidualBlock(nn.Module):
         self.conv2 = NormedConv(channels, groups)
         self.conv3 = NormedConv(channels, groups)
         self.se_module = SqueezeExcite(channels)
+        self.checkpoint = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         residual = self.conv1(x)
-        h = F.relu(self.conv2(residual))
-        return self.se_module(F.relu(self.conv3(h) + residual))
+        h = run(self._first, self.checkpoint, residual)
+        h = run(self._second, self.checkpoint, h, residual)
+        return run(self.se_module, self.checkpoint, h)
+
+    def _first(self, residual: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.conv2(residual))
+
+    def _second(self, h: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.conv3(h) + residual)
 
 
 class Encoder(nn.Module):
@@ -125,10 +142,13 @@ class UNet3D(nn.Module):
 
     f_maps: channels of the levels; released (8, 16, 32, 64, 128, 256). Every one is a multiple of
         `groups`, and the first has at least the 8 channels that the two branches split.
+    checkpoint: keep only what enters each block and remake the rest in the backward pass, step by
+        step: the same numbers in less memory and more time. No part of the state dict.
     """
 
-    def __init__(self, f_maps: Sequence[int], groups: int = 8):
+    def __init__(self, f_maps: Sequence[int], groups: int = 8, checkpoint: bool = False):
         super().__init__()
+        self.checkpoint = checkpoint
         inputs = (1, *f_maps[:-1])
         self.encoders = nn.ModuleList(
             Encoder(a, b, groups, pool=level > 0)
@@ -143,15 +163,18 @@ class UNet3D(nn.Module):
         for conv in (self.conv1d_for_recon, self.conv3d_for_recon):
             nn.init.ones_(conv.weight)
             nn.init.uniform_(conv.bias, -0.005, 0.005)
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                module.checkpoint = checkpoint
 
     def volume(self, x: torch.Tensor) -> torch.Tensor:
         """`[B, 1, z, y, x]` -> `[B, 8, z, y, x]`."""
         skips = []
         for encoder in self.encoders:
-            x = encoder(x)
+            x = run(encoder, self.checkpoint, x)
             skips.append(x)
         for decoder, skip in zip(self.decoders, skips[-2::-1]):
-            x = decoder(skip, x)
+            x = run(decoder, self.checkpoint, skip, x)
         return self.final_conv(x)
 
     def slice_maxima(self, volume: torch.Tensor) -> torch.Tensor:

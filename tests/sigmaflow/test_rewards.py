@@ -376,3 +376,30 @@ def test_reward_beats_the_trivial_scorers_on_annotated_heads():
     trivial = trivial_accuracies(bank, train, held)
     best = max(each["regular"].share for each in trivial.values())
     assert found.low > 0.5 and found.share > best + 0.05, (found, best)
+
+
+def test_checkpointing_gives_the_same_numbers():
+    grid = Grid(resolution=17)
+    slab = torch.randn(2, *grid.shape, generator=torch.Generator().manual_seed(0))
+    plain, economic = (RewardModel(mini_config(grid, checkpoint=c)) for c in (False, True))
+    assert plain.state_dict().keys() == economic.state_dict().keys()
+    economic.load_state_dict(plain.state_dict())
+    gradients = []
+    for model in (plain, economic):
+        x = slab.clone().requires_grad_(True)
+        gradients.append(torch.autograd.grad(model(x).sum(), [x, *model.MLP.parameters()]))
+    assert all(torch.equal(a, b) for a, b in zip(*gradients))
+
+
+def test_bfloat16_is_near_and_its_score_is_float32():
+    grid = Grid(resolution=17)
+    slab = torch.randn(2, *grid.shape, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    full, half = (RewardModel(mini_config(grid, precision=p)) for p in ("float32", "bfloat16"))
+    half.load_state_dict(full.state_dict())
+    maxima = []
+    for model in (full, half):
+        model.Conv3DModule.register_forward_hook(lambda m, i, out: maxima.append(out.float()))
+        score = model(slab)
+        assert score.dtype == torch.float32
+    assert 0 < (maxima[0] - maxima[1]).norm() / maxima[0].norm() < 0.05

@@ -1,0 +1,302 @@
+"""Sigma on a grid by the separable form of the tri-plane lookup (docs/sampling.md).
+
+Bilinear interpolation, the mean over planes and the decoder's first layer are linear, so the
+layer's weight is applied to the planes once, and the hidden units of a cell are a sum of
+interpolated texels of 64 channels. A plane sees two coordinates only; on an axis-aligned grid it
+is interpolated once for every pair of them. Softplus and one dot product are left per cell.
+
+Gradients are recomputed tile by tile, and no step adds into shared places: the adjoint of an
+interpolation is a matrix product, so that equal inputs give equal gradients, on CUDA as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from . import sampler
+from .sites import Sites, hat
+
+XY, XZ, YZ = (0, 1), (0, 2), (1, 2)
+CELLS_PER_TILE = {"cpu": 2**15, "cuda": 2**18}
+TEXELS_PER_TILE = 24
+
+
+class Tables(NamedTuple):
+    """What is left of planes and first layer for one grid; a pair that no plane sees is None.
+
+    The first axis is the later world axis, channels are last, the first layer's bias is in one of
+    them. Where the grid is sheared, x and y are texels of the spans and only z is interpolated:
+    xy [V, U, C], xz [nz, U, C], yz [nz, V, C]. Elsewhere all are cells: xy [ny, nx, C],
+    xz [nz, nx, C], yz [nz, ny, C].
+    """
+
+    xy: Tensor | None
+    xz: Tensor | None
+    yz: Tensor | None
+
+
+def pairs_of(plane_axes: Tensor) -> list[tuple[int, int]] | None:
+    """World axes along width and height of every plane; None unless all are permutations."""
+    axes = plane_axes.detach().cpu()
+    binary = ((axes == 0) | (axes == 1)).all()
+    if not (binary and (axes.sum(1) == 1).all() and (axes.sum(2) == 1).all()):
+        return None
+    return [(rows[0], rows[1]) for rows in axes.argmax(dim=2).tolist()]
+
+
+def make_tables(
+    planes: Tensor, pairs: list[tuple[int, int]], weight: Tensor, bias: Tensor, sites: Sites
+) -> Tables:
+    """Tables of one scene; differentiable.
+
+    planes [n, c, P, P]; pairs: world axes along width and height of each; weight [C, c], bias [C]:
+    the first layer with its gains, before the mean over planes. The result has the dtype of
+    `sites`. Raises ValueError where the planes are not squares of `sites.size`.
+    """
+    if planes.shape[-2:] != (sites.size, sites.size):
+        raise ValueError(
+            f"planes are {tuple(planes.shape)}; the last two sides must be {sites.size} texels"
+        )
+    weight, bias = (weight / len(planes)).to(sites.dtype).t(), bias.to(sites.dtype)
+    weights = _line_weights(sites)
+    tables: dict[tuple[int, int], Tensor] = {}
+    for plane, (wide, high) in zip(planes, pairs):
+        spans = {2: _kept(sites.spans[wide], sites.size), 1: _kept(sites.spans[high], sites.size)}
+        for dim, (start, stop) in spans.items():
+            plane = plane.narrow(dim, start, stop - start)
+        texels = plane.to(sites.dtype)
+        texels = _along(_along(texels, 2, wide, weights, sites), 1, high, weights, sites)
+        if wide > high:
+            wide, high, texels = high, wide, texels.transpose(1, 2)
+        flat = texels.flatten(1).t()
+        if (wide, high) in tables:
+            tables[wide, high].view(-1, len(bias)).addmm_(flat, weight)
+        else:
+            table = torch.addmm(bias if not tables else torch.zeros_like(bias), flat, weight)
+            tables[wide, high] = table.view(*texels.shape[1:], len(bias))
+    return Tables(tables.get(XY), tables.get(XZ), tables.get(YZ))
+
+
+def _line_weights(sites: Sites) -> dict[int, Tensor]:
+    """Interpolation weights [texels, cells] of the axes whose positions ask for no other index."""
+    cells = [range(n) for n in sites.grid.shape]
+    lines = {2: sites.z(cells[2])}
+    if not sites.sheared:
+        lines |= {0: sites.x(*cells), 1: sites.y(*cells[1:])}
+    # Texels -1 and P are zeros, so their weights may be left out.
+    kept = {axis: sites.texels(*_kept(sites.spans[axis], sites.size)) for axis in lines}
+    return {axis: hat(position, kept[axis]).t() for axis, position in lines.items()}
+
+
+def _along(
+    plane: Tensor, dim: int, axis: int, weights: dict[int, Tensor], sites: Sites
+) -> Tensor:
+    """`plane` [c, high, wide] interpolated along `dim`, or with the zeros that its span reaches."""
+    if axis in weights:
+        return plane @ weights[axis] if dim == 2 else weights[axis].t() @ plane
+    span = sites.spans[axis]
+    start, stop = _kept(span, sites.size)
+    zeros = [start - span[0], span[1] - stop]
+    return F.pad(plane, zeros if dim == 2 else [0, 0, *zeros]) if any(zeros) else plane
+
+
+def _kept(span: tuple[int, int], size: int) -> tuple[int, int]:
+    return max(span[0], 0), min(span[1], size)
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A brick of cells, all levels deep, with its interpolation weights where sheared."""
+
+    rows: slice
+    columns: slice
+    shape: tuple[int, int, int]  # columns, nz, rows
+    along_x: Tensor | None = None  # [columns, nz, rows, U] on the texels `wide` of the tables
+    along_y: Tensor | None = None  # [columns, nz, V] on the texels `high`
+    wide: slice | Tensor | None = None
+    high: slice | None = None
+
+
+def _tiles(sites: Sites, rows: range) -> Iterator[_Tile]:
+    _, ny, nz = sites.grid.shape
+    budget = max(CELLS_PER_TILE.get(sites.device.type, 2**18) // nz, 1)
+    # A tile's weights along x are dense, so thin tiles where cells are many texels apart.
+    thick = min(len(rows), max(round(TEXELS_PER_TILE / max(sites.stride, 1)), 4))
+    many = max(budget // thick, 1)
+    levels = range(nz)
+    for j in range(0, ny, many):
+        columns = range(j, min(j + many, ny))
+        if sites.sheared:
+            position = sites.y(columns, levels)
+            span = sites.touched(position)
+            along_y, high = hat(position, sites.texels(*span)), _within(span, sites.spans[1])
+        for i in range(rows.start, rows.stop, thick):
+            block = range(i, min(i + thick, rows.stop))
+            brick = (
+                slice(block.start, block.stop),
+                slice(columns.start, columns.stop),
+                (len(columns), nz, len(block)),
+            )
+            if not sites.sheared:
+                yield _Tile(*brick)
+                continue
+            position = sites.x(block, columns, levels)
+            texels, wide = _texels_along_x(position, sites)
+            yield _Tile(*brick, hat(position, texels), along_y, wide, high)
+
+
+def _texels_along_x(position: Tensor, sites: Sites) -> tuple[Tensor, slice | Tensor]:
+    """Texels that the positions touch, and where they stand in the tables."""
+    span = sites.touched(position)
+    if sites.stride < 2:
+        return sites.texels(*span), _within(span, sites.spans[0])
+    low = position.floor().clamp_(max=sites.size - 1).unique()
+    texels = torch.cat([low, low + 1]).unique()
+    return texels, texels.long() - sites.spans[0][0]
+
+
+def _within(texels: tuple[int, int], span: tuple[int, int]) -> slice:
+    return slice(texels[0] - span[0], texels[1] - span[0])
+
+
+def _hidden(tables: Tables, tile: _Tile) -> Tensor:
+    """First-layer outputs of a tile, [columns, nz, rows, C], in memory of its own."""
+    xy, xz, yz = tables
+    if tile.along_x is None:
+        hidden = _total(
+            None if xy is None else xy[tile.columns, None, tile.rows],
+            None if xz is None else xz[None, :, tile.rows],
+            None if yz is None else yz[:, tile.columns].transpose(0, 1).unsqueeze(2),
+        )
+        # A single table is a view so far, and lacks an axis.
+        alone = sum(table is not None for table in tables) == 1
+        return hidden.expand(*tile.shape, -1).clone() if alone else hidden
+    across, along = tile.along_y, tile.along_x
+    texels = _total(
+        None if xy is None else torch.tensordot(across, xy[tile.high][:, tile.wide], dims=1),
+        None if xz is None else xz[None, :, tile.wide],
+        None
+        if yz is None
+        else torch.bmm(across.transpose(0, 1), yz[:, tile.high]).transpose(0, 1).unsqueeze(2),
+    )
+    texels = texels.expand(*tile.shape[:2], along.shape[-1], -1)
+    return (along.flatten(0, 1) @ texels.flatten(0, 1)).unflatten(0, tile.shape[:2])
+
+
+def _total(*parts: Tensor | None) -> Tensor:
+    first, *others = (part for part in parts if part is not None)
+    for part in others:
+        first = first + part
+    return first
+
+
+def _add_hidden_gradient(gradients: Tables, tile: _Tile, hidden: Tensor) -> None:
+    """Add the adjoint of `_hidden` at `hidden` [columns, nz, rows, C] to the tables' gradients."""
+    xy, xz, yz = gradients
+    if tile.along_x is None:
+        if xy is not None:
+            xy[tile.columns, tile.rows] += hidden.sum(1)
+        if xz is not None:
+            xz[:, tile.rows] += hidden.sum(0)
+        if yz is not None:
+            yz[:, tile.columns] += hidden.sum(2).transpose(0, 1)
+        return
+    across, along = tile.along_y, tile.along_x
+    texels = along.flatten(0, 1).transpose(1, 2) @ hidden.flatten(0, 1)
+    texels = texels.unflatten(0, tile.shape[:2])
+    if xy is not None:
+        rows = xy[tile.high]
+        rows[:, tile.wide] += torch.tensordot(across, texels, dims=([0, 1], [0, 1]))
+    if xz is not None:
+        xz[:, tile.wide] += texels.sum(0)
+    if yz is not None:
+        yz[:, tile.high] += torch.bmm(across.permute(1, 2, 0), texels.sum(2).transpose(0, 1))
+
+
+def softplus_(x: Tensor) -> Tensor:
+    """softplus in the memory of `x`."""
+    if x.device.type != "cpu":
+        return x.copy_(F.softplus(x))
+    # log(1 + exp x) of three vectorised passes: four times as fast as softplus on a CPU.
+    tail = (x - 20).clamp_min_(0)
+    return x.clamp_(max=20).exp_().add_(1).log_().add_(tail)
+
+
+class _Field(torch.autograd.Function):
+    """Tables to sigma [rows, ny, nz]; nothing of the size of the hidden layer is kept."""
+
+    @staticmethod
+    def forward(ctx, sites: Sites, rows: range, row: Tensor, constant: Tensor, *tables):
+        ctx.save_for_backward(row, *tables)
+        ctx.sites, ctx.rows = sites, rows
+        return evaluate(Tables(*tables), row, constant, sites, rows)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        row, *tables = ctx.saved_tensors
+        tables = Tables(*tables)
+        wanted = Tables(*(None if t is None else torch.zeros_like(t) for t in tables))
+        to_row = torch.zeros_like(row) if ctx.needs_input_grad[2] else None
+        for tile in _tiles(ctx.sites, ctx.rows):
+            offset = ctx.rows.start
+            rows = slice(tile.rows.start - offset, tile.rows.stop - offset)
+            local = gradient[rows, tile.columns].permute(1, 2, 0).contiguous()
+            hidden = _hidden(tables, tile)
+            slope = torch.sigmoid(hidden)
+            if to_row is not None:
+                to_row += local.flatten() @ softplus_(hidden).flatten(0, 2)
+            _add_hidden_gradient(wanted, tile, slope.mul_(row).mul_(local.unsqueeze(-1)))
+        return None, None, to_row, gradient.sum(), *wanted
+
+
+def evaluate(
+    tables: Tables,
+    row: Tensor,
+    constant: Tensor,
+    sites: Sites,
+    rows: range,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Sigma [len(rows), ny, nz] of x rows `rows` by the sampler in use; no gradients.
+
+    row [C], constant []: the second layer's density row and bias with their gains.
+    """
+    _, ny, nz = sites.grid.shape
+    if out is None:
+        out = torch.empty(len(rows), ny, nz, dtype=sites.dtype, device=sites.device)
+    if sampler.resolve(sites.device, sites.dtype, len(row)) == "numba":
+        sampler.kernels().fill(tables, row, constant, sites, rows, out)
+        return out
+    for tile in _tiles(sites, rows):
+        sigma = softplus_(_hidden(tables, tile)) @ row + constant
+        local = slice(tile.rows.start - rows.start, tile.rows.stop - rows.start)
+        out[local, tile.columns] = sigma.permute(2, 0, 1)
+    return out
+
+
+def sigma_of(
+    tables: Tables,
+    row: Tensor,
+    constant: Tensor,
+    sites: Sites,
+    rows: range,
+    out: Tensor | None = None,
+) -> Tensor:
+    """As `evaluate`, with gradients where they are asked for; then `out` must be None.
+
+    A second derivative raises RuntimeError: the backward pass is not differentiable.
+    """
+    inputs = [row, constant, *(t for t in tables if t is not None)]
+    if torch.is_grad_enabled() and any(t.requires_grad for t in inputs):
+        if out is not None:
+            raise ValueError("out= takes no gradients; call under torch.no_grad() or leave it out")
+        return _Field.apply(sites, rows, row, constant, *tables)
+    return evaluate(tables, row, constant, sites, rows, out)
