@@ -93,7 +93,7 @@ class Machine:
         self.memo: list[Any] = []
 
     def run(self) -> Any:
-        """The value that the pickle describes. PickleError where it does or asks what it mustn't."""
+        """The value that the pickle describes; PickleError where it asks for what it mustn't."""
         budget, stack = self.budget, self.stack
         if self._take(1)[0] != 0x80:
             self.fail("does not begin as a pickle of protocol 2 to 5")

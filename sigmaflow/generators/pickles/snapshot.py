@@ -90,7 +90,8 @@ def read_snapshot(path: str | Path) -> Snapshot:
     training = tree.get("training_set_kwargs")
     training = plain(training, f"{path}: training_set_kwargs") if type(training) is dict else None
     known = {*NETWORKS, "training_set_kwargs"}
-    return Snapshot(path, found, training, [str(key)[:MAX_NAME] for key in tree if key not in known])
+    left_out = [str(key)[:MAX_NAME] for key in tree if key not in known]
+    return Snapshot(path, found, training, left_out)
 
 
 def _bytes(path: Path) -> memoryview:
