@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,17 @@ from jobs.stages.faces import FACES, RENDER
 from jobs.stages.finetune import FINETUNE
 from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
 from jobs.stages.rankings import RANKINGS
+from jobs.stages.rehearsal import REHEARSAL
 from jobs.stages.reward import REWARD
 from jobs.stages.shapes import MEASURES, SLABS
 from jobs.stages.tables import SCORES, TABLES, TRIAL
-from jobs.sweep import CHECKPOINT_FILES, PretrainConfig, ScoreConfig, SweepConfig
+from jobs.sweep import (
+    CHECKPOINT_FILES,
+    PretrainConfig,
+    RehearsalConfig,
+    ScoreConfig,
+    SweepConfig,
+)
 
 PACKAGE = Path(__file__).resolve().parent.parent / "sigmaflow"
 
@@ -61,11 +69,16 @@ class SweepGraph:
 
     def __init__(self, config: SweepConfig):
         self.config = config
-        self.generator = checkpoint_files(config.checkpoint)
-        self.images = image_file(config.images)
+        self.generator: Input | tuple[Input, ...]
+        self.images: Input
+        self.generator, self.images = self._start()
         self.grid = config.slab.grid().as_dict()
         a = config.annotator.resolution
         self.view = {**self.grid, "resolution": a, "kind": "regular"}
+
+    def _start(self) -> tuple[Input | tuple[Input, ...], Input]:
+        """The generator to fine-tune and the real images."""
+        return checkpoint_files(self.config.checkpoint), image_file(self.config.images)
 
     def _common(self) -> dict[str, Any]:
         return {"threads": self.config.threads}
@@ -151,10 +164,8 @@ class SweepGraph:
         return (*ranked, *high)
 
     def _reward(self, seed: int, label: str) -> Task:
-        import hashlib
-
         section, r = self.config.reward, self.config.rankings
-        digest = hashlib.sha256("".join(f.digest for f in self.generator).encode()).hexdigest()
+        digest = _digest(self.generator)
         network = section.network(self.config.slab.grid(), digest, r.psi)
         return Task(
             REWARD,
@@ -281,6 +292,27 @@ class SweepGraph:
             },
             "tables and figures",
         )
+
+
+class RehearsalGraph(SweepGraph):
+    """Tasks of `kind: rehearsal`: a sweep that starts from a pickle of random weights."""
+
+    def _start(self) -> tuple[Task, Task]:
+        c: RehearsalConfig = self.config
+        made = Task(
+            REHEARSAL,
+            {**self._common(), "G": c.G, "D": c.D, "pictures": c.pictures, "seed": c.seed},
+            {"images": image_file("mini")},
+            "random pickle, read back",
+        )
+        return made, made
+
+
+def _digest(generator: Input | tuple[Input, ...]) -> str:
+    """What a reward remembers of the generator whose slabs it saw."""
+    if isinstance(generator, Task):
+        return generator.key
+    return hashlib.sha256("".join(f.digest for f in generator).encode()).hexdigest()
 
 
 def _short(value: Any) -> str:

@@ -49,7 +49,8 @@ def _run(config, profile, runs: Path, console: Console) -> int:
         if executor.slots > 1:
             show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
                      f"{executor.slots} stages at once, results in {runs}[/]")
-        launch = {"sweep": _sweep, "score": _single, "pretrain": _single}[config.kind]
+        searches = config.kind in ("sweep", "rehearsal")
+        launch = _sweep if searches else _single
         return launch(config, runs, store, executor, tracker, show)
 
 
@@ -134,12 +135,12 @@ def _runs_folder(name: str) -> Path:
 
 
 def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
-    from jobs.graph import SweepGraph
+    from jobs.graph import RehearsalGraph, SweepGraph
     from jobs.report import publish, publish_models, summary
     from jobs.search import Search
     from jobs.trials import run_trials
 
-    graph = SweepGraph(config)
+    graph = (RehearsalGraph if config.kind == "rehearsal" else SweepGraph)(config)
     sweep_run = None
     trial_of: dict[str, int] = {}
     trial_runs: dict[int, str | None] = {}

@@ -109,7 +109,7 @@ class RankingsSection(Section):
 
     file: RankingsFile | None = None
     """rankings in the released format (columns index, rank1, rank2); None asks the annotator"""
-    questions: int = Field(4346, ge=20)
+    questions: int = Field(4346, ge=4)
     sizes: tuple[Annotated[int, Field(ge=2, le=6)], ...] = (2, 3, 4, 5, 6)
     flip: float = Field(0.1, ge=0, lt=0.5)
     seed: int = Field(0, ge=0)
@@ -188,7 +188,7 @@ class EvaluationSection(Section):
     consistency_resolution: int = Field(64, ge=8)
     extractor: Literal["clean-fid-inception", "stlpips-alex"] = "clean-fid-inception"
     extractor_weights: File | None = None
-    fid_images: int = Field(50000, ge=100)
+    fid_images: int = Field(50000, ge=8)
     mesh_seeds: int = Field(4, ge=1)
     mesh_resolution: int = Field(256, ge=32)
 
@@ -313,16 +313,40 @@ class PretrainConfig(Common):
 
     @model_validator(mode="after")
     def _networks_can_be_built(self) -> PretrainConfig:
-        from sigmaflow.generators import DualDiscriminator, TriPlaneGenerator
-
-        for name, network in (("G", TriPlaneGenerator), ("D", DualDiscriminator)):
-            try:
-                network(**getattr(self, name))
-            except (TypeError, KeyError, ValueError) as error:
-                raise ValueError(f"{name} can't be built: {error}") from error
+        check_networks(self.G, self.D)
         return self
+
+
+class RehearsalConfig(SweepConfig):
+    """`kind: rehearsal`: a sweep at full size on random weights, to see that all of it holds."""
+
+    kind: Literal["rehearsal"]
+    G: dict[str, Any]
+    D: dict[str, Any]
+    pictures: int = Field(16, ge=2)
+    """pictures of the shipped set, enlarged, that stand in for the real images"""
+
+    @model_validator(mode="after")
+    def _paper_scale_has_what_it_needs(self) -> RehearsalConfig:
+        check_networks(self.G, self.D)
+        return self
+
+
+def check_networks(G: dict[str, Any], D: dict[str, Any]) -> None:
+    """Raises ValueError where the classes do not take these settings. Allocates no weights."""
+    import torch
+
+    from sigmaflow.generators import DualDiscriminator, TriPlaneGenerator
+
+    for name, network, kwargs in (("G", TriPlaneGenerator, G), ("D", DualDiscriminator, D)):
+        try:
+            with torch.device("meta"):
+                network(**kwargs)
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"{name} can't be built: {error}") from error
 
 
 KINDS: dict[str, type[Common]] = {
     "sweep": SweepConfig, "score": ScoreConfig, "pretrain": PretrainConfig,
+    "rehearsal": RehearsalConfig,
 }

@@ -6,11 +6,12 @@ from jobs.stages.faces import FACES, RENDER
 from jobs.stages.finetune import FINETUNE
 from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
 from jobs.stages.rankings import RANKINGS
+from jobs.stages.rehearsal import REHEARSAL
 from jobs.stages.reward import REWARD
 from jobs.stages.shapes import MEASURES, SLABS
 from jobs.stages.tables import SCORES, TABLES, TRIAL
 
 ALL: tuple[Stage, ...] = (
-    RENDER, FACES, WARMSTART, ADVERSARIAL, MEASURES, RANKINGS, SLABS, REWARD, FINETUNE, REAL,
-    EVALUATE, TRIAL, TABLES, SCORES,
+    RENDER, FACES, REHEARSAL, WARMSTART, ADVERSARIAL, MEASURES, RANKINGS, SLABS, REWARD, FINETUNE,
+    REAL, EVALUATE, TRIAL, TABLES, SCORES,
 )

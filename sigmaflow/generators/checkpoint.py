@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from .discriminator import DualDiscriminator
 from .triplane import TriPlaneGenerator
 
 FORMAT = 1
 NETWORKS = ("G", "D", "G_ema")
+LABEL_STD = "dataset_label_std"  # a buffer of EG3D's training loop, used by nothing here
 MINI = Path(__file__).parent / "weights" / "mini"
 
 
@@ -43,19 +45,27 @@ def resolve(source: str | Path) -> Path:
     return MINI if str(source) == "mini" else Path(source)
 
 
-def _config(checkpoint: GANCheckpoint) -> dict[str, Any]:
-    g = checkpoint.G_ema
-    return {
+def config_of(
+    G_ema: TriPlaneGenerator,
+    D: DualDiscriminator | None,
+    meta: Mapping[str, Any],
+    networks: Sequence[str] = NETWORKS,
+) -> dict[str, Any]:
+    """What config.json says of these networks; `networks` are those that the folder holds."""
+    config = {
         "format": FORMAT,
         "G": {
-            **g.init_kwargs,
-            "rendering_kwargs": g.rendering_kwargs,
-            "plane_axes": g.plane_axes.tolist(),
-            "neural_rendering_resolution": g.neural_rendering_resolution,
+            **G_ema.init_kwargs,
+            "rendering_kwargs": G_ema.rendering_kwargs,
+            "plane_axes": G_ema.plane_axes.tolist(),
+            "neural_rendering_resolution": G_ema.neural_rendering_resolution,
         },
-        "D": checkpoint.D.init_kwargs,
-        "meta": checkpoint.meta,
+        "D": None if D is None else D.init_kwargs,
+        "meta": dict(meta),
     }
+    if set(networks) != set(NETWORKS):
+        config["networks"] = list(networks)
+    return config
 
 
 def save_gan(checkpoint: GANCheckpoint, folder: str | Path, dtype: torch.dtype | None = None):
@@ -69,16 +79,28 @@ def save_gan(checkpoint: GANCheckpoint, folder: str | Path, dtype: torch.dtype |
         state = getattr(checkpoint, name).state_dict()
         state = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in state.items()}
         save_file(state, folder / f"{name}.safetensors")
-    (folder / "config.json").write_text(json.dumps(_config(checkpoint), indent=1) + "\n")
+    config = config_of(checkpoint.G_ema, checkpoint.D, checkpoint.meta)
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+
+def networks_in(folder: str | Path) -> tuple[str, ...]:
+    """Which of G, D and G_ema a checkpoint folder holds; G_ema always."""
+    config = read_config(folder)
+    held = config.get("networks", NETWORKS)
+    if not (isinstance(held, list | tuple) and "G_ema" in held and set(held) <= set(NETWORKS)):
+        path = resolve(folder) / "config.json"
+        raise CheckpointError(f"{path}: networks {held!r} must name G_ema, and of {NETWORKS} only")
+    return tuple(name for name in NETWORKS if name in held)
 
 
 def digest(folder: str | Path) -> str:
     """sha256 over the files of a checkpoint folder, names included."""
     h = hashlib.sha256()
-    for name in (*(f"{n}.safetensors" for n in NETWORKS), "config.json"):
+    networks = networks_in(folder) if (Path(folder) / "config.json").is_file() else NETWORKS
+    for name in (*(f"{n}.safetensors" for n in networks), "config.json"):
         path = Path(folder) / name
         if not path.is_file():
-            held = ", ".join(NETWORKS)
+            held = ", ".join(networks)
             raise CheckpointError(f"{path}: missing; a checkpoint folder holds {held}")
         h.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return h.hexdigest()
@@ -94,18 +116,23 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     except ValueError as e:
         said = f"{path}: not JSON ({e}); convert or copy the checkpoint again"
         raise CheckpointError(said) from e
-    if config.get("format") != FORMAT:
-        found = config.get("format")
+    found = config.get("format") if isinstance(config, dict) else None
+    if found != FORMAT:
         raise CheckpointError(f"{path}: format {found!r}, this version reads {FORMAT}")
     return config
 
 
-def _load_into(module: nn.Module, path: Path) -> None:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """One network's file as it is; CheckpointError where it can't be read."""
     try:
-        state = load_file(path)
+        return load_file(path)
     except Exception as e:  # safetensors has one error type of its own, and OSError
         raise CheckpointError(f"{path}: unreadable ({e}); copy the checkpoint again") from e
-    state.pop("dataset_label_std", None)  # added by EG3D's training loop, used by nothing here
+
+
+def _load_into(module: nn.Module, path: Path) -> None:
+    state = read_tensors(path)
+    state.pop(LABEL_STD, None)
     try:
         module.load_state_dict({k: v.float() for k, v in state.items()}, strict=True)
     except RuntimeError as e:
@@ -122,8 +149,18 @@ def build(config: dict[str, Any]) -> GANCheckpoint:
 
 
 def load_gan(source: str | Path) -> GANCheckpoint:
-    """Read a checkpoint folder, or `mini`. Nothing in it is executed."""
+    """Read a checkpoint folder, or `mini`. Nothing in it is executed.
+
+    Raises CheckpointError where it is damaged, or holds G_ema only: that can be scored
+    (`load_generator`) but not trained on.
+    """
     folder = resolve(source)
+    missing = [name for name in NETWORKS if name not in networks_in(folder)]
+    if missing:
+        raise CheckpointError(
+            f"{folder}: has no {' and no '.join(missing)}, which training needs; its G_ema can be"
+            " scored. Convert a full snapshot to train on it"
+        )
     checkpoint = build(read_config(folder))
     for name in NETWORKS:
         _load_into(getattr(checkpoint, name), folder / f"{name}.safetensors")

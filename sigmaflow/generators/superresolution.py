@@ -23,6 +23,7 @@ class Superresolution(nn.Module):
     hidden = (128, 64)
     shrink = 4  # img_resolution over the resolution that enters block0
     resize_only_up = False  # the 4X head leaves larger inputs as they are
+    own_filter = True  # an unused buffer `resample_filter`, in every public head but 8XDC
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class Superresolution(nn.Module):
             channels, a, w_dim, img_resolution // 2, up=self.first_up, **common
         )
         self.block1 = SynthesisBlock(a, b, w_dim, img_resolution, **common)
-        if not self.first_up:  # the public 8X heads have none of their own
+        if self.own_filter:
             self.register_buffer("resample_filter", binomial_filter())
 
     def forward(self, rgb: Tensor, x: Tensor, ws: Tensor, noise_mode: str) -> tuple[Tensor, Tensor]:
@@ -79,6 +80,7 @@ class SuperresolutionHybrid8XDC(Superresolution):
     """128 to 512 pixels with twice the channels: the head of the FFHQ-512 checkpoint."""
 
     hidden = (256, 128)
+    own_filter = False
 
 
 class SuperresolutionHybrid4X(Superresolution):
