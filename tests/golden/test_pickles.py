@@ -67,7 +67,8 @@ def test_every_tensor_is_theirs(reference, pickled, name):
     assert network.plane_axes == config["plane_axes"]
     assert network.init_kwargs == config["init_kwargs"]
     assert network.class_name == "TriPlaneGenerator"
-    assert network.attributes["neural_rendering_resolution"] == 64
+    last = 16 if "p64" in name else 64  # what was rendered last
+    assert network.attributes["neural_rendering_resolution"] == last
     assert all(
         network.attributes["rendering_kwargs"][k] == v
         for k, v in config["init_kwargs"]["rendering_kwargs"].items()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +12,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sigmaflow.atomic import TEMPORARY, fsync_file, move_folder
+from sigmaflow.atomic import write_folder_with
 
-from ..checkpoint import LABEL_STD, NETWORKS, CheckpointError, GANCheckpoint, config_of
+from ..checkpoint import LABEL_STD, NETWORKS, GANCheckpoint, config_of
 from ..discriminator import DualDiscriminator
 from ..triplane import PLANE_AXES_EG3D, TriPlaneGenerator
 from .errors import PickleError
+from .files import is_conversion, sha256
 from .snapshot import Network, Snapshot, read_snapshot
 
 PLANE_SETS = {
@@ -245,12 +243,12 @@ def convert_pickle(path: str | Path, folder: str | Path, plane_axes: Any = None)
     path, folder = Path(path), Path(folder)
     snapshot = read_snapshot(path)
     built = build_networks(snapshot, plane_axes)
-    source = _sha256(path)
+    source = sha256(path)
     left_out = [
         *(f"{n} ({len(w.stored)} tensors)" for n, w in snapshot.networks.items() if n not in built),
         *snapshot.left_out,
     ]
-    if not _is_conversion(folder, source):
+    if not is_conversion(folder, source, _source_of):
         meta = {
             "source": path.name,
             "source_sha256": source,
@@ -259,7 +257,7 @@ def convert_pickle(path: str | Path, folder: str | Path, plane_axes: Any = None)
             "training_set_kwargs": snapshot.training_set_kwargs,
             "left_out": left_out,
         }
-        _write(snapshot, built, folder, meta)
+        write_folder_with(folder, lambda unfinished: _write(snapshot, built, unfinished, meta))
     G = built["G_ema"]
     return Conversion(
         folder,
@@ -275,41 +273,15 @@ def convert_pickle(path: str | Path, folder: str | Path, plane_axes: Any = None)
 def _write(
     snapshot: Snapshot, built: dict[str, nn.Module], folder: Path, meta: dict[str, Any]
 ) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{folder.name}")
-    unfinished.mkdir()
-    try:
-        digests = {}
-        for name in built:
-            file = unfinished / f"{name}.safetensors"
-            save_file(snapshot.networks[name].state(), file)
-            fsync_file(file)
-            digests[file.name] = _sha256(file)
-        meta = {**meta, "sha256": digests}
-        config = config_of(built["G_ema"], built.get("D"), meta, tuple(built))
-        text = json.dumps(config, indent=1, allow_nan=False) + "\n"
-        (unfinished / "config.json").write_text(text)
-        fsync_file(unfinished / "config.json")
-        move_folder(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    digests = {}
+    for name in built:
+        file = folder / f"{name}.safetensors"
+        save_file(snapshot.networks[name].state(), file)
+        digests[file.name] = sha256(file)
+    meta = {**meta, "sha256": digests}
+    config = config_of(built["G_ema"], built.get("D"), meta, tuple(built))
+    (folder / "config.json").write_text(json.dumps(config, indent=1, allow_nan=False) + "\n")
 
 
-def _is_conversion(folder: Path, source: str) -> bool:
-    """Whether `folder` is a conversion of this source; CheckpointError where it is in the way."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    try:
-        if json.loads((folder / "config.json").read_text())["meta"]["source_sha256"] == source:
-            return True
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise CheckpointError(f"{folder}: there is something else already; give another folder")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _source_of(folder: Path) -> str:
+    return json.loads((folder / "config.json").read_text())["meta"]["source_sha256"]
