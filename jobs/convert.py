@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         lines = _export(args) if args.export else _convert(args)
     except (ValueError, OSError) as error:  # CheckpointError is a ValueError
-        print(f"{error}", file=sys.stderr)
+        print(" ".join(str(error).split()), file=sys.stderr)
         return 2
     print("\n".join(lines))
     return 0

@@ -25,9 +25,22 @@ class Section(BaseModel):
 
 
 def _checkpoint(value: str) -> str:
-    if value == "mini":
+    if _scored(value) == "mini":
         return value
     missing = [name for name in CHECKPOINT_FILES if not (Path(value) / name).is_file()]
+    if missing:
+        raise ValueError(f"{value!r} can be scored but not trained on (no {', '.join(missing)} in"
+                         " it); convert a full snapshot, one that holds G and D too")
+    return value
+
+
+def _scored(value: str) -> str:
+    if value == "mini":
+        return value
+    if value.endswith(".pkl"):
+        raise ValueError(f"{value!r} is a pickle; convert it once: python -m jobs.convert {value}"
+                         f" {Path(value).stem}, and give that folder")
+    missing = [name for name in CHECKPOINT_FILES[:2] if not (Path(value) / name).is_file()]
     if missing:
         raise ValueError(f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
                          " `mini` or the folder of a converted checkpoint")
@@ -74,6 +87,8 @@ def _reward(value: str) -> str:
 
 
 Checkpoint = Annotated[str, AfterValidator(_checkpoint)]
+ScoredCheckpoint = Annotated[str, AfterValidator(_scored)]
+"""A checkpoint of which only G_ema is used: G and D may be missing."""
 Images = Annotated[str, AfterValidator(_images)]
 File = Annotated[str, AfterValidator(_file)]
 RankingsFile = Annotated[str, AfterValidator(_rankings)]
@@ -292,8 +307,8 @@ class ScoreConfig(Common):
     """`kind: score`: two checkpoints, one reward, many seeds; no training."""
 
     kind: Literal["score"]
-    before: Checkpoint
-    after: Checkpoint
+    before: ScoredCheckpoint
+    after: ScoredCheckpoint
     reward_model: RewardFile
     """path of a trained reward (`reward.safetensors` of a sweep)"""
     seeds: int = Field(100, ge=2)

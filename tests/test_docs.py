@@ -56,7 +56,8 @@ def test_commands_and_files_exist(path):
         known = name == "sweeps/mine.yaml" or name.endswith(".png")  # an example; a link
         assert known or (ROOT / name).exists(), f"{path.name} names {name}"
     for option in re.findall(r"(?<=[ `\[])--[a-z][a-z-]*", text):
-        known = {"--set", "--on", "--scale", "--runs", "--port", "--waive"}
+        known = {"--set", "--on", "--scale", "--runs", "--port", "--waive",
+                 "--axes", "--export", "--network", "--label-std"}  # fmt: skip
         assert option in known, f"{path.name}: {option}"
 
 
