@@ -121,3 +121,28 @@ def test_the_public_architecture_at_full_size(reference, letter):
     ours = {k: "x".join(map(str, v.shape)) or "scalar" for k, v in module.state_dict().items()}
     assert {k: v for k, v in theirs.items() if k in ours} == ours
     assert set(theirs) - set(ours) <= {"dataset_label_std", "name", "key"}
+
+
+@pytest.mark.parametrize("name", ["eg3d_p4", "eg3d_p64_gema_only_p4"])
+def test_the_way_back_has_their_names_and_shapes(reference, pickled, tmp_path, name):
+    from sigmaflow.generators.export import export_state
+
+    want, _ = golden(reference, name)
+    convert_pickle(pickled(name), tmp_path / "gan")
+    equal(export_state(tmp_path / "gan", label_std=True), want)
+    want.pop("dataset_label_std")
+    equal(export_state(tmp_path / "gan"), want)
+    equal(export_state(load_generator(tmp_path / "gan")), want)
+    assert "plane_axes" not in want
+
+
+def test_the_way_back_of_a_discriminator(reference):
+    from sigmaflow.generators import DualDiscriminator
+    from sigmaflow.generators.export import export_state
+
+    folder = reference / "golden" / "eg3d_loss"
+    config = json.loads((folder / "config.json").read_text())
+    want = load_file(folder / "weights_D.safetensors")
+    D = DualDiscriminator(**config["D_init_kwargs"])
+    D.load_state_dict(want, strict=True)
+    equal(export_state(D), want)
