@@ -17,7 +17,7 @@ from sigmaflow.atomic import write_folder_with
 from ..checkpoint import LABEL_STD, NETWORKS, GANCheckpoint, config_of
 from ..discriminator import DualDiscriminator
 from ..triplane import PLANE_AXES_EG3D, TriPlaneGenerator
-from .errors import PickleError
+from .errors import PickleError, shown
 from .files import is_conversion, sha256
 from .snapshot import Network, Snapshot, read_snapshot
 
@@ -50,8 +50,8 @@ def _known(kwargs: Mapping[str, Any], kept: tuple[str, ...], name: str) -> dict[
     for key, value in kwargs.items():
         if key not in kept and value not in FIXED.get(key, ()):
             raise PickleError(
-                f"{name}: {key} = {value!r} makes a network that is not built yet; open an issue"
-                " with the name of the checkpoint"
+                f"{name}: {shown(key)} = {shown(value)} makes a network that is not built yet;"
+                " open an issue with the name of the checkpoint"
             )
         _bounded(key, value, name)
     return {key: value for key, value in kwargs.items() if key in kept}
@@ -62,7 +62,7 @@ def _section(kwargs: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
     value = kwargs.get(key)
     value = {} if value is None else value
     if not isinstance(value, dict):
-        raise PickleError(f"{name}: {key} = {value!r} is no dictionary")
+        raise PickleError(f"{name}: {shown(key)} = {shown(value)} is no dictionary")
     return dict(value)
 
 
@@ -70,7 +70,7 @@ def _bounded(key: str, value: Any, name: str) -> None:
     most = MAX_LAYERS if key == "num_layers" else MAX_SIZE
     for part in value if isinstance(value, list) else [value]:
         if isinstance(part, int | float) and not 0 <= part <= most:
-            raise PickleError(f"{name}: {key} = {value!r} is no size of a network")
+            raise PickleError(f"{name}: {shown(key)} = {shown(value)} is no size of a network")
 
 
 def generator_kwargs(network: Network, name: str, plane_axes: Any = None) -> dict[str, Any]:
@@ -83,9 +83,9 @@ def generator_kwargs(network: Network, name: str, plane_axes: Any = None) -> dic
     extra = sorted(set(modules) - G_MODULES)
     channels = backbone.get("img_channels", 96)
     if network.class_name != "TriPlaneGenerator" or extra or channels != 96:
-        what = f" with {', '.join(extra)}" if extra else f" of {channels} plane channels"
+        what = f"with {', '.join(extra)}" if extra else f"of {channels} plane channels"
         raise PickleError(
-            f"{name}: a {network.class_name}{what} is read, but not built yet; EG3D's generator is"
+            f"{name}: a {network.class_name} {shown(what)} is read, but not built yet; EG3D's is"
         )
     axes = network.plane_axes or plane_axes
     if axes is None:
@@ -179,7 +179,15 @@ def build_networks(snapshot: Snapshot, plane_axes: Any = None) -> dict[str, nn.M
             built[key] = _build(TriPlaneGenerator, kwargs, network, name)
     if "G_ema" not in built:
         raise PickleError(f"{snapshot.path}: has no G_ema, the generator that is scored and tuned")
+    G, G_ema = built.get("G", built["G_ema"]), built["G_ema"]
+    if not torch.equal(G.plane_axes, G_ema.plane_axes) or _frame(G) != _frame(G_ema):
+        raise PickleError(f"{snapshot.path}: G and G_ema are of different architectures")
     return built
+
+
+def _frame(G: TriPlaneGenerator) -> dict[str, Any]:
+    """What G and G_ema must share; rendering options are live and may differ."""
+    return {k: v for k, v in G.init_kwargs.items() if k != "rendering_kwargs"}
 
 
 def _fill(module: nn.Module, network: Network) -> nn.Module:
@@ -248,6 +256,8 @@ def convert_pickle(path: str | Path, folder: str | Path, plane_axes: Any = None)
         *(f"{n} ({len(w.stored)} tensors)" for n, w in snapshot.networks.items() if n not in built),
         *snapshot.left_out,
     ]
+    if "G" in built and built["G"].rendering_kwargs != built["G_ema"].rendering_kwargs:
+        left_out.append("rendering_kwargs of G, which differ from those of G_ema")
     if not is_conversion(folder, source, _source_of):
         meta = {
             "source": path.name,

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .errors import MAX_NAME, UNTRUSTED, Budget, PickleError
+from .errors import MAX_NAME, UNTRUSTED, Budget, PickleError, shown
 from .files import map_file
 from .machine import Held, Machine
 from .names import ADMITTED
@@ -88,7 +88,7 @@ def read_snapshot(path: str | Path) -> Snapshot:
     training = tree.get("training_set_kwargs")
     training = plain(training, f"{path}: training_set_kwargs") if type(training) is dict else None
     known = {*NETWORKS, "training_set_kwargs"}
-    left_out = [str(key)[:MAX_NAME] for key in tree if key not in known]
+    left_out = [shown(key) for key in tree if key not in known][:20]
     return Snapshot(path, found, training, left_out)
 
 
@@ -164,7 +164,7 @@ def _walk(root: Held, name: str) -> Iterator[tuple[str, Stored]]:
 
 
 def _part(key: Any, name: str) -> str:
-    if type(key) is str and 0 < len(key) <= MAX_NAME and "." not in key:
+    if type(key) is str and 0 < len(key) <= MAX_NAME and key.isprintable() and "." not in key:
         return key
     raise PickleError(f"{name}: a tensor or module has no proper name; {UNTRUSTED}")
 
