@@ -32,9 +32,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "sigmaflow"
 
 
 def checkpoint_files(source: str) -> tuple[FileInput, ...]:
-    """The files of a checkpoint folder, or of the one that ships."""
+    """The files of a checkpoint folder, or of the one that ships; a scored one may lack G and D."""
     folder = PACKAGE / "generators" / "weights" / "mini" if source == "mini" else Path(source)
-    return tuple(FileInput(folder / name) for name in CHECKPOINT_FILES)
+    there = (folder / name for name in CHECKPOINT_FILES)
+    return tuple(FileInput(path) for path in there if path.is_file())
 
 
 def image_file(source: str) -> FileInput:

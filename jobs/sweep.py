@@ -15,7 +15,8 @@ from sigmaflow.preferences.annotator import AnnotatorConfig
 from sigmaflow.rewards.model import RewardConfig
 from sigmaflow.rewards.train import TrainConfig
 
-CHECKPOINT_FILES = ("config.json", "G_ema.safetensors", "G.safetensors", "D.safetensors")
+SCORED_FILES = ("config.json", "G_ema.safetensors")
+CHECKPOINT_FILES = (*SCORED_FILES, "G.safetensors", "D.safetensors")
 
 
 class Section(BaseModel):
@@ -25,9 +26,24 @@ class Section(BaseModel):
 
 
 def _checkpoint(value: str) -> str:
+    return _holds(value, CHECKPOINT_FILES)
+
+
+def _scored(value: str) -> str:
+    return _holds(value, SCORED_FILES)
+
+
+def _holds(value: str, files: tuple[str, ...]) -> str:
+    """A checkpoint with these files; ValueError with the remedy where some are missing."""
     if value == "mini":
         return value
-    missing = [name for name in CHECKPOINT_FILES if not (Path(value) / name).is_file()]
+    if value.endswith(".pkl"):
+        raise ValueError(f"{value!r} is a pickle; convert it once: python -m jobs.convert {value}"
+                         f" {Path(value).stem}, and give that folder")
+    missing = [name for name in files if not (Path(value) / name).is_file()]
+    if missing and not set(missing) & set(SCORED_FILES):
+        raise ValueError(f"{value!r} can be scored but not trained on (no {', '.join(missing)} in"
+                         " it); convert a full snapshot, one that holds G and D too")
     if missing:
         raise ValueError(f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
                          " `mini` or the folder of a converted checkpoint")
@@ -74,6 +90,8 @@ def _reward(value: str) -> str:
 
 
 Checkpoint = Annotated[str, AfterValidator(_checkpoint)]
+ScoredCheckpoint = Annotated[str, AfterValidator(_scored)]
+"""A checkpoint of which only G_ema is used: G and D may be missing."""
 Images = Annotated[str, AfterValidator(_images)]
 File = Annotated[str, AfterValidator(_file)]
 RankingsFile = Annotated[str, AfterValidator(_rankings)]
@@ -292,8 +310,8 @@ class ScoreConfig(Common):
     """`kind: score`: two checkpoints, one reward, many seeds; no training."""
 
     kind: Literal["score"]
-    before: Checkpoint
-    after: Checkpoint
+    before: ScoredCheckpoint
+    after: ScoredCheckpoint
     reward_model: RewardFile
     """path of a trained reward (`reward.safetensors` of a sweep)"""
     seeds: int = Field(100, ge=2)

@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,25 @@ def write_json(path: str | Path, value: object) -> None:
     """Write ``value`` as readable JSON with sorted keys; NaN and infinity are a ValueError."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
+
+
+def write_folder_with(folder: str | Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary folder, then put it at ``folder`` in one step.
+
+    Folders above are made. Raises OSError where ``folder`` exists and is not empty; the temporary
+    folder is gone then, as after any other error.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{folder.name}")
+    temporary.mkdir()
+    try:
+        write(temporary)
+        for file in temporary.iterdir():
+            fsync_file(file)
+        move_folder(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def move_folder(source: str | Path, target: str | Path) -> None:

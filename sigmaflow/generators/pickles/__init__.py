@@ -1,9 +1,16 @@
 """StyleGAN and EG3D snapshot pickles, read as data: nothing in a file is executed or imported."""
 
-from .build import convert_pickle, load_pickle
+from .build import Conversion, convert_pickle, load_pickle, load_pickle_generator
 from .errors import PickleError
 from .snapshot import Network, Snapshot, read_snapshot
 
 __all__ = [
-    "Network", "PickleError", "Snapshot", "convert_pickle", "load_pickle", "read_snapshot",
+    "Conversion",
+    "Network",
+    "PickleError",
+    "Snapshot",
+    "convert_pickle",
+    "load_pickle",
+    "load_pickle_generator",
+    "read_snapshot",
 ]

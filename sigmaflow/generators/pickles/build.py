@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +12,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sigmaflow.atomic import TEMPORARY, fsync_file, move_folder
+from sigmaflow.atomic import write_folder_with
 
-from ..checkpoint import LABEL_STD, NETWORKS, CheckpointError, GANCheckpoint, config_of
+from ..checkpoint import LABEL_STD, NETWORKS, GANCheckpoint, config_of
 from ..discriminator import DualDiscriminator
 from ..triplane import PLANE_AXES_EG3D, TriPlaneGenerator
-from .errors import PickleError
+from .errors import PickleError, shown
+from .files import is_conversion, sha256
 from .snapshot import Network, Snapshot, read_snapshot
 
 PLANE_SETS = {
@@ -52,8 +50,8 @@ def _known(kwargs: Mapping[str, Any], kept: tuple[str, ...], name: str) -> dict[
     for key, value in kwargs.items():
         if key not in kept and value not in FIXED.get(key, ()):
             raise PickleError(
-                f"{name}: {key} = {value!r} makes a network that is not built yet; open an issue"
-                " with the name of the checkpoint"
+                f"{name}: {shown(key)} = {shown(value)} makes a network that is not built yet;"
+                " open an issue with the name of the checkpoint"
             )
         _bounded(key, value, name)
     return {key: value for key, value in kwargs.items() if key in kept}
@@ -64,7 +62,7 @@ def _section(kwargs: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
     value = kwargs.get(key)
     value = {} if value is None else value
     if not isinstance(value, dict):
-        raise PickleError(f"{name}: {key} = {value!r} is no dictionary")
+        raise PickleError(f"{name}: {shown(key)} = {shown(value)} is no dictionary")
     return dict(value)
 
 
@@ -72,7 +70,7 @@ def _bounded(key: str, value: Any, name: str) -> None:
     most = MAX_LAYERS if key == "num_layers" else MAX_SIZE
     for part in value if isinstance(value, list) else [value]:
         if isinstance(part, int | float) and not 0 <= part <= most:
-            raise PickleError(f"{name}: {key} = {value!r} is no size of a network")
+            raise PickleError(f"{name}: {shown(key)} = {shown(value)} is no size of a network")
 
 
 def generator_kwargs(network: Network, name: str, plane_axes: Any = None) -> dict[str, Any]:
@@ -85,9 +83,9 @@ def generator_kwargs(network: Network, name: str, plane_axes: Any = None) -> dic
     extra = sorted(set(modules) - G_MODULES)
     channels = backbone.get("img_channels", 96)
     if network.class_name != "TriPlaneGenerator" or extra or channels != 96:
-        what = f" with {', '.join(extra)}" if extra else f" of {channels} plane channels"
+        what = f"with {', '.join(extra)}" if extra else f"of {channels} plane channels"
         raise PickleError(
-            f"{name}: a {network.class_name}{what} is read, but not built yet; EG3D's generator is"
+            f"{name}: a {network.class_name} {shown(what)} is read, but not built yet; EG3D's is"
         )
     axes = network.plane_axes or plane_axes
     if axes is None:
@@ -181,7 +179,15 @@ def build_networks(snapshot: Snapshot, plane_axes: Any = None) -> dict[str, nn.M
             built[key] = _build(TriPlaneGenerator, kwargs, network, name)
     if "G_ema" not in built:
         raise PickleError(f"{snapshot.path}: has no G_ema, the generator that is scored and tuned")
+    G, G_ema = built.get("G", built["G_ema"]), built["G_ema"]
+    if not torch.equal(G.plane_axes, G_ema.plane_axes) or _frame(G) != _frame(G_ema):
+        raise PickleError(f"{snapshot.path}: G and G_ema are of different architectures")
     return built
+
+
+def _frame(G: TriPlaneGenerator) -> dict[str, Any]:
+    """What G and G_ema must share; rendering options are live and may differ."""
+    return {k: v for k, v in G.init_kwargs.items() if k != "rendering_kwargs"}
 
 
 def _fill(module: nn.Module, network: Network) -> nn.Module:
@@ -245,12 +251,14 @@ def convert_pickle(path: str | Path, folder: str | Path, plane_axes: Any = None)
     path, folder = Path(path), Path(folder)
     snapshot = read_snapshot(path)
     built = build_networks(snapshot, plane_axes)
-    source = _sha256(path)
+    source = sha256(path)
     left_out = [
         *(f"{n} ({len(w.stored)} tensors)" for n, w in snapshot.networks.items() if n not in built),
         *snapshot.left_out,
     ]
-    if not _is_conversion(folder, source):
+    if "G" in built and built["G"].rendering_kwargs != built["G_ema"].rendering_kwargs:
+        left_out.append("rendering_kwargs of G, which differ from those of G_ema")
+    if not is_conversion(folder, source, _source_of):
         meta = {
             "source": path.name,
             "source_sha256": source,
@@ -259,7 +267,7 @@ def convert_pickle(path: str | Path, folder: str | Path, plane_axes: Any = None)
             "training_set_kwargs": snapshot.training_set_kwargs,
             "left_out": left_out,
         }
-        _write(snapshot, built, folder, meta)
+        write_folder_with(folder, lambda unfinished: _write(snapshot, built, unfinished, meta))
     G = built["G_ema"]
     return Conversion(
         folder,
@@ -275,41 +283,15 @@ def convert_pickle(path: str | Path, folder: str | Path, plane_axes: Any = None)
 def _write(
     snapshot: Snapshot, built: dict[str, nn.Module], folder: Path, meta: dict[str, Any]
 ) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{folder.name}")
-    unfinished.mkdir()
-    try:
-        digests = {}
-        for name in built:
-            file = unfinished / f"{name}.safetensors"
-            save_file(snapshot.networks[name].state(), file)
-            fsync_file(file)
-            digests[file.name] = _sha256(file)
-        meta = {**meta, "sha256": digests}
-        config = config_of(built["G_ema"], built.get("D"), meta, tuple(built))
-        text = json.dumps(config, indent=1, allow_nan=False) + "\n"
-        (unfinished / "config.json").write_text(text)
-        fsync_file(unfinished / "config.json")
-        move_folder(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    digests = {}
+    for name in built:
+        file = folder / f"{name}.safetensors"
+        save_file(snapshot.networks[name].state(), file)
+        digests[file.name] = sha256(file)
+    meta = {**meta, "sha256": digests}
+    config = config_of(built["G_ema"], built.get("D"), meta, tuple(built))
+    (folder / "config.json").write_text(json.dumps(config, indent=1, allow_nan=False) + "\n")
 
 
-def _is_conversion(folder: Path, source: str) -> bool:
-    """Whether `folder` is a conversion of this source; CheckpointError where it is in the way."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    try:
-        if json.loads((folder / "config.json").read_text())["meta"]["source_sha256"] == source:
-            return True
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise CheckpointError(f"{folder}: there is something else already; give another folder")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _source_of(folder: Path) -> str:
+    return json.loads((folder / "config.json").read_text())["meta"]["source_sha256"]

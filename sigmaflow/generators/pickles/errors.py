@@ -32,3 +32,9 @@ MAX_FILE = 8 << 30
 MAX_NAME = 200  # characters of the name of a class, a function or a tensor
 MAX_INT_BYTES = 16
 LONG_TEXT = 1 << 16  # from here on a text is left undecoded; nothing but source text is longer
+
+
+def shown(value: object, most: int = 80) -> str:
+    """A value of the file for a message: short, and nothing that a terminal obeys."""
+    text = value if isinstance(value, str) and value.isprintable() else repr(value)
+    return text if len(text) <= most else text[: most - 3] + "..."

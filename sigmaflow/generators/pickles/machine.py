@@ -11,7 +11,16 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from .errors import DAMAGED, LONG_TEXT, MAX_INT_BYTES, MAX_NAME, UNTRUSTED, Budget, PickleError
+from .errors import (
+    DAMAGED,
+    LONG_TEXT,
+    MAX_INT_BYTES,
+    MAX_NAME,
+    UNTRUSTED,
+    Budget,
+    PickleError,
+    shown,
+)
 
 Constructor = Callable[["Machine", tuple], Any]
 
@@ -263,13 +272,13 @@ class Machine:
             self.fail("asks for something by a name that is no text", UNTRUSTED)
         found = self.admitted.get((module, name))
         if found is None:
-            asked = f"{module}.{name}"[:MAX_NAME]
+            asked = shown(f"{module}.{name}", MAX_NAME)
             if module.startswith("dnnlib.tflib"):
                 self.fail(
                     f"asks for {asked}: this is a network of TensorFlow",
                     "convert it to PyTorch first, as NVIDIA's legacy.py does",
                 )
-            self.fail(f"asks for {asked!r}, which no checkpoint needs", UNTRUSTED)
+            self.fail(f"asks for {asked}, which no checkpoint needs", UNTRUSTED)
         self.stack.append(found)
 
     def _stack_global(self) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
-import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .errors import MAX_FILE, MAX_NAME, UNTRUSTED, Budget, PickleError
+from .errors import MAX_NAME, UNTRUSTED, Budget, PickleError, shown
+from .files import map_file
 from .machine import Held, Machine
 from .names import ADMITTED
 from .storages import Stored
@@ -68,7 +66,7 @@ def read_snapshot(path: str | Path) -> Snapshot:
     where the file can't be read, is damaged, or asks for what no checkpoint needs.
     """
     path = Path(path)
-    data = _bytes(path)
+    data = map_file(path)
     budget = Budget(copied=2 * len(data))
     machine = Machine(data, 0, ADMITTED, budget, str(path))
     tree = machine.run()
@@ -90,27 +88,8 @@ def read_snapshot(path: str | Path) -> Snapshot:
     training = tree.get("training_set_kwargs")
     training = plain(training, f"{path}: training_set_kwargs") if type(training) is dict else None
     known = {*NETWORKS, "training_set_kwargs"}
-    left_out = [str(key)[:MAX_NAME] for key in tree if key not in known]
+    left_out = [shown(key) for key in tree if key not in known][:20]
     return Snapshot(path, found, training, left_out)
-
-
-def _bytes(path: Path) -> memoryview:
-    """The file, mapped: pages come as they are read and need no memory of their own."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError as error:
-        raise PickleError(f"{path}: {error.strerror}; give the path of a snapshot") from error
-    try:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode):
-            raise PickleError(f"{path}: is no file; give the path of a snapshot")
-        if not 0 < about.st_size <= MAX_FILE:
-            raise PickleError(
-                f"{path}: {about.st_size} bytes; snapshots have some and at most {MAX_FILE}"
-            )
-        return memoryview(mmap.mmap(handle, about.st_size, access=mmap.ACCESS_READ))
-    finally:
-        os.close(handle)
 
 
 def _network(held: Held, name: str) -> Network:
@@ -185,7 +164,7 @@ def _walk(root: Held, name: str) -> Iterator[tuple[str, Stored]]:
 
 
 def _part(key: Any, name: str) -> str:
-    if type(key) is str and 0 < len(key) <= MAX_NAME and "." not in key:
+    if type(key) is str and 0 < len(key) <= MAX_NAME and key.isprintable() and "." not in key:
         return key
     raise PickleError(f"{name}: a tensor or module has no proper name; {UNTRUSTED}")
 
