@@ -82,7 +82,7 @@ class SweepGraph:
         return checkpoint_files(self.config.checkpoint), image_file(self.config.images)
 
     def _common(self) -> dict[str, Any]:
-        return {"threads": self.config.threads}
+        return self.config.stage_base()
 
     def _measures(self, seeds: Sequence[int], psi: float, label: str) -> tuple[Task, ...]:
         a = self.config.annotator
@@ -327,7 +327,7 @@ def score_graph(config: ScoreConfig) -> Task:
     before, after = checkpoint_files(config.before), checkpoint_files(config.after)
     grid = config.slab.grid().as_dict()
     seeds = list(range(config.first_seed, config.first_seed + config.seeds))
-    base = {"threads": config.threads, "grid": grid, "psi": config.evaluation.psi}
+    base = {**config.stage_base(), "grid": grid, "psi": config.evaluation.psi}
 
     def slabs(files: tuple[FileInput, ...], name: str) -> tuple[Task, ...]:
         return tuple(
@@ -359,7 +359,7 @@ def score_graph(config: ScoreConfig) -> Task:
 
 def pretrain_graph(config: PretrainConfig) -> Task:
     """Task of `kind: pretrain`: render faces, fit them, train against the adversary."""
-    base = {"threads": config.threads}
+    base = config.stage_base()
     if config.images == "mini":
         parts = tuple(
             Task(

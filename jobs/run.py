@@ -8,7 +8,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,7 @@ def _attempt(store: Store, task: Task, work: Work) -> Result:
     try:
         if not work.ready():
             function = _load(task.stage.run)
-            with _threads(task.config["threads"], task.stage.torch):
+            with _sums(task.config, task.stage.torch):
                 function(Context(store, task, work.folder))
         path = work.publish(time.monotonic() - begun)
     except Exception as error:
@@ -188,14 +188,19 @@ def _attempt(store: Store, task: Task, work: Work) -> Result:
 
 
 @contextlib.contextmanager
-def _threads(count: int, use_torch: bool) -> Iterator[None]:
-    """Hold torch, and BLAS now or later loaded, to so many threads: sums depend on it."""
+def _sums(config: Mapping[str, Any], use_torch: bool) -> Iterator[None]:
+    """Hold torch, and BLAS now or later loaded, to the config's threads, and sigma to its sampler:
+    the last bits of sums depend on both."""
     from threadpoolctl import threadpool_limits
 
+    count = config["threads"]
     if use_torch:
         import torch
 
+        from sigmaflow.generators import sampler
+
         torch.set_num_threads(count)
+        sampler.use(config.get("sampler", "auto"))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update({name: str(count) for name in names})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -268,6 +269,8 @@ class Common(Section):
     seed: int = Field(0, ge=0)
     threads: int = Field(1, ge=1)
     """threads of every stage; float sums depend on it, so it is part of each stage's key"""
+    sampler: Literal["auto", "torch", "numba"] = "auto"
+    """what samples sigma on grids; auto is numba where it is installed. Part of each stage's key"""
     block: int = Field(64, ge=1)
     """seeds a fan-out task takes"""
     checkpoint: Checkpoint = "mini"
@@ -278,6 +281,12 @@ class Common(Section):
     reward: RewardSection = RewardSection()
     finetune: FinetuneSection = FinetuneSection()
     evaluation: EvaluationSection = EvaluationSection()
+
+    def stage_base(self) -> dict[str, Any]:
+        """What the last bits of every stage's numbers depend on."""
+        found = "numba" if importlib.util.find_spec("numba") else "torch"
+        return {"threads": self.threads,
+                "sampler": found if self.sampler == "auto" else self.sampler}
 
 
 class SweepConfig(Common):
