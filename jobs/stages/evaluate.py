@@ -27,6 +27,7 @@ REAL = Stage(
 )
 FID_FIRST_SEED = 400000
 BATCH = 16
+POINTS = 2**21  # samples of a rendering that are held at once
 VIEWS = (-0.6, 0.0, 0.6)  # yaw, radians
 
 
@@ -60,6 +61,12 @@ def to_uint8(images):
     return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
+def image_batch(G) -> int:
+    """Images rendered at once: a matter of memory, 2 for EG3D-512 and 16 for mini."""
+    samples = G.neural_rendering_resolution**2 * G.rendering_kwargs["depth_resolution"]
+    return max(1, min(BATCH, POINTS // samples))
+
+
 def fake_batches(ctx: Context, G, labels):
     """uint8 images of the fixed latents and poses, the same for every generator."""
     import numpy as np
@@ -68,10 +75,10 @@ def fake_batches(ctx: Context, G, labels):
     from sigmaflow.fields.slab import latents
     from sigmaflow.generators import RaySampling
 
-    count = ctx.config["fid_images"]
+    count, batch = ctx.config["fid_images"], image_batch(G)
     poses = np.random.default_rng(ctx.config["seed"]).integers(0, len(labels), count)
-    for i in range(0, count, BATCH):
-        index = np.arange(i, min(i + BATCH, count))
+    for i in range(0, count, batch):
+        index = np.arange(i, min(i + batch, count))
         z = latents(FID_FIRST_SEED + index, G.z_dim).to(device())
         c = labels[torch.as_tensor(poses[index])].to(device())
         with torch.no_grad():
@@ -92,8 +99,6 @@ def run_evaluate(ctx: Context) -> None:
     from sigmaflow.fields.grid import Grid
     from sigmaflow.fields.slab import latents, sample_slab
     from sigmaflow.finetune.images import open_images
-    from sigmaflow.generators import RaySampling
-    from sigmaflow.generators.cameras import frontal_label
     from sigmaflow.metrics.features import extractor, moments_of
     from sigmaflow.preferences.annotator import AnnotatorConfig
     from sigmaflow.rewards.model import RewardModel
@@ -143,21 +148,7 @@ def run_evaluate(ctx: Context) -> None:
     extract = extractor(c["extractor"], c["weights"], device=str(device()))
     moments = moments_of(extract, fake_batches(ctx, G, images.labels))
     np.savez(ctx.folder / "moments.npz", **moments.to_arrays())
-    z = latents(seeds[:8], G.z_dim).to(device())
-    canonical = G.canonical_label().expand(len(z), -1)
-    with torch.no_grad():
-        ws = G.mapping(z, canonical, truncation_psi=psi)
-        planes = G.planes(ws)
-        views = [
-            G.synthesis(
-                ws,
-                frontal_label(yaw=yaw).to(device()).expand(len(z), -1),
-                planes=planes,
-                sampling=RaySampling(deterministic=True),
-            )["image"]
-            for yaw in VIEWS
-        ]
-    pictures = torch.stack([to_uint8(v).cpu() for v in views], dim=1).numpy()
+    pictures = views_of(G, seeds[:8], psi)
     np.savez(ctx.folder / "pictures.npz", pictures=pictures, yaw=np.array(VIEWS))
 
     ctx.note("meshes")
@@ -169,6 +160,34 @@ def run_evaluate(ctx: Context) -> None:
         AnnotatorConfig(**c["annotator"]).level,
     )
     np.savez_compressed(ctx.folder / "meshes.npz", **meshes)
+
+
+def views_of(G, seeds, psi: float):
+    """Pictures of seeds from `VIEWS`: uint8 [n, views, 3, R, R]."""
+    import numpy as np
+    import torch
+
+    from sigmaflow.fields.slab import latents
+    from sigmaflow.generators import RaySampling
+    from sigmaflow.generators.cameras import frontal_label
+
+    step, pictures = image_batch(G), []
+    for i in range(0, len(seeds), step):
+        z = latents(seeds[i : i + step], G.z_dim).to(device())
+        with torch.no_grad():
+            ws = G.mapping(z, G.canonical_label().expand(len(z), -1), truncation_psi=psi)
+            planes = G.planes(ws)
+            views = [
+                G.synthesis(
+                    ws,
+                    frontal_label(yaw=yaw).to(device()).expand(len(z), -1),
+                    planes=planes,
+                    sampling=RaySampling(deterministic=True),
+                )["image"]
+                for yaw in VIEWS
+            ]
+        pictures.append(torch.stack([to_uint8(v).cpu() for v in views], dim=1).numpy())
+    return np.concatenate(pictures)
 
 
 def mesh_arrays(G, seeds, psi: float, resolution: int, level: float):

@@ -22,6 +22,7 @@ FINETUNE = Stage(
 )
 TICK_FIRST_SEED = 300000
 SCORE_BATCH = 16
+CELLS = 2**22  # of slabs that a reward looks at at once: 1 of the paper's, 16 of mini's
 
 
 def score_seeds(G, rewards, seeds, psi: float):
@@ -33,15 +34,16 @@ def score_seeds(G, rewards, seeds, psi: float):
 
     out = np.zeros((len(rewards), len(seeds)), dtype=np.float64)
     where = next(G.parameters()).device
+    step = max(1, min(SCORE_BATCH, CELLS // max(r.config.grid.size for r in rewards)))
     with torch.no_grad():
-        for i in range(0, len(seeds), SCORE_BATCH):
-            z = latents(seeds[i : i + SCORE_BATCH], G.z_dim).to(where)
+        for i in range(0, len(seeds), step):
+            z = latents(seeds[i : i + step], G.z_dim).to(where)
             slabs = {}
             for r, reward in enumerate(rewards):
                 grid = reward.config.grid
                 if grid not in slabs:
                     slabs[grid] = sample_slab(G, z, grid, truncation_psi=psi)
-                out[r, i : i + SCORE_BATCH] = reward(slabs[grid]).cpu().numpy()
+                out[r, i : i + step] = reward(slabs[grid]).cpu().numpy()
     return out
 
 
