@@ -11,9 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid, SlabPads
 from sigmaflow.finetune.config import AdversarialConfig, FinetuneConfig, WarmstartConfig
-from sigmaflow.preferences.annotator import AnnotatorConfig
-from sigmaflow.rewards.model import RewardConfig
-from sigmaflow.rewards.train import TrainConfig
+from sigmaflow.preferences.config import AnnotatorConfig
+from sigmaflow.rewards.config import RewardConfig, TrainConfig
 
 CHECKPOINT_FILES = ("config.json", "G_ema.safetensors", "G.safetensors", "D.safetensors")
 

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-RECON_CHANNELS = 4
+from sigmaflow.rewards.config import RECON_CHANNELS
+
 FEATURE_CHANNELS = 4
 
 
