@@ -12,6 +12,14 @@ from jobs.show import Show, duration
 from jobs.stage import Task
 from sigmaflow import atomic
 
+OBJECTIVES = {"gain": "maximize", "fid": "minimize"}  # of a trial, in the order of `objectives`
+
+
+def objectives(summary: Path) -> tuple[float, float]:
+    """Mean reward gain and Frechet distance from the folder of a finished `trial`."""
+    numbers = json.loads((summary / "summary.json").read_text())
+    return numbers["reward_delta_mean"], numbers["fid"]
+
 
 def publish(folder: Path, runs: Path, name: str) -> None:
     """Copy a result's tables and figures to `runs/tables/<name>-*` and `runs/figures/<name>-*`.

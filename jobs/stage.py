@@ -151,17 +151,17 @@ def plain(value: Any, where: str = "value") -> Any:
     raise TypeError(f"{where}: {value!r} ({type(value).__name__}) is not a JSON value")
 
 
-_digests: dict[tuple[str, int, int], str] = {}
+known_digests: dict[tuple[str, int, int], str] = {}  # by path, size, time of change (ns)
 
 
 def file_digest(path: str | Path) -> str:
-    """sha256 of a file, remembered in this process by path, size and time of change."""
+    """sha256 of a file, remembered by path, size and time of change; `jobs.digests` keeps them."""
     path = os.path.abspath(path)
     status = os.stat(path)
     known = (path, status.st_size, status.st_mtime_ns)
-    if known not in _digests:
-        _digests[known] = hash_file(path)
-    return _digests[known]
+    if known not in known_digests:
+        known_digests[known] = hash_file(path)
+    return known_digests[known]
 
 
 def hash_file(path: str | Path) -> str:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.claim import Claim
+from jobs.claim import Claim, owner_of
 from jobs.stage import Task, hash_file
 from sigmaflow.atomic import TEMPORARY, fsync_file, fsync_folder, move_folder, write_json
 
@@ -74,6 +74,17 @@ class Store:
         """What a running task last said of itself: ``done``, ``total``, ``note``; may be old."""
         work = self.work(task)
         return _read_json(work / PROGRESS) if work else None
+
+    def checkpoint(self, task: Task) -> int | None:
+        """The step of the newest checkpoint to resume from, damaged or not; None without one."""
+        work = self.work(task)
+        saved = (work / CHECKPOINT).glob("*") if work else ()
+        return max((int(path.name) for path in saved if path.name.isdigit()), default=None)
+
+    def owner(self, task: Task) -> dict[str, Any] | None:
+        """Who works on it now: host, pid, time of the claim, `beat` (s since last heard of)."""
+        path = self.path(task)
+        return owner_of(path.parent / f".claim-{path.name}")
 
     def error(self, task: Task) -> dict[str, Any] | None:
         """Why the last attempt failed, or None where it did not."""

@@ -7,13 +7,23 @@ import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid, SlabPads
 from sigmaflow.finetune.config import AdversarialConfig, FinetuneConfig, WarmstartConfig
 from sigmaflow.preferences.config import AnnotatorConfig
 from sigmaflow.rewards.config import RewardConfig, TrainConfig
 
+# What a validator's context may ask to be left out: looking at outside files (a prefetch looks
+# itself), or building networks (a plan does without torch).
+NO_FILES, NO_NETWORKS = {"files": False}, {"networks": False}
 CHECKPOINT_FILES = ("config.json", "G_ema.safetensors", "G.safetensors", "D.safetensors")
 
 
@@ -23,8 +33,12 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _checkpoint(value: str) -> str:
-    if value == "mini":
+def _left_out(info: ValidationInfo, what: str) -> bool:
+    return bool(info.context) and not info.context.get(what, True)
+
+
+def _checkpoint(value: str, info: ValidationInfo) -> str:
+    if value == "mini" or _left_out(info, "files"):
         return value
     missing = [name for name in CHECKPOINT_FILES if not (Path(value) / name).is_file()]
     if missing:
@@ -33,8 +47,8 @@ def _checkpoint(value: str) -> str:
     return value
 
 
-def _images(value: str) -> str:
-    if value == "mini":
+def _images(value: str, info: ValidationInfo) -> str:
+    if value == "mini" or _left_out(info, "files"):
         return value
     remedy = "give `mini`, or a zip in EG3D's layout (images and dataset.json)"
     if not Path(value).is_file():
@@ -49,22 +63,26 @@ def _images(value: str) -> str:
     return value
 
 
-def _file(value: str) -> str:
-    if not Path(value).is_file():
+def _file(value: str, info: ValidationInfo) -> str:
+    if not _left_out(info, "files") and not Path(value).is_file():
         raise ValueError(f"{value!r} is no file; give the path of an existing one")
     return value
 
 
-def _rankings(value: str) -> str:
+def _rankings(value: str, info: ValidationInfo) -> str:
     from sigmaflow.preferences.rankings import read_rankings
 
-    pairs = len(read_rankings(_file(value)))
+    if _left_out(info, "files"):
+        return value
+    pairs = len(read_rankings(_file(value, info)))
     if pairs < 4:  # training, validation and test need one each
         raise ValueError(f"{value!r} has {pairs} pairs; give at least 4")
     return value
 
 
-def _reward(value: str) -> str:
+def _reward(value: str, info: ValidationInfo) -> str:
+    if _left_out(info, "files"):
+        return value
     for path in (Path(value), Path(value).with_suffix(".json")):
         if not path.is_file():
             raise ValueError(f"{str(path)!r} is no file; give the `reward.safetensors` of a reward"
@@ -311,7 +329,9 @@ class PretrainConfig(Common):
     adversarial: AdversarialConfig
 
     @model_validator(mode="after")
-    def _networks_can_be_built(self) -> PretrainConfig:
+    def _networks_can_be_built(self, info: ValidationInfo) -> PretrainConfig:
+        if _left_out(info, "networks"):
+            return self
         from sigmaflow.generators import DualDiscriminator, TriPlaneGenerator
 
         for name, network in (("G", TriPlaneGenerator), ("D", DualDiscriminator)):
