@@ -84,6 +84,7 @@ def _run(config, profile, runs: Path, console: Console, argv: Sequence[str] = ()
     said = {
         "kind": config.kind, "scale": config.scale, "command": list(argv), "on": profile.kind,
         "trials": config.search.trials if graph else 0, "config": config.model_dump(mode="json"),
+        "fid_name": graph.fid_name if graph else "",
     }  # fmt: skip
     with (
         Ledger(runs, config.name, plan, _stop_us, **said) as ledger,
@@ -91,6 +92,9 @@ def _run(config, profile, runs: Path, console: Console, argv: Sequence[str] = ()
         Show(console) as show,
     ):
         ledger.add(first)
+        if graph is not None:
+            ledger.roles(start=graph.start, reward=graph.reward, heldout=graph.heldout,
+                         real=graph.real, rankings=graph.rankings)
         if executor.slots > 1:
             show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
                      f"{executor.slots} stages at once, results in {runs}[/]")
@@ -228,7 +232,9 @@ def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledg
 
     def plan(number: int, params) -> Task:
         trial = trials[number] = graph.trial(number, params)
-        ledger.trial(number, params, trial.summary)
+        ledger.trial(
+            number, params, trial.summary, finetune=trial.finetune, tuned=trial.tuned
+        )
         for task in (trial.finetune, trial.tuned, trial.summary):
             trial_of.setdefault(task.key, number)
         trial_runs[number] = tracker.run(

@@ -27,7 +27,7 @@ from typing import Any
 
 from jobs.claim import BEAT, here, lives
 from jobs.driver import Event
-from jobs.stage import Stage, Task, canonical, walk
+from jobs.stage import Input, Stage, Task, canonical, walk
 from sigmaflow.atomic import write_json
 
 FORMAT = 1  # of launch.json and tasks.jsonl; a change needs a way to read the old one
@@ -90,10 +90,19 @@ class Ledger:
                 lines.append({"task": _entry(task, trial)})
         self._append(lines)
 
-    def trial(self, number: int, params: Mapping[str, Any], last: Task) -> None:
-        """A trial that was asked, and its tasks, of which ``last`` ends it."""
+    def trial(self, number: int, params: Mapping[str, Any], last: Task, **parts: Task) -> None:
+        """A trial that was asked, and its tasks: ``last`` ends it, ``parts`` have names."""
         self.add(last, number)
-        self._append([{"trial": {"number": number, "params": dict(params), "last": last.key}}])
+        said = {"number": number, "params": dict(params), "last": last.key}
+        self._append([{"trial": {**said, **{name: task.key for name, task in parts.items()}}}])
+
+    def roles(self, **inputs: Input) -> None:
+        """What tables are made of, by name: tasks, or outside files."""
+        said = {
+            name: {"key": one.key} if isinstance(one, Task) else {"file": str(one.path)}
+            for name, one in inputs.items()
+        }
+        self._append([{"roles": said}])
 
     def event(self, event: Event) -> None:
         """Failures, which the store does not always know of (a process that was killed)."""
@@ -199,11 +208,13 @@ class Launch:
 
 @dataclass
 class Plan:
-    """What launches of one plan have written: tasks by key, trials by number, failures by key."""
+    """What launches of one plan have written: tasks and failures by key, trials by number, and
+    what tables are made of by name."""
 
     tasks: dict[str, Entry] = field(default_factory=dict)
     trials: dict[int, dict[str, Any]] = field(default_factory=dict)
     ended: dict[str, dict[str, Any]] = field(default_factory=dict)
+    roles: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def sweeps(runs: str | Path) -> list[str]:
@@ -240,6 +251,8 @@ def read_plan(all_launches: Sequence[Launch]) -> Plan:
                 plan.trials[one["number"]] = one
             elif (one := line.get("ended")) is not None:
                 plan.ended[one["key"]] = one
+            elif (one := line.get("roles")) is not None:
+                plan.roles |= one
     return plan
 
 

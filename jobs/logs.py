@@ -48,7 +48,7 @@ def normal(error: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """0, or 2 where there is nothing by that name."""
     parser = argparse.ArgumentParser(prog="python -m jobs.logs", description=__doc__)
-    parser.add_argument("name", nargs="?", help="one sweep; without it the latest that was launched")
+    parser.add_argument("name", nargs="?", help="one sweep; without it the latest launched")
     parser.add_argument("-n", "--lines", type=int, default=20, metavar="LINES",
                         help="last lines of each traceback (default: 20)")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
