@@ -219,19 +219,16 @@ def _told(task: Task) -> Spec:
 
 
 def _alike(one: Spec, other: Spec, fields: tuple[str, ...]) -> bool:
-    try:
-        return all(_field(one, name) == _field(other, name) for name in fields)
-    except (KeyError, TypeError):
-        return False
+    return all(_field(one, name) == _field(other, name) for name in fields)
 
 
 def _field(spec: Spec, name: str) -> Any:
-    """A dotted setting, or an input."""
+    """An input, or a dotted setting; None where there is none."""
     if name in spec["inputs"]:
         return spec["inputs"][name]
     value: Any = spec["config"]
     for part in name.split("."):
-        value = value[part]
+        value = value.get(part) if isinstance(value, Mapping) else None
     return value
 
 

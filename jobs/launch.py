@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             from jobs.plan import show
 
             return show(config, profile, Path(os.path.abspath(args.runs)), argv)
-        with _terminable():
+        with terminable():
             return _run(config, profile, _runs_folder(args.runs), console, argv)
     except ConfigError as error:
         Console(stderr=True).print(
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """A polite kill, as `jobs.cancel` and batch systems send, is Ctrl-C."""
 
     def stop(number: int, frame: object) -> None:

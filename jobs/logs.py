@@ -16,8 +16,8 @@ _PASSING = (
     (re.compile(r"0x[0-9a-fA-F]+"), "0x..."),
     (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,64}\b"), "<key>"),
     (re.compile(r"(/[\w.+~-]+)+/(?=[\w.+~-]+)"), ".../"),
-    (re.compile(r"\b(pid|process|worker|node|seeds?|seed) ?[=:]? ?\d[\d, ]*\b", re.I), r"\1 <n>"),
     (re.compile(r"\d+(\.\d+)? ?([KMGT]i?B|bytes)\b"), "<size>"),
+    (re.compile(r"\b(pid|process|worker|node|seeds?)[ =:]*\d+(, ?\d+)*\b", re.I), r"\1 <n>"),
 )
 
 

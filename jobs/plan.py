@@ -86,8 +86,8 @@ def _planned(
         if not total:
             return Planned(task, "RESUME", f"checkpoint at step {step}")
         at = f"{done:g} of {total:g}"
-        reason = f"checkpoint at step {at}" if step == done else f"checkpoint at step {step}, {at}"
-        return Planned(task, "RESUME", reason + " done", max(0.0, 1 - done / total))
+        at = f"step {at}" if step == done else f"step {step}, {at} done"
+        return Planned(task, "RESUME", f"checkpoint at {at}", max(0.0, 1 - done / total))
     return Planned(task, "RUN", _reason(task, store, cached, found))
 
 

@@ -6,6 +6,7 @@ For nodes without a network: run it where there is one, then launch. Nothing is 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import struct
@@ -25,6 +26,7 @@ from sigmaflow.atomic import write_with
 
 SHIPPED = Path(__file__).resolve().parent.parent
 SCALES = SHIPPED / "sweeps" / "scales"
+RENDERING = ("anny", "roma")  # the extra `faces`
 INCEPTION = "inception-2015-12-05.pt"
 INCEPTION_URL = (
     "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/" + INCEPTION
@@ -47,10 +49,16 @@ class Item:
 
 def items(config: Any, network: bool = True) -> Iterator[Item]:
     """Everything the sweep needs from outside. Fetches what may be fetched, where ``network``."""
-    if config.kind in ("sweep", "pretrain") or config.images != "mini":
+    paper = config.kind == "sweep" and config.scale == "paper"
+    if paper and config.images == "mini":
+        yield Item("images", False, "not given", IMAGES_HELP)
+    elif config.kind in ("sweep", "pretrain"):
         yield from _images(config)
-    if config.kind == "sweep":
+    if paper and config.checkpoint == "mini":
+        yield Item("checkpoint", False, "not given", CHECKPOINT_HELP)
+    elif config.kind == "sweep":
         yield from _checkpoint("checkpoint", config.checkpoint)
+    if config.kind == "sweep":
         if config.rankings.file is not None:
             yield from _rankings(config.rankings.file)
         yield from _extractor(config.evaluation, network)
@@ -98,6 +106,9 @@ def _images(config: Any) -> Iterator[Item]:
     value = config.images
     if value == "mini" and config.kind == "pretrain":
         yield Item("images", True, "mini: rendered by the run itself")
+        missing = [name for name in RENDERING if importlib.util.find_spec(name) is None]
+        if missing:
+            yield Item("packages", False, f"no {', '.join(missing)}", "pip install -e '.[faces]'")
         return
     path = SHIPPED / "sigmaflow" / "datasets" / "faces64.zip" if value == "mini" else Path(value)
     remedy = "install the package again" if value == "mini" else IMAGES_HELP

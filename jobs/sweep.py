@@ -291,7 +291,9 @@ class SweepConfig(Common):
         return self
 
     @model_validator(mode="after")
-    def _paper_scale_has_what_it_needs(self) -> SweepConfig:
+    def _paper_scale_has_what_it_needs(self, info: ValidationInfo) -> SweepConfig:
+        if _left_out(info, "files"):
+            return self
         e = self.evaluation
         lacking = []
         if self.scale == "paper" and self.checkpoint == "mini":
