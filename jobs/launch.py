@@ -85,6 +85,7 @@ def _run(config, profile, runs: Path, console: Console, argv: Sequence[str] = ()
         "kind": config.kind, "scale": config.scale, "command": list(argv), "on": profile.kind,
         "trials": config.search.trials if graph else 0, "config": config.model_dump(mode="json"),
         "fid_name": graph.fid_name if graph else "",
+        "params": list(config.search.space) if graph else [],  # in the order of the file
     }  # fmt: skip
     with (
         Ledger(runs, config.name, plan, _stop_us, **said) as ledger,

@@ -95,15 +95,14 @@ def _inputs(sweep: Sweep, store: Store) -> tuple[dict[str, Any], dict[str, Any]]
     for name, part in (("trials", "last"), ("tuned", "tuned"), ("finetunes", "finetune")):
         inputs[name] = [paths[part] for paths in trials.values()]
     record = sweep.latest.record
-    search = record["config"]["search"]
     values = {number: objectives(paths["last"]) for number, paths in trials.items()}
     return inputs, {
-        "params": list(search["space"]),
+        "params": record["params"],
         "numbers": list(trials),
         "settings": [sweep.plan.trials[number]["params"] for number in trials],
         "pareto": sorted(front(values, OBJECTIVES)),
         "fid_name": record["fid_name"],
-        "first": search["first"],
+        "first": record["config"]["search"]["first"],
     }
 
 
@@ -119,8 +118,7 @@ def _numbers(sweep: Sweep, store: Store) -> Iterator[str]:
     }
     if values:
         record = sweep.latest.record
-        params = list(record["config"]["search"]["space"])
-        yield from trial_table(params, record["fid_name"], values)
+        yield from trial_table(record["params"], record["fid_name"], values)
 
 
 def _make(

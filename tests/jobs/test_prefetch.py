@@ -120,9 +120,9 @@ def test_weights_are_fetched_whole_or_not_at_all(
     with served(data) as url:
         monkeypatch.setattr(prefetch, "INCEPTION_URL", url)
         code, lines, _ = said(capsys, sweep)
-    assert code == 0 and "fetched" in lines[2] and weights.read_bytes() == data
+    assert code == 0 and "fetched, " in lines[2] and weights.read_bytes() == data
     code, lines, _ = said(capsys, sweep, "--offline")
-    assert code == 0 and "fetched" not in lines[2]
+    assert code == 0 and "fetched, " not in lines[2]
     weights.write_bytes(data[:-1])
     code, lines, _ = said(capsys, sweep, "--offline")
     assert code == 1 and "remove it" in lines[2]
