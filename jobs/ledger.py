@@ -39,8 +39,14 @@ log = logging.getLogger(__name__)
 
 
 def plan_id(config: Mapping[str, Any], tasks: Iterable[Task]) -> str:
-    """Names a plan: equal for equal settings, stage versions and inputs. 12 hex digits."""
-    said = canonical([dict(config), sorted(task.key for task in tasks)])
+    """Names a plan: equal for equal settings, stage versions and inputs. 12 hex digits.
+
+    How many trials there are to be is left out: with more of them the same ones come first.
+    """
+    config = dict(config)
+    if isinstance(config.get("search"), Mapping):
+        config["search"] = {k: v for k, v in config["search"].items() if k != "trials"}
+    said = canonical([config, sorted(task.key for task in tasks)])
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 

@@ -80,7 +80,8 @@ def _finished(sweep: Sweep, store: Store) -> dict[int, dict[str, Any]]:
     return {
         number: {part: store.path(done[trial[part]]) for part in ("finetune", "tuned", "last")}
         for number, trial in sorted(sweep.plan.trials.items())
-        if all(trial.get(part) in done for part in ("finetune", "tuned", "last"))
+        if number < sweep.latest.record["trials"]
+        and all(trial.get(part) in done for part in ("finetune", "tuned", "last"))
     }
 
 

@@ -241,7 +241,8 @@ def lines(config: Any, profile: Any, runs: Path, argv: Sequence[str] = ()) -> It
         rows.append(("tables and figures", "RUN", "made of all trials", _priced(cost)))
     yield f"{config.name}: {config.kind} at scale {config.scale}, plan {plan}, results in {runs}"
     yield from _table(rows)
-    yield from _totals(planned, total + guess, _slots(profile), runs)
+    open_trials = config.search.trials - len(trials) if graph is not None else 0
+    yield from _totals(planned, open_trials, total + guess, _slots(profile), runs)
     yield from _script(config, profile, runs, argv)
 
 
@@ -344,9 +345,12 @@ def _slots(profile: Any) -> int:
     return profile.slots() if getattr(profile, "kind", "") != "inline" else 1
 
 
-def _totals(planned: Sequence[Planned], cost: Cost, slots: int, runs: Path) -> Iterator[str]:
+def _totals(
+    planned: Sequence[Planned], open_trials: int, cost: Cost, slots: int, runs: Path
+) -> Iterator[str]:
     counts = {state: sum(one.state == state for one in planned) for state in STATES}
-    yield ", ".join(f"{n} {state}" for state, n in counts.items() if n)
+    said = [f"{n} {state}" for state, n in counts.items() if n]
+    yield ", ".join([*said, *([f"{open_trials} trials not asked yet"] if open_trials else [])])
     if cost.seconds.high:
         yield f"work: {hours(cost.seconds)}; at {slots} at once, no less than " + hours(
             cost.seconds * (1 / slots)
