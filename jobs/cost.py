@@ -61,8 +61,9 @@ class Cost:
 @dataclass(frozen=True)
 class Rates:
     """One stage. Rates are (low, high) seconds a unit: ``mini`` on one CPU core, measured on
-    ``sweeps/smoke.yaml`` and ``lambda.yaml``; ``paper`` on one RTX 4090, from the paper's own
-    hours (section 4: 5 to 10 h a training) and from published FID timings of the StyleGAN line.
+    ``sweeps/lambda.yaml`` (an idle core to a busy one; rendering and warm start are guesses);
+    ``paper`` on one RTX 4090, never measured: from the paper's own 5 to 10 h a training, and from
+    published timings of FID in the StyleGAN line.
     """
 
     unit: Callable[[Spec], float]
@@ -123,24 +124,24 @@ def _large(small: float, large: float) -> Callable[[Spec], float]:
 
 
 MODEL: dict[str, Rates] = {
-    "measures": Rates(lambda s: _count(s) * _cells(s["config"]["view"]), (2.0, 10.0), (0.5, 3.0),
+    "measures": Rates(lambda s: _count(s) * _cells(s["config"]["view"]), (0.7, 4.0), (0.5, 3.0),
                       lambda s: 5e3 + 60.0 * _count(s), ("view", "generator")),
     "rankings": Rates(lambda s: 1.0, (0.05, 5.0), (1.0, 20.0),
                       lambda s: 6e3 + 65.0 * s["config"]["questions"], ()),
-    "slabs": Rates(_slab_voxels, (3.0, 29.0), (0.02, 0.15), _slab_bytes, ("grid", "generator")),
-    "reward": Rates(_reward_voxels, (3.5, 5.0), (0.09, 0.18), _large(2e6, 6e7),
+    "slabs": Rates(_slab_voxels, (1.0, 10.0), (0.02, 0.15), _slab_bytes, ("grid", "generator")),
+    "reward": Rates(_reward_voxels, (1.0, 4.0), (0.09, 0.18), _large(2e6, 6e7),
                     ("network.grid", "network.f_maps"),
                     lambda s: 1.2 * GB + 4e6 * _reward_shapes(s)
                     * _cells(s["config"]["network"]["grid"])),
-    "real": Rates(lambda s: 1.0, (12.0, 31.0), (700.0, 2800.0), lambda s: 3.5e4,
+    "real": Rates(lambda s: 1.0, (9.0, 31.0), (700.0, 2800.0), lambda s: 3.5e4,
                   ("extractor", "images")),
-    "finetune": Rates(lambda s: s["config"]["finetune"]["kimg"], (480.0, 1600.0), (900.0, 1800.0),
+    "finetune": Rates(lambda s: s["config"]["finetune"]["kimg"], (360.0, 1200.0), (900.0, 1800.0),
                       _large(7.6e6, 5e8), ("finetune.batch", "grid", "generator"),
                       lambda s: 1.6 * GB),
-    "evaluate": Rates(lambda s: s["config"]["fid_images"], (0.09, 0.14), (0.012, 0.042),
+    "evaluate": Rates(lambda s: s["config"]["fid_images"], (0.07, 0.13), (0.012, 0.042),
                       _shapes_bytes, ("extractor", "mesh_resolution")),
     "trial": Rates(lambda s: 1.0, (0.1, 3.0), (1.0, 60.0), lambda s: 4e3),
-    "tables": Rates(lambda s: len(s["config"]["numbers"]), (2.0, 8.0), (5.0, 60.0),
+    "tables": Rates(lambda s: len(s["config"]["numbers"]), (1.4, 5.0), (5.0, 60.0),
                     lambda s: 1.2e6 * len(s["config"]["numbers"]) + 5e5),
     "scores": Rates(lambda s: s["config"]["mesh_seeds"], (2.0, 20.0), (10.0, 90.0),
                     lambda s: 3e6 * s["config"]["mesh_seeds"]),
@@ -152,7 +153,7 @@ MODEL: dict[str, Rates] = {
                    lambda s: 3e6 * len(s["inputs"]["parts"])),
     "warmstart": Rates(lambda s: s["config"]["warmstart"]["kimg"], (100.0, 600.0), (10.0, 100.0),
                        lambda s: 7.6e6, ("G",), lambda s: 1.6 * GB),
-    "adversarial": Rates(lambda s: s["config"]["adversarial"]["kimg"], (480.0, 1600.0),
+    "adversarial": Rates(lambda s: s["config"]["adversarial"]["kimg"], (360.0, 1200.0),
                          (50.0, 400.0), lambda s: 7.6e6, ("adversarial.batch",),
                          lambda s: 1.6 * GB),
 }  # fmt: skip

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -37,9 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.dry_run:
             from jobs.plan import show
 
-            return show(config, profile, Path(os.path.abspath(args.runs)), argv)
+            return show(config, profile, Path(os.path.abspath(args.runs)))
+        from cluster.executor import Lazily
+
+        runs = _runs_folder(args.runs)
         with terminable():
-            return _run(config, profile, _runs_folder(args.runs), console, argv)
+            return run(
+                config, Lazily(profile), runs, console, _stop_us, on=profile.kind, command=argv
+            )
     except ConfigError as error:
         Console(stderr=True).print(
             str(error), style="red", highlight=False, markup=False, soft_wrap=True
@@ -68,8 +73,15 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run(config, profile, runs: Path, console: Console, argv: Sequence[str] = ()) -> int:
-    from cluster.executor import Lazily
+def run(
+    config, executor, runs: Path, console: Console, on_cancel: Callable[[], None] | None = None,
+    **said: object,
+) -> int:  # fmt: skip
+    """Run a checked configuration to its end; 0 when all is done, 1 when something failed.
+
+    Closes the executor. ``on_cancel`` is called, in another thread, when somebody asks the launch
+    to stop (None: nobody listens); ``said`` goes into the ledger as it is.
+    """
     from jobs.digests import remembered
     from jobs.ledger import Ledger, plan_id
     from jobs.plan import first_tasks
@@ -81,15 +93,15 @@ def _run(config, profile, runs: Path, console: Console, argv: Sequence[str] = ()
     with remembered(runs):
         graph, first = first_tasks(config)
         plan = plan_id(config.model_dump(mode="json"), first)
-    said = {
-        "kind": config.kind, "scale": config.scale, "command": list(argv), "on": profile.kind,
+    said |= {
+        "kind": config.kind, "scale": config.scale,
         "trials": config.search.trials if graph else 0, "config": config.model_dump(mode="json"),
         "fid_name": graph.fid_name if graph else "",
         "params": list(config.search.space) if graph else [],  # in the order of the file
     }  # fmt: skip
     with (
-        Ledger(runs, config.name, plan, _stop_us, **said) as ledger,
-        Lazily(profile) as executor,
+        Ledger(runs, config.name, plan, on_cancel, **said) as ledger,
+        executor,
         Show(console) as show,
     ):
         ledger.add(first)

@@ -206,7 +206,7 @@ def _short(value: Any) -> str:
 # ---------------------------------------------------------------------- what people see
 
 
-def lines(config: Any, profile: Any, runs: Path, argv: Sequence[str] = ()) -> Iterator[str]:
+def lines(config: Any, profile: Any, runs: Path) -> Iterator[str]:
     """The dry run as text."""
     from jobs.ledger import plan_id
 
@@ -243,15 +243,15 @@ def lines(config: Any, profile: Any, runs: Path, argv: Sequence[str] = ()) -> It
     yield from _table(rows)
     open_trials = config.search.trials - len(trials) if graph is not None else 0
     yield from _totals(planned, open_trials, total + guess, _slots(profile), runs)
-    yield from _script(config, profile, runs, argv)
+    yield from _script(config, profile, runs)
 
 
-def show(config: Any, profile: Any, runs: Path, argv: Sequence[str] = ()) -> int:
+def show(config: Any, profile: Any, runs: Path) -> int:
     """Print the dry run. Digests of large files that it took are kept for the launch."""
     from jobs.digests import remembered
 
     with remembered(runs):
-        for line in lines(config, profile, runs, argv):
+        for line in lines(config, profile, runs):
             print(line)
     return 0
 
@@ -342,7 +342,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _slots(profile: Any) -> int:
-    return profile.slots() if getattr(profile, "kind", "") != "inline" else 1
+    return profile.slots() if profile.kind != "inline" and hasattr(profile, "slots") else 1
 
 
 def _totals(
@@ -367,12 +367,12 @@ def _totals(
         yield "~ marks numbers of a table (jobs/cost.py), the others are this store's own history"
 
 
-def _script(config: Any, profile: Any, runs: Path, argv: Sequence[str]) -> Iterator[str]:
+def _script(config: Any, profile: Any, runs: Path) -> Iterator[str]:
     """What sbatch would be given, where the profile is one of SLURM."""
-    if not str(getattr(profile, "kind", "")).startswith("slurm"):
+    if not profile.kind.startswith("slurm"):
         return
     from cluster import slurm
 
-    folder = Path(getattr(profile, "folder", None) or runs / "slurm")
+    logs = slurm.logs_in(profile, runs / "slurm" / config.name)
     yield ""
-    yield from slurm.script(profile, config.name, folder).splitlines()
+    yield from slurm.script(profile, f"sigmaflow-{config.name}", logs).splitlines()

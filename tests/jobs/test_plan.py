@@ -4,18 +4,23 @@ import dataclasses
 import json
 import os
 import shutil
+import sys
+from types import SimpleNamespace
 
 import pytest
 import toys
 
+import cluster
 from jobs import plan
 from jobs.claim import Claim
+from jobs.config import load
 from jobs.cost import Costs
 from jobs.plan import plan_tasks
 from jobs.run import run_task
 from jobs.stage import FileInput, Task
 from jobs.store import Store
-from sweeps import launch, write_sweep
+from jobs.sweep import SweepConfig
+from sweeps import SCALES, launch, write_sweep
 
 
 @pytest.fixture
@@ -225,6 +230,26 @@ def test_many_trials_are_shown_together(tmp_path, tiny_checkpoint, tiny_images):
     )  # fmt: skip
     said = launch(sweep, tmp_path / "runs", "--dry-run")[1]
     assert "fine-tune x20" in said and "20 RUN" in said and len(said.splitlines()) < 25
+
+
+def test_the_batch_script_is_shown_where_there_is_one(
+    tmp_path, tiny_checkpoint, tiny_images, monkeypatch
+):
+    """Of a stand-in for `cluster.slurm`, which says what it was asked for."""
+    site = SimpleNamespace(kind="slurm", nodes=3)
+    stand_in = SimpleNamespace(
+        logs_in=lambda profile, folder: folder / "jobs",
+        script=lambda profile, name, folder: f"#!/bin/bash\n#SBATCH --job-name={name}\n# {folder}",
+    )
+    monkeypatch.setattr(cluster, "slurm", stand_in, raising=False)
+    monkeypatch.setitem(sys.modules, "cluster.slurm", stand_in)
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images)
+    config = load(sweep, SweepConfig, scales=SCALES)
+    said = list(plan.lines(config, site, tmp_path / "runs"))
+    assert said[-3:] == [
+        "#!/bin/bash", "#SBATCH --job-name=sigmaflow-tiny",
+        f"# {tmp_path / 'runs' / 'slurm' / 'tiny' / 'jobs'}",
+    ]  # fmt: skip
 
 
 def test_a_bad_sweep_is_refused_as_ever(tmp_path, tiny_images, capsys):
