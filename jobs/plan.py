@@ -200,6 +200,8 @@ def _short(value: Any) -> str:
         return "nothing"
     if isinstance(value, list) and len(value) > 6:
         return f"[{value[0]} ... {value[-1]}]"
+    if isinstance(value, float) and len(str(value)) > 8:
+        return f"{value:.6g}"
     return str(value)
 
 

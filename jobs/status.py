@@ -20,7 +20,9 @@ from jobs.store import Store
 State = Literal["done", "running", "failed", "blocked", "waiting"]
 STATES: tuple[State, ...] = ("done", "running", "failed", "blocked", "waiting")
 EVERY = 2.0  # seconds between two looks of --watch
-COLOURS = {"done": "green", "running": "cyan", "failed": "red", "dead": "red", "stopped": "yellow"}
+COLOURS = {  # of a launch
+    "done": "green", "running": "cyan", "failed": "red", "dead": "red", "stopped": "yellow",
+}  # fmt: skip
 SHOWN = 12  # lines of running or failed stages
 
 
@@ -64,9 +66,10 @@ def look(runs: str | Path, name: str, found: set[str] | None = None) -> Sweep:
         raise LookupError(f"no launch of {name!r} is recorded in {runs}; there are: {there}")
     plan, store = read_plan(known), Store(Path(runs) / "store")
     found = set() if found is None else found
+    driven = any(one.alive for one in known)
     states: dict[str, Standing] = {}
     for entry in plan.tasks.values():
-        states[entry.key] = _standing(entry, plan, store, known[0].alive, states, found)
+        states[entry.key] = _standing(entry, plan, store, driven, states, found)
     return Sweep(known, plan, list(states.values()))
 
 
@@ -102,9 +105,9 @@ def lines(sweep: Sweep) -> Iterator[str]:
     latest, counts = sweep.latest, sweep.counts
     record = latest.record
     state = "stopping" if latest.state == "running" and latest.cancelled else latest.state
-    colour = COLOURS.get(latest.state, "")
-    yield (f"[bold]{_plain(latest.name)}[/]  [{colour}]{state}[/{colour}]  {record['kind']} at "
-           f"scale {record['scale']}, plan {record['plan']}" if colour else latest.name)
+    colour = COLOURS[latest.state]
+    yield (f"[bold]{_plain(latest.name)}[/]  [{colour}]{state}[/]  {record['kind']} at scale "
+           f"{record['scale']}, plan {record['plan']}")
     for launch in [o for o in sweep.launches if o.alive] or [latest]:
         yield f"  launch   {_driver(launch)}"
     if latest.state == "dead":
@@ -151,8 +154,9 @@ def _driver(launch: Launch) -> str:
     when = time.strftime("%d %b %H:%M", time.localtime(record["begun"]))
     if launch.alive:
         return f"{d['host']}:{d['pid']}{on}{job}, since {when}, heard of {_ago(launch.beat())}"
-    spent = record.get("ended", record["begun"] + 0) - record["begun"]
-    took = f", after {duration(spent)}" if record.get("ended") else ""
+    took = ""
+    if "ended" in record:
+        took = f", ended after {duration(record['ended'] - record['begun'])}"
     return f"{d['host']}:{d['pid']}{on}{job}, begun {when}{took}"
 
 

@@ -145,3 +145,40 @@ def test_another_hosts_launch_counts_by_its_heartbeat(tmp_path):
     old = time.time() - 3600
     os.utime(folder / LAUNCH, (old, old))
     assert launches(folder.parent)[0].state == "dead"
+
+
+def test_the_command(tmp_path, capsys):
+    assert status.main(["--runs", str(tmp_path)]) == 2
+    assert "nothing was launched" in capsys.readouterr().err
+    launch(tmp_path, "one", toys.counting())
+    launch(tmp_path, "two", toys.counting(seed=2))
+    assert status.main(["--runs", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "one  done" in said and "two  done" in said
+    assert status.main(["one", "--watch", "--runs", str(tmp_path)]) == 0  # nothing runs: it ends
+    assert "two" not in capsys.readouterr().out
+    assert status.main(["three", "--runs", str(tmp_path)]) == 2
+    assert "there are: " in capsys.readouterr().err
+
+
+def test_time_left_is_of_this_attempt(tmp_path):
+    """A resumed stage that did 10 of its 90 steps in 20 s needs 20 s for the last 10."""
+    entry = look_at(tmp_path)
+    said = {"done": 90, "total": 100, "first": 80, "since": time.time() - 20}
+    left = status._left(status.Standing(entry, "running", progress=said))
+    assert left == pytest.approx(20, abs=1)
+    assert status._left(status.Standing(entry, "running", progress={"done": 1})) is None
+
+
+def look_at(runs):
+    launch(runs, "toy", toys.counting())
+    return look(runs, "toy").tasks[0].entry
+
+
+def test_progress_says_when_it_began(tmp_path):
+    process = child(tmp_path, "toy", 0.1, 1)
+    sweep = until(tmp_path, "toy", lambda s: (s.tasks[0].progress or {}).get("done", 0) > 2)
+    said = sweep.tasks[0].progress
+    assert said["first"] == 0 and 0 <= time.time() - said["since"] < 60
+    process.kill()
+    process.communicate()
