@@ -159,7 +159,8 @@ class Ledger:
         touched = time.monotonic()
         while not self._ended.wait(POLL):
             with contextlib.suppress(OSError):  # a shared disk that is away for a moment
-                if self._on_cancel is not None and (self.folder / CANCEL).exists():
+                # NFS remembers for a while that a file was not there, but reads folders anew.
+                if self._on_cancel is not None and CANCEL in os.listdir(self.folder):
                     call, self._on_cancel = self._on_cancel, None
                     call()
                 if time.monotonic() - touched >= BEAT and not self._ended.is_set():
