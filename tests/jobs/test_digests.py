@@ -55,6 +55,14 @@ def test_a_file_written_just_now_is_not_believed(tmp_path, hashed):
     assert len(hashed) == 2
 
 
+def test_who_waits_for_a_large_file_is_told_why(tmp_path, hashed, monkeypatch, caplog):
+    monkeypatch.setattr(stage, "LONG", 4)
+    path = old(tmp_path / "images.zip", "pictures")
+    digest(tmp_path / "runs", path)
+    digest(tmp_path / "runs", path)
+    assert caplog.text.count(f"reading {path}") == 1
+
+
 def test_small_files_leave_nothing_behind(tmp_path, hashed):
     path = old(tmp_path / "images.zip", "pic")
     digest(tmp_path / "runs", path)
