@@ -1,6 +1,8 @@
 """Launches of toy tasks, in this process or in one that may be killed.
 
-    python launches.py RUNS NAME PAUSE SEED...     a join of counts, slow enough to be disturbed
+    python launches.py RUNS NAME PAUSE PROFILE SEED...
+
+runs a join of counts, slow enough to be disturbed, on "inline" or "ray".
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from pathlib import Path
 
 import toys
 
-from cluster.inline import InlineExecutor
+from cluster.executor import Lazily
+from cluster.profile import Profile
 from jobs.driver import Driver
 from jobs.launch import terminable
 from jobs.ledger import Ledger, plan_id
@@ -25,16 +28,21 @@ from jobs.store import Store
 SAID = {"kind": "sweep", "scale": "mini", "on": "inline", "trials": 0}
 
 
-def launch(runs: str | Path, name: str, *tasks: Task) -> Store:
+def launch(runs: str | Path, name: str, *tasks: Task, kind: str = "inline") -> Store:
     """Run tasks to the end with a ledger, as `jobs.launch` does."""
+    profile = Profile(kind=kind, cpus=2, gpus=0, parallel=2)
     store = Store(Path(runs) / "store")
 
     def stop() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    with terminable(), Ledger(runs, name, plan_id({}, tasks), stop, **SAID) as ledger:
+    with (
+        terminable(),
+        Ledger(runs, name, plan_id({}, tasks), stop, **SAID) as ledger,
+        Lazily(profile) as executor,
+    ):
         ledger.add(tasks)
-        driver = Driver(store, InlineExecutor(), ledger.event)
+        driver = Driver(store, executor, ledger.event)
         driver.add(tasks)
         while driver.busy:
             driver.step()
@@ -42,9 +50,11 @@ def launch(runs: str | Path, name: str, *tasks: Task) -> Store:
     return store
 
 
-def child(runs: Path, name: str, pause: float, *seeds: int) -> subprocess.Popen:
+def child(
+    runs: Path, name: str, pause: float, *seeds: int, kind: str = "inline"
+) -> subprocess.Popen:
     """A launch of `toys.graph(seeds=seeds, pause=pause)` in a process of its own."""
-    command = [sys.executable, __file__, str(runs), name, str(pause), *map(str, seeds)]
+    command = [sys.executable, __file__, str(runs), name, str(pause), kind, *map(str, seeds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -63,8 +73,9 @@ def until(runs: Path, name: str, good, patience: float = 120.0) -> Sweep:
 
 
 if __name__ == "__main__":
-    runs, name, pause, *seeds = sys.argv[1:]
+    runs, name, pause, kind, *seeds = sys.argv[1:]
+    graph = toys.graph(seeds=tuple(map(int, seeds)), pause=float(pause))
     try:
-        launch(runs, name, toys.graph(seeds=tuple(map(int, seeds)), pause=float(pause)))
+        launch(runs, name, graph, kind=kind)
     except KeyboardInterrupt:
         sys.exit(130)
