@@ -8,7 +8,9 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -30,7 +32,7 @@ class RayExecutor(Executor):
         self._gpu_fraction = profile.gpu_fraction
         self._actors: dict[Any, Any] = {}
         self._folder, self._lock = _own_folder()
-        with _environment():
+        with _environment(), _sigterm_kept():
             import ray
 
             if ray.is_initialized():
@@ -158,6 +160,17 @@ def _environment() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Ray's start puts its own answer to SIGTERM in the place of ours; put ours back."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _first(error: BaseException) -> str:

@@ -53,9 +53,10 @@ def load(
     scale: str | None = None,
     overrides: Iterable[str] = (),
     scales: str | Path | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> Model:
     """A checked configuration; see `load_with_places`. Raises ConfigError with all problems."""
-    return load_with_places(path, model, scale, overrides, scales)[0]
+    return load_with_places(path, model, scale, overrides, scales, context)[0]
 
 
 def load_with_places(
@@ -64,11 +65,13 @@ def load_with_places(
     scale: str | None = None,
     overrides: Iterable[str] = (),
     scales: str | Path | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> tuple[Model, Places]:
     """Merge and check: scale file below, ``path`` above it, ``overrides`` ("a.b=c") on top.
 
     The scale is the argument or else the file's ``scale:``; its file is
-    ``<folder of path>/scales/<scale>.yaml`` unless ``scales`` names another folder. Raises
+    ``<folder of path>/scales/<scale>.yaml`` unless ``scales`` names another folder. ``context`` is
+    handed to the model's validators, which may spare themselves what a caller does not need. Raises
     ConfigError with every problem of all of them, each with place, key, value and remedy.
     """
     path, overrides = Path(path), list(overrides)
@@ -98,7 +101,7 @@ def load_with_places(
         problems += _override(text, values, places)
     where = Places(places)
     try:
-        checked = model.model_validate(values)
+        checked = model.model_validate(values, context=dict(context or {}))
     except ValidationError as error:
         for one, keys in _relevant(error, values):
             problems += _inside(one) or [_describe(one, keys, model, where)]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs import digests
 from jobs.stage import FileInput, Input, Task, file_digest, hash_file
 from jobs.store import CHECKPOINT, PROGRESS, LostClaim, Store, Work
 from sigmaflow import atomic
@@ -114,6 +115,8 @@ class Context:
 
     def progress(self, done: float, total: float) -> None:
         """Say how far it is, in whatever unit; at most twice a second, best effort."""
+        if "since" not in self._said:  # this attempt's pace tells the time left
+            self._said.update(first=done, since=time.time())
         self._say(min_age=0.5 if done < total else 0.0, done=done, total=total)
 
     def note(self, text: str) -> None:
@@ -155,6 +158,7 @@ def run_task(root: str, task: Task, poll: float = 0.5) -> Result:
     This is what executors run; it raises only what should end the process (Ctrl-C).
     """
     store, begun = Store(root), time.monotonic()
+    digests.load(Path(root).parent)
     try:
         while True:
             if (path := store.find(task)) is not None:

@@ -1,0 +1,133 @@
+"""``python -m jobs.cancel [NAME]``: stop launches. Nothing that was computed is lost.
+
+Leaves a request where the launch and its workers look, signals the launching process if it is one
+of this machine, and ends its SLURM jobs. The same launch command goes on later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs.claim import here, is_local, started
+from jobs.ledger import CANCEL, SWEEPS, Launch, launches, sweeps
+from sigmaflow.atomic import write_json
+
+FORMAT = 1  # of cancel.json, whose existence is the request
+POLL = 0.2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when all that ran was asked to stop, 1 when something could not be asked, 2 for a name
+    that is not there."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.cancel", description=__doc__)
+    parser.add_argument("name", nargs="?", help="one sweep; without it all that run")
+    parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
+    parser.add_argument("--wait", type=float, default=20.0, metavar="SECONDS",
+                        help="how long to wait for their end (default: 20)")
+    args = parser.parse_args(argv)
+    known = sweeps(args.runs)
+    if args.name and args.name not in known:
+        there = ", ".join(known) or "none"
+        print(f"no launch of {args.name!r} in {args.runs}; there are: {there}", file=sys.stderr)
+        return 2
+    found = [
+        launch
+        for name in ([args.name] if args.name else known)
+        for launch in launches(Path(args.runs) / SWEEPS / name)
+        if launch.alive or (launch.state == "dead" and launch.record.get("slurm_jobs"))
+    ]
+    if not found:
+        print("nothing runs" + (f" of {args.name}" if args.name else f" in {args.runs}"))
+        return 0
+    asked = [cancel(launch) for launch in found]
+    until = time.monotonic() + args.wait
+    for launch in found:
+        print(f"{launch.name}: {_end(launch, until)}")
+    return 0 if all(asked) else 1
+
+
+def cancel(launch: Launch) -> bool:
+    """Ask one launch to stop and say what was done. False where it may not have heard."""
+    driver = launch.record["driver"]
+    who = f"{driver['host']}:{driver['pid']}"
+    heard = True
+    try:
+        write_json(launch.folder / CANCEL, {"format": FORMAT, "by": here(), "time": time.time()})
+        print(f"{launch.name}: left a request to stop for {who}")
+    except OSError as error:
+        print(f"{launch.name}: no request could be left ({error})")
+        heard = False
+    if launch.alive and is_local(driver) and _signal(driver):
+        print(f"{launch.name}: signalled {who}")
+        heard = True
+    jobs = list(launch.record.get("slurm_jobs") or [])
+    return _scancel(launch.name, jobs) and heard
+
+
+def _signal(driver: Mapping[str, Any]) -> bool:
+    """SIGTERM to the very process, not to another that has its number by now."""
+    pid = driver["pid"]
+    try:
+        handle = os.pidfd_open(pid)  # from here on the number stays that process's
+    except AttributeError:  # no such call on this system
+        handle = None
+    except OSError:
+        return False
+    try:
+        if started(pid) != driver["started"]:
+            return False
+        if handle is None:
+            os.kill(pid, signal.SIGTERM)
+        else:
+            signal.pidfd_send_signal(handle, signal.SIGTERM)
+        return True
+    except OSError:
+        return False
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _scancel(name: str, jobs: Sequence[str]) -> bool:
+    if not jobs:
+        return True
+    command = ["scancel", *jobs]
+    if shutil.which("scancel") is None:
+        print(f"{name}: there is no scancel here; on the cluster: {' '.join(command)}")
+        return False
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"{name}: scancel: {error}; try again: {' '.join(command)}")
+        return False
+    if said.returncode:
+        print(f"{name}: {said.stderr.strip()}; try again: {' '.join(command)}")
+        return False
+    print(f"{name}: SLURM was told to end {', '.join(jobs)}")
+    return True
+
+
+def _end(launch: Launch, until: float) -> str:
+    """How the launch ended, as far as that can be awaited."""
+    while True:
+        with contextlib.suppress(StopIteration):
+            now = next(o for o in launches(launch.folder.parent) if o.folder == launch.folder)
+            if not now.alive:
+                return f"{now.state}; what is finished stays, the same command goes on"
+        if time.monotonic() > until:
+            return "still ending; see python -m jobs.status"
+        time.sleep(POLL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
