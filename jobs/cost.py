@@ -123,6 +123,11 @@ def _large(small: float, large: float) -> Callable[[Spec], float]:
     return size
 
 
+def _networks_bytes(spec: Spec) -> float:
+    """Of G, D and G_ema: by the size of the planes."""
+    return 4e8 if spec["config"]["G"].get("plane_resolution", 256) >= 256 else 8e6
+
+
 MODEL: dict[str, Rates] = {
     "measures": Rates(lambda s: _count(s) * _cells(s["config"]["view"]), (0.7, 4.0), (0.5, 3.0),
                       lambda s: 5e3 + 60.0 * _count(s), ("view", "generator")),
@@ -151,6 +156,7 @@ MODEL: dict[str, Rates] = {
                     * s["config"]["views"], ("resolution", "views")),
     "faces": Rates(lambda s: len(s["inputs"]["parts"]), (0.1, 2.0), (0.1, 2.0),
                    lambda s: 3e6 * len(s["inputs"]["parts"])),
+    "rehearsal": Rates(lambda s: 1.0, (0.5, 5.0), (5.0, 60.0), _networks_bytes),
     "warmstart": Rates(lambda s: s["config"]["warmstart"]["kimg"], (100.0, 600.0), (10.0, 100.0),
                        lambda s: 7.6e6, ("G",), lambda s: 1.6 * GB),
     "adversarial": Rates(lambda s: s["config"]["adversarial"]["kimg"], (360.0, 1200.0),

@@ -20,7 +20,9 @@ from jobs.store import Store
 from sigmaflow.atomic import write_bytes, write_text, write_with
 
 METADATA = b"sigmaflow.partial"  # in a partial Parquet file: JSON of `missing`
-LAST = {"sweep": "tables", "score": "scores", "pretrain": "adversarial"}  # stages that end them
+LAST = {  # stages that end them
+    "sweep": "tables", "rehearsal": "tables", "score": "scores", "pretrain": "adversarial",
+}
 
 
 def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
@@ -32,7 +34,7 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
         publish(store.path(ends[-1].entry), runs, sweep.latest.name)
         places = f"tables in {runs / 'tables'}, figures in {runs / 'figures'}"
         return True, [*_numbers(sweep, store), f"complete: {places}"]
-    if record["kind"] != "sweep":
+    if not record["trials"]:
         todo = [one.entry.label for one in sweep.tasks if one.state != "done"]
         return False, [f"not finished: {len(todo)} stages are missing, first {todo[0]}"]
     lines = list(_numbers(sweep, store))

@@ -21,7 +21,7 @@ from typing import Any
 from jobs.config import ConfigError, load_with_places
 from jobs.lines import read
 from jobs.stage import hash_file
-from jobs.sweep import CHECKPOINT_FILES, KINDS, NO_FILES, NO_NETWORKS
+from jobs.sweep import CHECKPOINT_FILES, KINDS, NO_FILES, NO_NETWORKS, SCORED_FILES
 from sigmaflow.atomic import write_with
 
 SHIPPED = Path(__file__).resolve().parent.parent
@@ -33,7 +33,7 @@ INCEPTION_URL = (
 )
 # As in k-diffusion's record of the same file; clean-fid itself checks none.
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
-CHECKPOINT_HELP = "give the folder of a converted checkpoint (docs/users.md says what is in it)"
+CHECKPOINT_HELP = "convert a snapshot (python -m jobs.convert) and give its folder"
 IMAGES_HELP = "give a zip in EG3D's layout: pictures and dataset.json (docs/users.md)"
 
 
@@ -62,17 +62,22 @@ def items(config: Any, network: bool = True) -> Iterator[Item]:
         if config.rankings.file is not None:
             yield from _rankings(config.rankings.file)
         yield from _extractor(config.evaluation, network)
+    if config.kind == "rehearsal":
+        yield Item("checkpoint", True, "made by the run itself")
+        yield from _extractor(config.evaluation, network)
     if config.kind == "score":
-        yield from _checkpoint("before", config.before)
-        yield from _checkpoint("after", config.after)
+        yield from _checkpoint("before", config.before, SCORED_FILES)
+        yield from _checkpoint("after", config.after, SCORED_FILES)
         yield from _reward(config.reward_model)
 
 
-def _checkpoint(key: str, value: str) -> Iterator[Item]:
+def _checkpoint(
+    key: str, value: str, files: tuple[str, ...] = CHECKPOINT_FILES
+) -> Iterator[Item]:
     shipped = value == "mini"
     folder = SHIPPED / "sigmaflow" / "generators" / "weights" / "mini" if shipped else Path(value)
     remedy = "install the package again" if shipped else CHECKPOINT_HELP
-    missing = [name for name in CHECKPOINT_FILES if not (folder / name).is_file()]
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         yield Item(key, False, f"{value}: no {', '.join(missing)}", remedy)
         return
@@ -81,11 +86,11 @@ def _checkpoint(key: str, value: str) -> Iterator[Item]:
     except ValueError as error:
         yield Item(key, False, f"{value}: config.json: {error}", remedy)
         return
-    cut = [name for name in CHECKPOINT_FILES[1:] if not _whole_safetensors(folder / name)]
+    cut = [name for name in files[1:] if not _whole_safetensors(folder / name)]
     if cut:
         yield Item(key, False, f"{value}: {', '.join(cut)} cut off or damaged; copy again", remedy)
     else:
-        yield Item(key, True, f"{value}: {len(CHECKPOINT_FILES)} files, whole")
+        yield Item(key, True, f"{value}: {len(files)} files, whole")
 
 
 def _whole_safetensors(path: Path) -> bool:
