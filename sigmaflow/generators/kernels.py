@@ -25,6 +25,7 @@ from .sites import Sites
 
 ROWS = 4  # x rows of one call where the grid is regular
 COLUMNS = 8  # y rows that share a row of the xz table while it is in the cache
+CELLS = 16  # cells along x whose texels stay in the first cache
 LEVELS = 16  # cells along z that fill a line of the cache, and a vector of 512 bits
 NARROW = 80  # bound on the sum of the tables' largest sizes: exp(80) is far from overflow
 ALONE = 2**14  # cells that one thread samples before another would have started
@@ -164,34 +165,53 @@ def _sum(line, column, row, constant, wide, total):
                 total[k] += row[h] * _log(line[h, k] * column[h] + f32(1))
 
 
-@_jit(fastmath={"contract", "reassoc", "nsz"}, forceinline=True)
-def _blend(a, b, part, row):
-    total = f32(0)
+@_jit(fastmath={"contract"}, forceinline=True)
+def _mix(out, a, b, part, c, corner):
     for h in range(HIDDEN):
-        total += row[h] * _log(_power(a[h] + part * (b[h] - a[h])) + f32(1))
-    return total
+        out[h] = a[h] + part * (b[h] - a[h]) + (c[h] + corner[h])
 
 
-@_jit(fastmath={"contract", "reassoc", "nsz"}, forceinline=True)
-def _blend_wide(a, b, part, row):
-    total = f32(0)
-    for h in range(HIDDEN):
-        total += row[h] * _softplus(a[h] + part * (b[h] - a[h]))
-    return total
+@_jit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def _cells(lower, upper, high, level, corner, low, part, row, constant, texels, out):
+    """Write sigma of a piece of a line along x to `out` [n].
+
+    lower, upper, level [U, C]: rows of xy below and above, and of xz. high: share of `upper`.
+    corner [C]: of yz. low, part [n]: texel below every cell and share of the next. texels [2, C]:
+    room for those about a cell, by parity.
+    """
+    done = np.int64(0)
+    for i in range(out.size):
+        u = low[i]
+        for fresh in range(max(done, u), u + 2):
+            _mix(texels[fresh & 1], lower[fresh], upper[fresh], high, level[fresh], corner)
+        done = u + 2
+        a, b, total = texels[u & 1], texels[done - 1 & 1], f32(0)
+        for h in range(HIDDEN):
+            total += row[h] * _log(_power(a[h] + part[i] * (b[h] - a[h])) + f32(1))
+        out[i] = constant + total
+
+
+@_jit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def _cells_wide(lower, upper, high, level, corner, low, part, row, constant, texels, out):
+    """As `_cells` for any size of h. Apart, as one loop for both is slower."""
+    done = np.int64(0)
+    for i in range(out.size):
+        u = low[i]
+        for fresh in range(max(done, u), u + 2):
+            _mix(texels[fresh & 1], lower[fresh], upper[fresh], high, level[fresh], corner)
+        done = u + 2
+        a, b, total = texels[u & 1], texels[done - 1 & 1], f32(0)
+        for h in range(HIDDEN):
+            total += row[h] * _softplus(a[h] + part[i] * (b[h] - a[h]))
+        out[i] = constant + total
 
 
 @_jit(fastmath={"contract"}, forceinline=True)
-def _mix(out, a, b, part, c):
-    for h in range(HIDDEN):
-        out[h] = a[h] + part * (b[h] - a[h]) + c[h]
-
-
-@_jit(fastmath={"contract"}, forceinline=True)
-def _flush(buffer, out, j0, k0, columns, levels):
-    for i in range(buffer.shape[2]):
+def _flush(buffer, out, i0, j0, k0, lines, columns, levels):
+    for i in range(lines):
         for j in range(columns):
             for k in range(levels):
-                out[i, j0 + j, k0 + k] = buffer[j, k, i]
+                out[i0 + i, j0 + j, k0 + k] = buffer[j, k, i]
 
 
 @_jit(nogil=True)
@@ -207,44 +227,41 @@ def _sheared(xy, xz, yz, row, constant, wide, y_low, y_part, start, place, out, 
     voxel, half, scale = f32(place[1]), f32(place[2]), f32(place[3])
     size, stretch, origin = f32(place[4]), f32(place[4] / 2), np.int64(place[5])
     last = f32(place[4] - 1)
-    buffer = np.empty((COLUMNS, LEVELS, nx), np.float32)
-    texels = np.empty((2, HIDDEN), np.float32)  # the rows around a cell, by parity
+    buffer = np.empty((COLUMNS, LEVELS, CELLS), np.float32)
+    texels = np.empty((2, HIDDEN), np.float32)
     corner = np.zeros(HIDDEN, np.float32)
-    low = np.empty(nx, np.int64)
-    part = np.empty(nx, np.float32)
+    low = np.empty(CELLS, np.int64)
+    part = np.empty(CELLS, np.float32)
     for k0 in range(0, nz, LEVELS):
         levels = min(LEVELS, nz - k0)
-        for k in range(k0, k0 + levels):
+        for i0 in range(0, nx, CELLS):
+            cells = min(CELLS, nx - i0)
             for j in range(j0, j1):
                 along = (start[1] + j) / resolution
-                deep = (start[2] + k) / (resolution * resolution)
-                for i in range(nx):
-                    world = f32(start[0] + i + along + deep) * voxel - half
-                    position = (world * scale + f32(1)) * stretch - f32(0.5)
-                    position = min(max(position, f32(-1)), size)
-                    below = min(np.floor(position), last)
-                    part[i] = position - below
-                    low[i] = np.int64(below) - origin
-                v, high = y_low[j, k], y_part[j, k]
-                if yz.shape[0] > 0:
-                    for h in range(HIDDEN):
-                        corner[h] = yz[k, v, h] + high * (yz[k, v + 1, h] - yz[k, v, h])
-                done = 0
-                for i in range(nx):
-                    u = low[i]
-                    for fresh in range(max(done, u), u + 2):
-                        _mix(texels[fresh & 1], xy[v, fresh], xy[v + 1, fresh], high, xz[k, fresh])
-                        if yz.shape[0] > 0:
-                            for h in range(HIDDEN):
-                                texels[fresh & 1, h] += corner[h]
-                    done = u + 2
-                    left, right = texels[u & 1], texels[(u + 1) & 1]
+                for k in range(k0, k0 + levels):
+                    deep = (start[2] + k) / (resolution * resolution)
+                    for i in range(CELLS):
+                        world = f32(start[0] + (i0 + i) + along + deep) * voxel - half
+                        position = (world * scale + f32(1)) * stretch - f32(0.5)
+                        position = min(max(position, f32(-1)), size)
+                        below = min(np.floor(position), last)
+                        part[i] = position - below
+                        low[i] = np.int64(below) - origin
+                    v, high = y_low[j, k], y_part[j, k]
+                    if yz.shape[0] > 0:
+                        for h in range(HIDDEN):
+                            corner[h] = yz[k, v, h] + high * (yz[k, v + 1, h] - yz[k, v, h])
+                    lower, upper, level = xy[v], xy[v + 1], xz[k]
+                    line = buffer[j - j0, k - k0, :cells]
                     if wide:
-                        sigma = _blend_wide(left, right, part[i], row)
+                        _cells_wide(
+                            lower, upper, high, level, corner, low, part, row, constant, texels, line
+                        )
                     else:
-                        sigma = _blend(left, right, part[i], row)
-                    buffer[j - j0, k - k0, i] = constant + sigma
-        _flush(buffer, out, j0, k0, j1 - j0, levels)
+                        _cells(
+                            lower, upper, high, level, corner, low, part, row, constant, texels, line
+                        )
+            _flush(buffer, out, i0, j0, k0, cells, j1 - j0, levels)
 
 
 def fill(
