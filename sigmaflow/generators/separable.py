@@ -26,6 +26,7 @@ from .sites import Sites, hat
 XY, XZ, YZ = (0, 1), (0, 2), (1, 2)
 CELLS_PER_TILE = {"cpu": 2**15, "cuda": 2**18}
 TEXELS_PER_TILE = 24
+CELLS_PER_BAND = 32  # of one matrix product in the interpolation of planes
 
 
 class Tables(NamedTuple):
@@ -66,41 +67,55 @@ def make_tables(
         )
     weight, bias = (weight / len(planes)).to(sites.dtype).t(), bias.to(sites.dtype)
     weights = _line_weights(sites)
-    tables: dict[tuple[int, int], Tensor] = {}
+    seen: dict[tuple[int, int], Tensor] = {}  # texels by pair; those of equal pairs are added
     for plane, (wide, high) in zip(planes, pairs):
         spans = {2: _kept(sites.spans[wide], sites.size), 1: _kept(sites.spans[high], sites.size)}
         for dim, (start, stop) in spans.items():
             plane = plane.narrow(dim, start, stop - start)
         texels = plane.to(sites.dtype)
-        texels = _along(_along(texels, 2, wide, weights, sites), 1, high, weights, sites)
         if wide > high:
             wide, high, texels = high, wide, texels.transpose(1, 2)
-        flat = texels.flatten(1).t()
-        if (wide, high) in tables:
-            tables[wide, high].view(-1, len(bias)).addmm_(flat, weight)
-        else:
-            table = torch.addmm(bias if not tables else torch.zeros_like(bias), flat, weight)
-            tables[wide, high] = table.view(*texels.shape[1:], len(bias))
+        seen[wide, high] = seen[wide, high] + texels if (wide, high) in seen else texels
+    tables: dict[tuple[int, int], Tensor] = {}
+    for (wide, high), texels in seen.items():
+        texels = _along(_along(texels, 1, high, weights, sites), 2, wide, weights, sites)
+        first = bias if not tables else torch.zeros_like(bias)
+        table = torch.addmm(first, texels.flatten(1).t(), weight)
+        tables[wide, high] = table.view(*texels.shape[1:], len(bias))
     return Tables(tables.get(XY), tables.get(XZ), tables.get(YZ))
 
 
-def _line_weights(sites: Sites) -> dict[int, Tensor]:
-    """Interpolation weights [texels, cells] of the axes whose positions ask for no other index."""
+def _line_weights(sites: Sites) -> dict[int, list[tuple[int, Tensor]]]:
+    """Interpolation of the axes whose positions ask for no other index, in bands of cells.
+
+    A band is its first texel, counted from the first kept one, and weights [texels, cells]: few
+    texels matter to cells that are neighbours, so the whole matrix would be mostly zeros.
+    """
     cells = [range(n) for n in sites.grid.shape]
     lines = {2: sites.z(cells[2])}
     if not sites.sheared:
         lines |= {0: sites.x(*cells), 1: sites.y(*cells[1:])}
-    # Texels -1 and P are zeros, so their weights may be left out.
-    kept = {axis: sites.texels(*_kept(sites.spans[axis], sites.size)) for axis in lines}
-    return {axis: hat(position, kept[axis]).t() for axis, position in lines.items()}
+    bands: dict[int, list[tuple[int, Tensor]]] = {}
+    for axis, positions in lines.items():
+        kept = _kept(sites.spans[axis], sites.size)
+        bands[axis] = []
+        for position in positions.split(CELLS_PER_BAND):
+            # Texels -1 and P are zeros, so their weights may be left out.
+            start, stop = _kept(sites.touched(position), sites.size)
+            bands[axis].append((start - kept[0], hat(position, sites.texels(start, stop)).t()))
+    return bands
 
 
 def _along(
-    plane: Tensor, dim: int, axis: int, weights: dict[int, Tensor], sites: Sites
+    plane: Tensor, dim: int, axis: int, weights: dict[int, list[tuple[int, Tensor]]], sites: Sites
 ) -> Tensor:
     """`plane` [c, high, wide] interpolated along `dim`, or with the zeros that its span reaches."""
     if axis in weights:
-        return plane @ weights[axis] if dim == 2 else weights[axis].t() @ plane
+        parts = []
+        for start, weight in weights[axis]:
+            band = plane.narrow(dim, start, len(weight))
+            parts.append(band @ weight if dim == 2 else weight.t() @ band)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
     span = sites.spans[axis]
     start, stop = _kept(span, sites.size)
     zeros = [start - span[0], span[1] - stop]
