@@ -25,7 +25,7 @@ from .sites import Sites
 
 ROWS = 4  # x rows of one call where the grid is regular
 COLUMNS = 8  # y rows that share a row of the xz table while it is in the cache
-CELLS = 16  # cells along x whose texels stay in the first cache
+CELLS = 32  # cells along x whose texels stay in the first cache
 LEVELS = 16  # cells along z that fill a line of the cache, and a vector of 512 bits
 NARROW = 80  # bound on the sum of the tables' largest sizes: exp(80) is far from overflow
 ALONE = 2**14  # cells that one thread samples before another would have started
@@ -252,15 +252,11 @@ def _sheared(xy, xz, yz, row, constant, wide, y_low, y_part, start, place, out, 
                         for h in range(HIDDEN):
                             corner[h] = yz[k, v, h] + high * (yz[k, v + 1, h] - yz[k, v, h])
                     lower, upper, level = xy[v], xy[v + 1], xz[k]
-                    line = buffer[j - j0, k - k0, :cells]
+                    x = low, part, row, constant, texels, buffer[j - j0, k - k0, :cells]
                     if wide:
-                        _cells_wide(
-                            lower, upper, high, level, corner, low, part, row, constant, texels, line
-                        )
+                        _cells_wide(lower, upper, high, level, corner, *x)
                     else:
-                        _cells(
-                            lower, upper, high, level, corner, low, part, row, constant, texels, line
-                        )
+                        _cells(lower, upper, high, level, corner, *x)
             _flush(buffer, out, i0, j0, k0, cells, j1 - j0, levels)
 
 
