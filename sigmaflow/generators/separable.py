@@ -66,12 +66,17 @@ def make_tables(
             f"planes are {tuple(planes.shape)}; the last two sides must be {sites.size} texels"
         )
     weight, bias = (weight / len(planes)).to(sites.dtype).t(), bias.to(sites.dtype)
-    weights = _line_weights(sites)
+    kept = [_texels_kept(sites, axis) for axis in range(3)]
+    weights = _line_weights(sites, kept)
     seen: dict[tuple[int, int], Tensor] = {}  # texels by pair; those of equal pairs are added
     for plane, (wide, high) in zip(planes, pairs):
-        spans = {2: _kept(sites.spans[wide], sites.size), 1: _kept(sites.spans[high], sites.size)}
-        for dim, (start, stop) in spans.items():
-            plane = plane.narrow(dim, start, stop - start)
+        for dim, texels in ((1, kept[high]), (2, kept[wide])):
+            whole = isinstance(texels, range)
+            plane = (
+                plane.narrow(dim, texels.start, len(texels))
+                if whole
+                else plane.index_select(dim, texels)
+            )
         texels = plane.to(sites.dtype)
         if wide > high:
             wide, high, texels = high, wide, texels.transpose(1, 2)
@@ -85,24 +90,46 @@ def make_tables(
     return Tables(tables.get(XY), tables.get(XZ), tables.get(YZ))
 
 
-def _line_weights(sites: Sites) -> dict[int, list[tuple[int, Tensor]]]:
-    """Interpolation of the axes whose positions ask for no other index, in bands of cells.
-
-    A band is its first texel, counted from the first kept one, and weights [texels, cells]: few
-    texels matter to cells that are neighbours, so the whole matrix would be mostly zeros.
-    """
+def _lines(sites: Sites) -> dict[int, Tensor]:
+    """Positions along the axes where they ask for no other index: [cells]."""
     cells = [range(n) for n in sites.grid.shape]
     lines = {2: sites.z(cells[2])}
     if not sites.sheared:
         lines |= {0: sites.x(*cells), 1: sites.y(*cells[1:])}
+    return lines
+
+
+def _texels_kept(sites: Sites, axis: int) -> range | Tensor:
+    """Texels of the planes along a world axis: those of the span, or of them those that cells of
+    a coarse grid lie between. -1 and P are zeros and left out."""
+    span = _kept(sites.spans[axis], sites.size)
+    lines = _lines(sites)
+    if axis not in lines or sites.stride < 2:
+        return range(*span)
+    low = lines[axis].floor().long()
+    texels = torch.cat([low, low + 1]).unique()
+    return texels[(texels >= span[0]) & (texels < span[1])]
+
+
+def _line_weights(
+    sites: Sites, kept: list[range | Tensor]
+) -> dict[int, list[tuple[int, Tensor]]]:
+    """Interpolation of the axes of `_lines` from texels `kept`, in bands of cells.
+
+    A band is its first texel, counted from the first kept one, and weights [texels, cells]: few
+    texels matter to cells that are neighbours, so the whole matrix would be mostly zeros.
+    """
     bands: dict[int, list[tuple[int, Tensor]]] = {}
-    for axis, positions in lines.items():
-        kept = _kept(sites.spans[axis], sites.size)
+    for axis, positions in _lines(sites).items():
+        texels = kept[axis]
+        if not isinstance(texels, range):
+            bands[axis] = [(0, hat(positions, texels.to(sites.dtype)).t())]
+            continue
         bands[axis] = []
         for position in positions.split(CELLS_PER_BAND):
-            # Texels -1 and P are zeros, so their weights may be left out.
             start, stop = _kept(sites.touched(position), sites.size)
-            bands[axis].append((start - kept[0], hat(position, sites.texels(start, stop)).t()))
+            weight = hat(position, sites.texels(start, stop)).t()
+            bands[axis].append((start - texels.start, weight))
     return bands
 
 
