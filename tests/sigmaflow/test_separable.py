@@ -110,6 +110,19 @@ def test_any_plane_resolution(G, chosen, P):
         assert relative(G.sigma_grid(planes, grid), by_points(G, planes, grid)) < BOUND[chosen]
 
 
+@pytest.mark.parametrize("kind", ["regular", "released"])
+@torch.no_grad()
+def test_coarse_grids_on_fine_planes(G, chosen, kind, monkeypatch):
+    """Cells several texels apart, with the tables and by points."""
+    planes = some_planes(AXES["eg3d"], P=96, batch=2)
+    for grid in (Grid(resolution=7, kind=kind), Grid(resolution=21, kind=kind, pads=NARROW)):
+        expected = by_points(G, planes, grid)
+        assert relative(G.sigma_grid(planes, grid), expected) < BOUND[chosen]
+        with monkeypatch.context() as patch:
+            patch.setattr(separable, "few_cells", lambda sites: False)
+            assert relative(G.sigma_grid(planes, grid), expected) < BOUND[chosen]
+
+
 @torch.no_grad()
 def test_half_precision_planes_are_sampled_in_float32(G, chosen):
     planes = some_planes(AXES["eg3d"]).half()
