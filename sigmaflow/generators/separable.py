@@ -52,6 +52,18 @@ def pairs_of(plane_axes: Tensor) -> list[tuple[int, int]] | None:
     return [(rows[0], rows[1]) for rows in axes.argmax(dim=2).tolist()]
 
 
+def few_cells(sites: Sites) -> bool:
+    """Whether points cost less than the tables of a sheared grid, whose texels outnumber cells.
+
+    By measurement on a CPU; never said of regular grids. Points have no repeatable gradients on
+    every device, so ask only where none are wanted.
+    """
+    wide, high = (stop - start for start, stop in sites.spans[:2])
+    which = sampler.resolve(sites.device, sites.dtype, sampler.HIDDEN)
+    worth = wide * high // 2 if which == "numba" else 2 * wide * high
+    return sites.sheared and sites.device.type == "cpu" and sites.grid.size < worth
+
+
 def make_tables(
     planes: Tensor, pairs: list[tuple[int, int]], weight: Tensor, bias: Tensor, sites: Sites
 ) -> Tables:
