@@ -228,10 +228,12 @@ def test_kernels_ignore_the_number_of_threads(G, kind):
 
 @pytest.mark.parametrize("name", AXES)
 @pytest.mark.parametrize("kind", ["regular", "released"])
-def test_gradients_equal_autograd_in_float64(G, name, kind):
+@pytest.mark.parametrize("N, P", [(14, 10), (6, 40), (50, 24)])
+def test_gradients_equal_autograd_in_float64(G, name, kind, N, P):
+    """Cells closer than texels, cells far apart, and more than one band of them."""
     with_axes(G.double(), name, box_warp=0.9)
-    grid = Grid(resolution=14, kind=kind, length=1.1)
-    planes = some_planes(AXES[name], P=10, batch=2).double().requires_grad_(True)
+    grid = Grid(resolution=N, kind=kind, length=1.1)
+    planes = some_planes(AXES[name], P=P, batch=2).double().requires_grad_(True)
     wanted = [planes, *(p for p in G.decoder.parameters())]
     weights = torch.randn(2, *grid.shape, generator=torch.Generator().manual_seed(1)).double()
     one, two = (
