@@ -12,9 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.config import ConfigError, load, load_with_places
+from jobs.config import ConfigError, load_kind
 from jobs.driver import Driver, Event
-from jobs.lines import read
 from jobs.show import Show, duration
 from jobs.stage import Task
 
@@ -27,7 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         config, profile = _read(args)
-        return _run(config, profile, _runs_folder(args.runs), console)
+        runs = _runs_folder(args.runs)
+        if profile.kind == "slurm":
+            from jobs import slurm
+
+            return slurm.launch(config, profile, runs, console)
+        return run(config, _executor(config, profile, runs), runs, console)
     except ConfigError as error:
         Console(stderr=True).print(
             str(error), style="red", highlight=False, markup=False, soft_wrap=True
@@ -38,19 +42,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(config, profile, runs: Path, console: Console) -> int:
+def _executor(config, profile, runs: Path):
     from cluster.executor import Lazily
+
+    if profile.kind != "slurm_workers":
+        return Lazily(profile)
+    from jobs.queue import workers
+
+    return Lazily(profile, lambda p: workers(p, runs, config.name))
+
+
+def run(config, executor, runs: Path, console: Console, stop=None) -> int:
+    """Run a checked configuration to its end; 0 when all is done, 1 when something failed.
+
+    Closes the executor. Raises Stopped once ``stop`` was asked for and nothing runs any more.
+    """
     from jobs.store import Store
     from jobs.track import Tracker
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     store, tracker = Store(runs / "store"), Tracker(runs, config.name)
-    with Lazily(profile) as executor, Show(console) as show:
+    with executor, Show(console) as show:
         if executor.slots > 1:
             show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
                      f"{executor.slots} stages at once, results in {runs}[/]")
         launch = {"sweep": _sweep, "score": _single, "pretrain": _single}[config.kind]
-        return launch(config, runs, store, executor, tracker, show)
+        return launch(config, runs, store, executor, tracker, show, stop)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -67,7 +84,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _read(args: argparse.Namespace):
     """The checked sweep and profile; ConfigError with the problems of both and of --runs."""
-    from cluster.profile import Profile
+    from cluster import profile as profiles
     from jobs.sweep import KINDS
 
     problems = _runs_problems(args.runs)
@@ -77,19 +94,13 @@ def _read(args: argparse.Namespace):
         known = ", ".join(str(p) for p in sorted(path.parent.glob("*.yaml"))) or "none there"
         problems.append(f"{path}: no such file; sweeps: {known}")
     else:
-        values, places, found = read(path)
-        kind = values.get("kind") if isinstance(values, dict) else None
-        if kind not in KINDS:
-            where = places.get(("kind",), f"{path}:1") if isinstance(values, dict) else f"{path}:1"
-            problems += [*found, f"{where}: kind: {kind!r} must be one of {', '.join(KINDS)}"]
-        else:
-            scales = path.parent / "scales"
-            if not scales.is_dir():
-                scales = PROFILES.parent / "sweeps" / "scales"
-            try:
-                config, _ = load_with_places(path, KINDS[kind], args.scale, args.set, scales)
-            except ConfigError as error:
-                problems += error.problems
+        scales = path.parent / "scales"
+        if not scales.is_dir():
+            scales = PROFILES.parent / "sweeps" / "scales"
+        try:
+            config = load_kind(path, KINDS, args.scale, args.set, scales)
+        except ConfigError as error:
+            problems += error.problems
     place = Path(args.on)
     if not place.is_file():
         place = PROFILES / f"{args.on}.yaml"
@@ -98,7 +109,7 @@ def _read(args: argparse.Namespace):
         problems.append(f"--on {args.on}: no such file or profile; shipped: {known}")
     else:
         try:
-            profile = load(place, Profile)
+            profile = load_kind(place, profiles.KINDS)
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -133,7 +144,7 @@ def _runs_folder(name: str) -> Path:
     return runs
 
 
-def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
+def _sweep(config, runs: Path, store, executor, tracker, show: Show, stop) -> int:
     from jobs.graph import SweepGraph
     from jobs.report import publish, publish_models, summary
     from jobs.search import Search
@@ -152,7 +163,7 @@ def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
                 sweep_run if number is None else trial_runs[number], event.task, event.result.path
             )
 
-    driver = Driver(store, executor, track)
+    driver = Driver(store, executor, track, stop)
     s = config.search
     search = Search(
         runs / "optuna" / f"{config.name}.journal",
@@ -240,7 +251,7 @@ def _trial_line(number: int, params, v: dict, fid_name: str) -> str:
     )
 
 
-def _single(config, runs: Path, store, executor, tracker, show: Show) -> int:
+def _single(config, runs: Path, store, executor, tracker, show: Show, stop) -> int:
     """Sweeps without a search: one last task and all it needs."""
     from jobs.graph import pretrain_graph, score_graph
     from jobs.report import publish
@@ -253,7 +264,7 @@ def _single(config, runs: Path, store, executor, tracker, show: Show) -> int:
         if event.kind in ("done", "hit"):
             tracker.ingest(run, event.task, event.result.path)
 
-    driver = Driver(store, executor, track)
+    driver = Driver(store, executor, track, stop)
     driver.add(last)
     while driver.busy:
         driver.step()
