@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.profile import SlurmProfile
+from cluster.ray_local import own_folder
 from cluster.ray_tasks import RayTasks
 from cluster.slurm_state import node_address
 
@@ -141,7 +142,7 @@ class _Node:
         self.ip = node_address(here.node) or socket.gethostbyname(socket.gethostname())
         self.log = meeting / f"ray-{here.node}.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self._folder = tempfile.mkdtemp(prefix="sf-", dir=_short_folder())
+        self._folder, self._lock = own_folder(_short_folder())
 
     def start_head(self) -> str:
         """Start the head on ports that are free; its address."""
@@ -158,7 +159,7 @@ class _Node:
             )  # fmt: skip
             if self._answers(port):
                 return f"{self.ip}:{port}"
-            self.stop()
+            self._end()
         raise RuntimeError(f"Ray's head did not start in {STARTS} attempts; see {self.log}")
 
     def start_worker(self) -> None:
@@ -174,6 +175,11 @@ class _Node:
 
     def stop(self) -> None:
         """End the process group and remove the temporary folder."""
+        self._end()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock.close()
+
+    def _end(self) -> None:
         if self.process is not None:
             for number, patience in ((signal.SIGTERM, 10), (signal.SIGKILL, 5)):
                 with contextlib.suppress(ProcessLookupError):
@@ -181,7 +187,6 @@ class _Node:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(patience)
             self.process = None
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, *more: str) -> None:
         here = self._here
@@ -224,6 +229,7 @@ def _environment(token: Path, memory: int | None) -> None:
         RAY_AUTH_TOKEN_PATH=str(token),
         RAY_USAGE_STATS_ENABLED="0",
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="1",  # who asked for no GPU sees none
+        RAY_worker_niceness="0",  # the node is ours; Ray's default gives way to everybody
     )
     os.environ.pop("RAY_AUTH_TOKEN", None)
     os.environ.pop("RAY_ADDRESS", None)

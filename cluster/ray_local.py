@@ -26,7 +26,7 @@ class RayExecutor(RayTasks):
         super().__init__(
             profile.cpu_count(), profile.gpu_count(), profile.gpu_fraction, profile.slots()
         )
-        self._folder, self._lock = _own_folder()
+        self._folder, self._lock = own_folder()
         with _environment():
             import ray
 
@@ -54,16 +54,17 @@ class RayExecutor(RayTasks):
         self._lock.close()
 
 
-def _own_folder() -> tuple[str, IO[bytes]]:
+def own_folder(place: str | None = None) -> tuple[str, IO[bytes]]:
     """A folder for Ray with a lock that lives as long as we do; those of the dead are removed.
 
-    Short, because sockets in it may not have names beyond 107 bytes.
+    Short, because sockets in it may not have names beyond 107 bytes. ``place`` is the system's
+    temporary folder where it is not given.
     """
-    for left in Path(tempfile.gettempdir()).glob("sf-*/alive"):
+    for left in Path(place or tempfile.gettempdir()).glob("sf-*/alive"):
         with contextlib.suppress(OSError), open(left, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left.parent, ignore_errors=True)
-    folder = tempfile.mkdtemp(prefix="sf-")
+    folder = tempfile.mkdtemp(prefix="sf-", dir=place)
     lock = open(Path(folder, "starting"), "wb")  # noqa: SIM115 - open while we live
     fcntl.flock(lock, fcntl.LOCK_EX)
     os.rename(lock.name, Path(folder, "alive"))  # seen by others only once it is locked

@@ -52,13 +52,12 @@ class Refused(RuntimeError):
 
 def script(profile: SlurmProfile | SlurmWorkersProfile, name: str, folder: Path) -> str:
     """The text that sbatch would get, for people. Needs neither SLURM nor submitit's executor."""
-    from submitit.slurm.slurm import _convert_mem, _make_sbatch_string
+    from submitit.slurm.slurm import _make_sbatch_string
 
-    said = parameters(profile, name)
     return _make_sbatch_string(
         command=f"{_python(profile)} -u -m submitit.core._submit {shlex.quote(str(folder))}",
         folder=folder,
-        **{**said, "mem": _convert_mem(said.pop("mem_gb"))},
+        **parameters(profile, name),
     )
 
 
@@ -72,7 +71,6 @@ def parameters(profile: SlurmProfile | SlurmWorkersProfile, name: str) -> dict[s
         "ntasks_per_node": 1,
         "cpus_per_task": p.cpus_per_task,
         "gpus_per_node": p.gpus_per_node if p.gpus_per_node and not p.gres else None,
-        "mem_gb": p.mem_gb,
         "time": p.time,
         "signal_delay_s": p.signal_delay_s,
         "wckey": None,  # submitit's own default is refused where wckeys are checked
@@ -81,6 +79,7 @@ def parameters(profile: SlurmProfile | SlurmWorkersProfile, name: str) -> dict[s
         # end the others.
         "srun_args": [f"--cpus-per-task={p.cpus_per_task}", "--kill-on-bad-exit=0"],
         "additional_parameters": {
+            "mem": f"{int(p.mem_gb * 1024)}M",  # submitit's own "MB" is refused by some versions
             "requeue" if p.requeue else "no-requeue": True,
             **{k.replace("_", "-"): v for k, v in p.additional_parameters.items()},
         },

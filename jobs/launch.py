@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cluster.slurm import Refused
 from jobs.config import ConfigError, load_kind
 from jobs.driver import Driver, Event
 from jobs.show import Show, duration
@@ -33,6 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return slurm.launch(config, profile, runs, console)
         return run(config, _executor(config, profile, runs), runs, console)
     except ConfigError as error:
+        Console(stderr=True).print(
+            str(error), style="red", highlight=False, markup=False, soft_wrap=True
+        )
+        return 2
+    except Refused as error:
         Console(stderr=True).print(
             str(error), style="red", highlight=False, markup=False, soft_wrap=True
         )

@@ -175,8 +175,13 @@ def run_task(root: str, task: Task, poll: float = 0.5, stop: Stop | None = None)
     return result
 
 
-def try_task(root: str, task: Task, stop: Stop | None = None) -> Result | None:
-    """As `run_task`, but None at once while another living process is making the result."""
+def try_task(
+    root: str, task: Task, stop: Stop | None = None, begin: Callable[[], None] | None = None
+) -> Result | None:
+    """As `run_task`, but None at once while another living process is making the result.
+
+    ``begin`` is called when the task is ours and must be made; what it raises is a failure.
+    """
     store, begun = Store(root), time.monotonic()
     try:
         if (path := store.find(task)) is not None:
@@ -185,7 +190,7 @@ def try_task(root: str, task: Task, stop: Stop | None = None) -> Result | None:
             return None
         with contextlib.suppress(LostClaim), work:
             if store.find(task) is None:  # not made while we were claiming
-                return _attempt(store, task, work, stop)
+                return _attempt(store, task, work, stop, begin)
     except Stopped:
         return Result(task.key, "stopped", seconds=time.monotonic() - begun)
     except Exception:
@@ -195,9 +200,13 @@ def try_task(root: str, task: Task, stop: Stop | None = None) -> Result | None:
     return None
 
 
-def _attempt(store: Store, task: Task, work: Work, stop: Stop | None) -> Result:
+def _attempt(
+    store: Store, task: Task, work: Work, stop: Stop | None, begin: Callable[[], None] | None
+) -> Result:
     begun = time.monotonic()
     try:
+        if begin is not None:
+            begin()
         if not work.ready():
             function = _load(task.stage.run)
             with _threads(task.config["threads"], task.stage.torch):

@@ -41,10 +41,9 @@ def enter(spec_path: str) -> None:
     here, folder = Rank.here(), Path(spec_path).parent
     profile = SlurmProfile.model_validate(spec["profile"])
     os.chdir(spec["cwd"])
-    os.umask(0o077 | os.umask(0o077))  # the token's folder is nobody else's business
     meeting = folder / f"ray-{here.job}-{here.restart}"
-    meeting.mkdir(parents=True, exist_ok=True)
-    stop = Stop(str(meeting / "stop"))
+    meeting.mkdir(mode=0o700, exist_ok=True)  # holds Ray's token
+    stop = Stop(str(meeting / "stop"), deadline(profile.signal_delay_s / 2))
     if profile.local_folder:
         os.environ[VARIABLE] = os.path.expandvars(profile.local_folder)
     watch = Watch(profile, here.job, here.restart, stop if here.rank == 0 else None)
@@ -70,7 +69,7 @@ class Watch:
 
     def finish(self) -> None:
         """Call when the work has ended: requeues where it was stopped before its end."""
-        if self.warned and not self.ended and self._stop is not None:
+        if self._stop is not None and self._stop.asked() and not self.ended:
             self.requeue()
         if self._timer is not None:
             self._timer.cancel()
@@ -124,14 +123,18 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
         except Stopped:
             console.print("the time is up or the nodes are wanted; all is saved")
             return
-        except BaseException:
+        except Exception:
             console.print_exception()
             code = 1
-            raise
         finally:
             logging.getLogger().removeHandler(handler)
-            if "code" in locals():
-                write_end(folder, job, code)
+        write_end(folder, job, code)
+
+
+def deadline(margin: float) -> float | None:
+    """The time (as of time.time()) this many seconds before the job's end; None if unknown."""
+    end = os.environ.get("SLURM_JOB_END_TIME", "")
+    return float(end) - margin if end.isdigit() else None
 
 
 def write_end(folder: Path, job: str, code: int) -> None:

@@ -42,7 +42,7 @@ class FileInput:
 
     @classmethod
     def known(cls, file: str | Path, digest: str) -> FileInput:
-        """A file whose digest somebody else has taken; whoever opens it checks (`Context.input`)."""
+        """A file whose digest somebody else took; whoever opens it checks (`Context.input`)."""
         made = cls(file)
         made.__dict__["digest"] = digest
         return made

@@ -67,7 +67,7 @@ PreemptMode=REQUEUE
 SlurmctldParameters=preempt_send_user_signal
 {nodes}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=10
-PartitionName=low Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=20
+PartitionName=low Nodes=ALL State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=20
 """
 
 
@@ -137,7 +137,7 @@ class RealSlurm:
             self.start_node(name)
 
         def idle() -> bool:
-            said = self.run("sinfo", "-h", "-N", "-p", "main", "-t", "idle", "-o", "%N", check=False)
+            said = self.run("sinfo", "-hN", "-p", "main", "-t", "idle", "-o", "%N", check=False)
             return set(said.split()) == set(self.names)
 
         if not wait_for(idle, 60):
