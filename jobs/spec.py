@@ -1,6 +1,6 @@
 """Tasks as JSON: what a worker that shares nothing but the disk is sent.
 
-One mapping with every task of the graph by key, so that shared inputs stand in it once. Files
+One list of every task of the graph, inputs first, so that shared ones stand in it once. Files
 travel as path and digest; a worker that finds another content says so instead of computing with it.
 """
 
@@ -25,8 +25,9 @@ def dump_task(task: Task) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "task": task.key,
-        "tasks": {
-            one.key: {
+        "tasks": [
+            {
+                "key": one.key,
                 "stage": {**asdict(one.stage), "sources": list(one.stage.sources)},
                 "label": one.label,
                 "config": one.config,
@@ -38,7 +39,7 @@ def dump_task(task: Task) -> dict[str, Any]:
                 },
             }
             for one in walk(task)
-        },
+        ],
     }
 
 
@@ -53,7 +54,8 @@ def load_task(spec: Mapping[str, Any]) -> Task:
         raise SpecError(f"format {found!r} of a task; this code reads format {FORMAT}")
     tasks: dict[str, Task] = {}
     try:
-        for key, entry in spec["tasks"].items():
+        for entry in spec["tasks"]:
+            key = entry["key"]
             task = Task(
                 _stage(entry["stage"]),
                 entry["config"],

@@ -134,7 +134,8 @@ def test_every_key_of_a_sweep_file_is_described():
 
 
 def test_every_key_of_a_profile_is_described():
-    compare(ROOT / "docs/operators.md", {k: d for m in profiles.KINDS.values() for k, d in leaves(m)})
+    kinds = profiles.KINDS.values()
+    compare(ROOT / "docs/operators.md", {k: d for m in kinds for k, d in leaves(m)})
 
 
 @pytest.mark.parametrize("row", [Shift, Slope, Preference, Closeness, Diversity, Accuracy])

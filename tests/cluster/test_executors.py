@@ -108,9 +108,9 @@ def test_profiles_refuse_what_they_do_not_know():
 @pytest.mark.parametrize(
     "text, said",
     [
-        ("kind: slurmm\n", r"site.yaml:1: kind: 'slurmm' must be one of .*did you mean \"slurm\""),
-        ("nodes: 2\n", "site.yaml:1: kind: None must be one of inline, ray, slurm, slurm_workers"),
-        ("kind: slurm\npartitoin: gpu\n", 'site.yaml:2: partitoin: unknown key; did you mean "part'),
+        ("kind: slurmm\n", "yaml:1: kind: 'slurmm' must be one of .*; did you mean \"slurm\""),
+        ("nodes: 2\n", "yaml:1: kind: None must be one of inline, ray, slurm, slurm_workers"),
+        ("kind: slurm\npartitoin: a\n", 'yaml:2: partitoin: unknown key; did you mean "part'),
         ("kind: slurm_workers\nnodes: 2\n", "site.yaml:2: nodes: unknown key"),
         ("kind: slurm\ntime: soon\n", 'site.yaml:2: time: .*quote "HH:MM:SS"'),
         ("kind: slurm\nadditional_parameters: {output: x}\n", "output is set by the suite"),

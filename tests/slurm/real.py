@@ -11,14 +11,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 import socket
 import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -150,28 +149,38 @@ class RealSlurm:
 
     def kill_node(self, name: str) -> None:
         """As when a machine loses its power: its daemon and all that runs on it, at once."""
-        daemon = psutil.Process(int((self.folder / "pid" / name).read_text()))
-        doomed = [daemon]
-        for process in psutil.process_iter(["cmdline", "environ"]):
-            said = process.info["environ"] or {}
-            here = said.get("SLURM_CONF") == str(self.folder / "slurm.conf")
-            steps = " ".join(process.info["cmdline"] or [])
-            if here and said.get("SLURMD_NODENAME") == name:
+        doomed = [psutil.Process(int((self.folder / "pid" / name).read_text()))]
+        for process in psutil.process_iter():
+            if self._is_on(process, name) or (
+                _name(process) == "slurmstepd"
+                and any(self._is_on(child, name) for child in _children(process))
+            ):
                 doomed.append(process)
-            elif here and steps.startswith("slurmstepd") and process.ppid() == 1:
-                children = process.children()
-                if any(_of(child, name) for child in children):
-                    doomed.append(process)
         for process in doomed:
-            try:
-                process.send_signal(signal.SIGKILL)
-            except psutil.NoSuchProcess:
-                pass
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def _is_on(self, process: psutil.Process, node: str) -> bool:
+        """Whether it belongs to a job step on the node."""
+        try:
+            said = process.environ()
+        except psutil.Error:
+            return False
+        ours = said.get("SLURM_CONF") == str(self.folder / "slurm.conf")
+        return ours and said.get("SLURMD_NODENAME") == node
+
+    def jobs(self) -> list[str]:
+        """Ids of all jobs in the queue."""
+        return self.run("squeue", "-h", "-r", "-o", "%i", check=False).split()
+
+    def empty(self) -> None:
+        """Cancel every job and wait until they are gone."""
+        self.run("scancel", "--user", _user(), check=False)
+        wait_for(lambda: not self.jobs(), 30)
 
     def stop(self) -> None:
         """Cancel every job, then stop the daemons by the ids in their pid files."""
-        self.run("scancel", "--user", _user(), check=False)
-        wait_for(lambda: not self.run("squeue", "-h", check=False).strip(), 20)
+        self.empty()
         daemons = []
         for file in sorted((self.folder / "pid").iterdir(), key=lambda p: p.name == "munged"):
             try:
@@ -209,11 +218,18 @@ def wait_for(what: Callable[[], object], seconds: float, every: float = 0.3) -> 
     return False
 
 
-def _of(process: psutil.Process, node: str) -> bool:
+def _name(process: psutil.Process) -> str:
     try:
-        return process.environ().get("SLURMD_NODENAME") == node
+        return process.name()
     except psutil.Error:
-        return False
+        return ""
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children()
+    except psutil.Error:
+        return []
 
 
 def _user() -> str:

@@ -24,7 +24,9 @@ from jobs.slurm_job import Watch, write_end
 from jobs.stop import Stop
 
 FAKE = Path(__file__).parent / "fake"
-SITE = {"queue": "", "busy": "", "last": "16", "most": "4", "partitions": "gpu\nlong\n", "calls": ""}
+SITE = {
+    "queue": "", "busy": "", "last": "16", "most": "4", "partitions": "gpu\nlong\n", "calls": ""
+}  # fmt: skip
 
 pytest.importorskip("submitit")
 
