@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.run import Result
 from jobs.spec import SpecError, dump_task, read_task
-from jobs.stage import Task, canonical
+from jobs.stage import Task
 from jobs.store import MARKER, Store
 from sigmaflow.atomic import write_json, write_text
 
@@ -53,7 +53,7 @@ class Queue:
             if left.name.endswith(ENDED) or TRY in left.name and not self._offer(task.key).exists():
                 left.unlink(missing_ok=True)
         if not self._offer(task.key).exists():
-            write_text(self._offer(task.key), canonical(dump_task(task)) + "\n")
+            write_text(self._offer(task.key), json.dumps(dump_task(task)) + "\n")
         return task.key
 
     def finished(self, offers: Sequence[str]) -> list[str]:
@@ -141,7 +141,7 @@ def workers(profile: SlurmWorkersProfile, runs: Path, name: str) -> WorkersExecu
 
     home = runs / "slurm" / name
     home.mkdir(parents=True, exist_ok=True)
-    text = canonical(
+    text = json.dumps(
         {
             "format": worker.FORMAT,
             "runs": str(runs),

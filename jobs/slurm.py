@@ -25,7 +25,6 @@ from cluster import slurm_state
 from cluster.slurm import Refused, submit
 from jobs import slurm_job
 from jobs.slurm_job import AGAIN, END, FORMAT, LOG
-from jobs.stage import canonical
 from sigmaflow.atomic import write_json, write_text
 
 JOB = "job.json"
@@ -53,7 +52,7 @@ def launch(config: Any, profile: Any, runs: Path, console: Console) -> int:
         "config": {"kind": config.kind, **config.model_dump(mode="json")},
         "profile": profile.model_dump(mode="json"),
     }
-    text = canonical(spec)
+    text = json.dumps(spec)  # in its order: that of the parameters is that of the tables
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     try:
         with _locked(folder):

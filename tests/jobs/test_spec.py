@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import toys
 
@@ -6,7 +8,7 @@ from jobs.graph import SweepGraph
 from jobs.queue import TRIES, Queue
 from jobs.run import run_task, try_task
 from jobs.spec import SpecError, dump_task, load_task, read_task
-from jobs.stage import FileInput, Stage, Task, canonical, walk
+from jobs.stage import FileInput, Stage, Task, walk
 from jobs.staging import VARIABLE, StagingError, local_copy
 from jobs.stop import Stop
 from jobs.store import Store
@@ -20,7 +22,9 @@ def test_a_whole_sweep_survives_json(tmp_path, tiny_checkpoint, tiny_images):
     graph = SweepGraph(load(path, SweepConfig, scales=SCALES))
     trial = graph.trial(0, {"lambda_r": 10.0, "lambda_c": 1e-2})
     tables = graph.tables([trial], [0])
-    again = read_task(canonical(dump_task(tables)))
+    again = read_task(json.dumps(dump_task(tables), sort_keys=True))
+    assert again.key == tables.key
+    again = read_task(json.dumps(dump_task(tables)))
     assert again == tables and again.key == tables.key
     pairs = list(zip(walk(tables), walk(again)))
     assert len(pairs) == 14
@@ -28,7 +32,7 @@ def test_a_whole_sweep_survives_json(tmp_path, tiny_checkpoint, tiny_images):
         assert (one.key, one.label, one.stage) == (two.key, two.label, two.stage)
         files = [[(f.path, f.digest) for f in task.files()] for task in (one, two)]
         assert files[0] == files[1]
-        assert all(type(a) is type(b) for a, b in zip(one.config.values(), two.config.values()))
+        assert json.dumps(one.config) == json.dumps(two.config)  # types and order too
 
 
 def test_shared_inputs_stand_in_it_once():
