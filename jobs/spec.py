@@ -1,7 +1,8 @@
 """Tasks as JSON: what a worker that shares nothing but the disk is sent.
 
 One list of every task of the graph, inputs first, so that shared ones stand in it once. Keys of
-settings keep their order, which some outputs follow. Files travel as path and digest; a worker that finds another content says so instead of computing with it.
+settings keep their order, which some outputs follow. Files travel as path and digest; a worker that
+finds another content says so instead of computing with it.
 """
 
 from __future__ import annotations
