@@ -141,6 +141,11 @@ def _once(profile, name, folder, entry, spec, count) -> list[str]:
         return [job.job_id for job in executor.map_array(entry, [str(spec)] * count)]
 
 
+def logs_in(profile: SlurmProfile | SlurmWorkersProfile, home: Path) -> Path:
+    """Where scripts and logs of jobs go: the profile's folder, or one beside the rest."""
+    return Path(os.path.expandvars(profile.folder)) if profile.folder else home / "jobs"
+
+
 def explain(said: str) -> str:
     """An error of sbatch with the profile's key and the remedy, where it is known."""
     lines = [line.strip().removeprefix("sbatch: error: ") for line in said.splitlines()]

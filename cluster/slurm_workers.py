@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from cluster import slurm_state
 from cluster.executor import Executor
 from cluster.profile import SlurmWorkersProfile
-from cluster.slurm import Entry, Refused, submit
+from cluster.slurm import Entry, Refused, logs_in, submit
 
 log = logging.getLogger(__name__)
 IDS, DRAIN = "workers.json", "drain"
@@ -57,6 +57,7 @@ class WorkersExecutor(Executor):
         self.slots = profile.slots()
         self._profile, self._name, self._mailbox = profile, name, mailbox
         self._home, self._entry, self._spec = home, entry, spec
+        self._logs = logs_in(profile, home)
         self._open: set[str] = set()
         self._asked = float("-inf")
         self._fruitless, self._begun = 0, -1
@@ -117,7 +118,7 @@ class WorkersExecutor(Executor):
         self._count_fruitless()
         try:
             self._workers += submit(
-                self._profile, self._name, self._home / "jobs", self._entry, self._spec, lacking
+                self._profile, self._name, self._logs, self._entry, self._spec, lacking
             )
         except Refused as error:
             if not self._workers:
@@ -132,7 +133,7 @@ class WorkersExecutor(Executor):
         if self._fruitless >= FRUITLESS and not self._workers:
             raise Refused(
                 f"workers were hired {self._fruitless} times and ended without beginning anything; "
-                f"their words are in {self._home / 'jobs'} (profile keys setup and python?)"
+                f"their words are in {self._logs} (profile keys setup and python?)"
             )
 
 

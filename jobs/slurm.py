@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 
 from cluster import slurm_state
-from cluster.slurm import Refused, submit
+from cluster.slurm import Refused, logs_in, submit
 from jobs import slurm_job
 from jobs.slurm_job import AGAIN, END, FORMAT, LOG
 from sigmaflow.atomic import write_json, write_text
@@ -103,7 +103,7 @@ def _find_or_submit(
     spec = folder / f"spec-{digest}.json"
     write_text(spec, text + "\n")
     begin = _size(folder / LOG)
-    place = Path(os.path.expandvars(profile.folder)) if profile.folder else folder / "jobs"
+    place = logs_in(profile, folder)
     (job,) = submit(profile, f"sigmaflow-{name}", place, slurm_job.enter, spec)
     (folder / END).unlink(missing_ok=True)
     write_json(

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from cluster import slurm_state
 from cluster.profile import SlurmProfile
-from jobs.staging import VARIABLE
+from jobs.staging import stage_to
 from jobs.stop import Stop, Stopped
 from sigmaflow.atomic import write_json
 
@@ -44,8 +44,7 @@ def enter(spec_path: str) -> None:
     meeting = folder / f"ray-{here.job}-{here.restart}"
     meeting.mkdir(mode=0o700, exist_ok=True)  # holds Ray's token
     stop = Stop(str(meeting / "stop"), deadline(profile.signal_delay_s / 2))
-    if profile.local_folder:
-        os.environ[VARIABLE] = os.path.expandvars(profile.local_folder)
+    stage_to(profile.local_folder)
     watch = Watch(profile, here.job, here.restart, stop if here.rank == 0 else None)
     join(profile, meeting, lambda executor: _drive(spec, folder, executor, stop, here.job))
     watch.finish()

@@ -15,7 +15,21 @@ SPARE = 1 << 30  # bytes left free on the node's disk
 
 
 class StagingError(RuntimeError):
-    """A file is not what the run was planned with."""
+    """A file is not what the run was planned with, or there is no place for it."""
+
+
+def stage_to(folder: str | None) -> None:
+    """Have this process and its children take inputs from a folder of the node; None: no change.
+
+    Variables in it are those of the node. Raises StagingError for one that is not set there.
+    """
+    if folder is None:
+        return
+    place = os.path.expandvars(os.path.expanduser(folder))
+    if "$" in place:
+        raise StagingError(f"profile key local_folder: {folder!r} names a variable that is not set "
+                           "on this node; give another folder, or none")
+    os.environ[VARIABLE] = os.path.abspath(place)
 
 
 def local_copy(path: str | Path, digest: str, folder: str | Path) -> Path:

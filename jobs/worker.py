@@ -18,7 +18,7 @@ from pathlib import Path
 from jobs.queue import Queue
 from jobs.run import Result, try_task
 from jobs.stage import Task
-from jobs.staging import VARIABLE
+from jobs.staging import stage_to
 from jobs.stop import Stop
 
 FORMAT = 1  # of the spec
@@ -53,8 +53,7 @@ def enter(spec_path: str) -> None:
     profile = SlurmWorkersProfile.model_validate(spec["profile"])
     os.chdir(spec["cwd"])
     home = Path(spec_path).parent
-    if profile.local_folder:
-        os.environ[VARIABLE] = os.path.expandvars(profile.local_folder)
+    stage_to(profile.local_folder)
     job = os.environ["SLURM_JOB_ID"]
     restart = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     stop = Stop(str(home / f"stop-{job}-{restart}"), deadline(profile.signal_delay_s))

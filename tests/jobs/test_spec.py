@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import toys
@@ -9,7 +10,7 @@ from jobs.queue import TRIES, Queue
 from jobs.run import run_task, try_task
 from jobs.spec import SpecError, dump_task, load_task, read_task
 from jobs.stage import FileInput, Stage, Task, walk
-from jobs.staging import VARIABLE, StagingError, local_copy
+from jobs.staging import VARIABLE, StagingError, local_copy, stage_to
 from jobs.stop import Stop
 from jobs.store import Store
 from jobs.sweep import SweepConfig
@@ -129,6 +130,17 @@ def test_inputs_come_from_the_nodes_own_disk(tmp_path, monkeypatch):
 
     task = Task(toys.COUNT, {"threads": 1}, {"data": files})
     assert Context(Store(tmp_path), task, tmp_path).input("data") == copies
+
+
+def test_a_variable_that_a_node_does_not_have_is_an_error(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setenv("SCRATCH_OF_JOB", "/scratch")
+    stage_to(None)
+    assert VARIABLE not in os.environ
+    stage_to("$SCRATCH_OF_JOB/inputs")
+    assert os.environ.pop(VARIABLE) == "/scratch/inputs"
+    with pytest.raises(StagingError, match="local_folder.*not set on this node"):
+        stage_to("$NO_SUCH_VARIABLE")
 
 
 def test_a_copy_is_never_of_another_content(tmp_path):
