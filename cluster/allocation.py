@@ -68,9 +68,7 @@ class AllocationRay(RayTasks):
     """`RayTasks` across all nodes of this job; only rank 0 has one. Closing ends the others."""
 
     def __init__(self, profile: SlurmProfile, here: Rank, meeting: Path) -> None:
-        super().__init__(
-            here.cpus, here.gpus, profile.gpu_fraction, max(1, here.cpus * here.ranks)
-        )
+        super().__init__(here.cpus, here.gpus, profile.gpu_fraction, here.cpus * here.ranks)
         self._meeting = meeting
         self._node = _Node(here, profile.object_store_mb, meeting)
         try:
@@ -108,9 +106,7 @@ class AllocationRay(RayTasks):
             time.sleep(0.3)
 
 
-def join(
-    profile: SlurmProfile, meeting: Path, work: Callable[[AllocationRay], Any]
-) -> Any:
+def join(profile: SlurmProfile, meeting: Path, work: Callable[[AllocationRay], Any]) -> Any:
     """Rank 0: ``work(executor)`` and its value. Other ranks: be a node until then; None.
 
     Raises RuntimeError when Ray does not start, or a node loses it before the end.
@@ -123,9 +119,9 @@ def join(
     node = _Node(here, profile.object_store_mb, meeting)
     try:
         node.start_worker()
-        while not (meeting / DONE).exists():
+        while not _has(meeting, DONE):
             if node.process.poll() is not None:
-                if (meeting / DONE).exists():
+                if _has(meeting, DONE):
                     break
                 raise RuntimeError(f"Ray on {here.node} ended early; see {node.log}")
             time.sleep(0.5)
@@ -165,8 +161,8 @@ class _Node:
     def start_worker(self) -> None:
         """Wait for the head's address and join it."""
         end = time.monotonic() + PATIENCE
-        while not (self._meeting / ADDRESS).exists():
-            if (self._meeting / DONE).exists() or time.monotonic() > end:
+        while not _has(self._meeting, ADDRESS):
+            if _has(self._meeting, DONE) or time.monotonic() > end:
                 raise RuntimeError("the first node never said where its Ray is")
             time.sleep(0.3)
         _environment(self._meeting / TOKEN, self._here.memory)
@@ -190,11 +186,12 @@ class _Node:
 
     def _start(self, *more: str) -> None:
         here = self._here
-        memory = [f"--memory={here.memory}"] if here.memory else []
+        shared = self._store * 2**20
+        memory = [f"--memory={max(here.memory - shared, 1)}"] if here.memory else []
         command = [
             sys.executable, "-m", "ray.scripts.scripts", "start", "--block",
             "--disable-usage-stats", f"--node-ip-address={self.ip}", f"--num-cpus={here.cpus}",
-            f"--num-gpus={here.gpus}", f"--object-store-memory={self._store * 2**20}", *memory,
+            f"--num-gpus={here.gpus}", f"--object-store-memory={shared}", *memory,
             "--min-worker-port=0", "--max-worker-port=0", *more,
         ]  # fmt: skip
         with open(self.log, "ab") as log, _deaf():
@@ -206,7 +203,8 @@ class _Node:
         end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection((self.ip, port), 1):
-                return True
+                time.sleep(0.5)  # it may be somebody else who answers, and ours be about to end
+                return self.process.poll() is None
             time.sleep(0.2)
         return False
 
@@ -296,6 +294,11 @@ def _short_folder() -> str:
     """The temporary folder, or /tmp where its name leaves no room for sockets (107 bytes)."""
     place = tempfile.gettempdir()
     return place if len(place) <= 25 else "/tmp"
+
+
+def _has(folder: Path, name: str) -> bool:
+    """Whether a file is there by now. NFS remembers absent names, but reads folders anew."""
+    return name in os.listdir(folder)
 
 
 def _write(path: Path, text: str) -> None:
