@@ -134,11 +134,11 @@ def test_inputs_come_from_the_nodes_own_disk(tmp_path, monkeypatch):
 
 def test_a_variable_that_a_node_does_not_have_is_an_error(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setenv("SCRATCH_OF_JOB", "/scratch")
+    monkeypatch.setenv("SCRATCH_OF_JOB", "/local")
     stage_to(None)
     assert VARIABLE not in os.environ
     stage_to("$SCRATCH_OF_JOB/inputs")
-    assert os.environ.pop(VARIABLE) == "/scratch/inputs"
+    assert os.environ.pop(VARIABLE) == "/local/inputs"
     with pytest.raises(StagingError, match="local_folder.*not set on this node"):
         stage_to("$NO_SUCH_VARIABLE")
 

@@ -236,7 +236,7 @@ def desk(tmp_path, site):
             self.said.truncate(0)
             self.said.seek(0)
             console = Console(file=self.said, width=200)
-            profile = SlurmProfile(poll_s=0.01)
+            profile = SlurmProfile(poll_s=1e-9)
             return slurm.launch(Config(**values), profile, runs, console), self.said.getvalue()
 
         def job_ends(self, code: int, job: str = "17") -> None:
