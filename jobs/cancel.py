@@ -1,7 +1,8 @@
 """``python -m jobs.cancel [NAME]``: stop launches. Nothing that was computed is lost.
 
 Leaves a request where the launch and its workers look, signals the launching process if it is one
-of this machine, and ends its SLURM jobs. The same launch command goes on later.
+of this machine, and ends its SLURM jobs, also those that wait or whose driver has left. The same
+launch command goes on later.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster import slurm_state
 from jobs.claim import here, is_local, started
 from jobs.ledger import CANCEL, SWEEPS, Launch, launches, sweeps
+from jobs.slurm_files import open_jobs, submitted
 from sigmaflow.atomic import write_json
 
 FORMAT = 1  # of cancel.json, whose existence is the request
@@ -35,21 +38,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--wait", type=float, default=20.0, metavar="SECONDS",
                         help="how long to wait for their end (default: 20)")
     args = parser.parse_args(argv)
-    known = sweeps(args.runs)
+    known = list(dict.fromkeys([*sweeps(args.runs), *submitted(args.runs)]))
     if args.name and args.name not in known:
         there = ", ".join(known) or "none"
         print(f"no launch of {args.name!r} in {args.runs}; there are: {there}", file=sys.stderr)
         return 2
+    names = [args.name] if args.name else known
+    all_launches = {name: launches(Path(args.runs) / SWEEPS / name) for name in names}
     found = [
         launch
-        for name in ([args.name] if args.name else known)
-        for launch in launches(Path(args.runs) / SWEEPS / name)
+        for some in all_launches.values()
+        for launch in some
         if launch.alive or (launch.state == "dead" and launch.record.get("slurm_jobs"))
     ]
-    if not found:
+    left = {name: _left(args.runs, name, some) for name, some in all_launches.items()}
+    asked = [cancel(launch) for launch in found]
+    asked += [_scancel(name, jobs) for name, jobs in left.items() if jobs]
+    if not asked:
         print("nothing runs" + (f" of {args.name}" if args.name else f" in {args.runs}"))
         return 0
-    asked = [cancel(launch) for launch in found]
     until = time.monotonic() + args.wait
     for launch in found:
         print(f"{launch.name}: {_end(launch, until)}")
@@ -98,7 +105,25 @@ def _signal(driver: Mapping[str, Any]) -> bool:
             os.close(handle)
 
 
+def _left(runs: str, name: str, some: Sequence[Launch]) -> list[str]:
+    """SLURM jobs of the sweep that no launch to be cancelled knows of."""
+    if some and some[0].state == "done":  # its workers leave by themselves
+        return []
+    told = {job for launch in some if launch.alive for job in launch.record.get("slurm_jobs") or []}
+    return _queued([job for job in open_jobs(runs, name) if job not in told])
+
+
+def _queued(jobs: Sequence[str]) -> list[str]:
+    """Those that wait or run; all where SLURM does not say."""
+    try:
+        known = slurm_state.states(jobs) if jobs else {}
+    except slurm_state.SlurmAway:
+        return list(jobs)
+    return [job for job, state in known.items() if state.phase in ("waiting", "running")]
+
+
 def _scancel(name: str, jobs: Sequence[str]) -> bool:
+    jobs = _queued(jobs)  # scancel complains of those that have ended
     if not jobs:
         return True
     command = ["scancel", *jobs]

@@ -345,7 +345,8 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _slots(profile: Any) -> int:
-    return profile.slots() if profile.kind != "inline" and hasattr(profile, "slots") else 1
+    """Stages at work at once; a driver of workers offers more."""
+    return profile.workers if profile.kind == "slurm_workers" else profile.slots()
 
 
 def _totals(

@@ -1,0 +1,95 @@
+"""Functions as Ray tasks and actors, on whatever Ray this process is connected to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cluster.executor import Executor, NodeLost, WorkerLost
+
+
+class RayTasks(Executor):
+    """Plain functions as Ray tasks, ``actor=True`` ones in an actor killed afterwards.
+
+    Ray never retries: a function that dies is reported as WorkerLost, or NodeLost with its
+    machine, and whoever submitted it decides. ``cpus`` and ``gpus`` are those of one node.
+    """
+
+    _ray: Any = None  #: the module, once this process is connected
+
+    def __init__(self, cpus: int, gpus: int, gpu_fraction: float, slots: int) -> None:
+        self.slots = slots
+        self._cpus, self._gpus, self._gpu_fraction = cpus, gpus, gpu_fraction
+        self._actors: dict[Any, Any] = {}
+
+    def submit(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        cpus: float = 1,
+        gpus: float = 0,
+        name: str = "",
+        actor: bool = False,
+    ) -> Any:
+        cpus = min(cpus, self._cpus)  # more than there are would wait for ever
+        gpus = min(gpus * self._gpu_fraction, self._gpus) if gpus else 0
+        if not actor:
+            # A process that has used a GPU keeps memory on it, so such a one is not used again.
+            remote = self._ray.remote(
+                num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1 if gpus else 0
+            )(function)
+            return remote.options(name=name or function.__name__).remote(*args)
+        box = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)(
+            _Box
+        ).remote()
+        handle = box.call.options(name=name or function.__name__).remote(function, *args)
+        self._actors[handle] = box
+        return handle
+
+    def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:
+        if not handles:
+            return []
+        handles = list(handles)
+        done, _ = self._ray.wait(handles, num_returns=1, timeout=timeout)
+        if done and len(handles) > 1:
+            done, _ = self._ray.wait(handles, num_returns=len(handles), timeout=0)
+        return done
+
+    def result(self, handle: Any) -> Any:
+        from ray import exceptions
+
+        try:
+            return self._ray.get(handle)
+        except exceptions.NodeDiedError as error:
+            raise NodeLost(f"the node was lost: {_first(error)}") from error
+        except exceptions.OutOfMemoryError as error:
+            raise WorkerLost(f"worker killed because memory ran out: {_first(error)}") from error
+        except (exceptions.WorkerCrashedError, exceptions.ActorDiedError) as error:
+            if any(not node["Alive"] for node in self._ray.nodes()):
+                raise NodeLost(f"killed, and a node was lost: {_first(error)}") from error
+            raise WorkerLost(
+                f"worker killed (by a signal, or out of memory?): {_first(error)}"
+            ) from error
+        finally:
+            box = self._actors.pop(handle, None)
+            if box is not None:
+                self._ray.kill(box)
+
+    def close(self) -> None:
+        if self._ray is None or not self._ray.is_initialized():
+            return
+        for box in self._actors.values():
+            with contextlib.suppress(Exception):
+                self._ray.kill(box)
+        self._actors.clear()
+        self._ray.shutdown()
+
+
+class _Box:
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        return function(*args)
+
+
+def _first(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
