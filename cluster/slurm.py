@@ -50,13 +50,17 @@ class Refused(RuntimeError):
     """SLURM will not take the job as the profile describes it, or cannot be reached."""
 
 
-def script(profile: SlurmProfile | SlurmWorkersProfile, name: str, folder: Path) -> str:
-    """The text that sbatch would get, for people. Needs neither SLURM nor submitit's executor."""
+def script(
+    profile: SlurmProfile | SlurmWorkersProfile, name: str, folder: Path, count: int = 1
+) -> str:
+    """The text that sbatch would get from `submit` with these, for people. Needs no SLURM."""
     from submitit.slurm.slurm import _make_sbatch_string
 
+    folder = folder / "%j"
     return _make_sbatch_string(
         command=f"{_python(profile)} -u -m submitit.core._submit {shlex.quote(str(folder))}",
         folder=folder,
+        map_count=count if count > 1 else None,
         **parameters(profile, name),
     )
 

@@ -218,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     parser.add_argument("--watch", action="store_true", help="look again until nothing runs")
     args = parser.parse_args(argv)
-    names = [args.name] if args.name else known(args.runs)
+    names = [args.name] if args.name else all_names(args.runs)
     if not names:
         print(f"nothing was launched in {args.runs}; give --runs", file=sys.stderr)
         return 2
@@ -232,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def known(runs: str) -> list[str]:
+def all_names(runs: str) -> list[str]:
     """Sweeps that were launched, and before them those that only wait in SLURM's queue."""
     launched = sweeps(runs)
     waiting = [n for n in submitted(runs) if n not in launched and open_job(runs, n) is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -17,11 +18,12 @@ from cluster import slurm_state
 from cluster.profile import SlurmProfile, SlurmWorkersProfile
 from cluster.slurm import Refused, explain, parameters, script, submit
 from cluster.slurm_workers import FRUITLESS, WorkersExecutor
-from jobs import slurm, slurm_job, worker
+from jobs import cancel, slurm, slurm_job, status, worker
+from jobs.ledger import Ledger, launches
 from jobs.queue import Queue
 from jobs.run import Result, run_task
 from jobs.slurm_job import Watch, write_end
-from jobs.stop import Stop
+from jobs.stop import Stop, Stopped
 
 FAKE = Path(__file__).parent / "fake"
 SITE = {
@@ -87,8 +89,11 @@ def test_the_script_says_what_the_profile_says(site, tmp_path):
     assert "wckey" not in text and "no-requeue" not in text
     assert text.index("module load cuda") < text.index("srun ")
     assert "--cpus-per-task=6" in text.partition("srun ")[2] and "/opt/python -u -m" in text
-    shown = script(SlurmProfile(**profile), "try", tmp_path / "jobs" / "%j")
-    assert shown == text
+    assert script(SlurmProfile(**profile), "try", tmp_path / "jobs") == text
+    assert len(send(tmp_path, count=3)) == 3
+    text = (site.folder / "script-18.sh").read_text()
+    assert "--array=0-2" in text
+    assert script(SlurmWorkersProfile(), "try", tmp_path / "jobs", 3) == text
 
 
 def test_gres_replaces_gpus_and_a_job_may_stay_out_of_the_queue():
@@ -287,7 +292,7 @@ def test_other_settings_wait_for_the_running_job(desk, scene, site):
     scene.append(interrupt)
     desk.launch(size=1)
     code, said = desk.launch(size=2)
-    assert code == 2 and "other settings" in said and "scancel 17" in said
+    assert code == 2 and "other settings" in said and "jobs.cancel mine" in said
     assert len(site.calls("sbatch")) == 1
 
 
@@ -331,6 +336,48 @@ def test_nothing_is_submitted_while_the_old_job_cannot_be_asked_for(desk, scene,
     assert code == 2 and "Unable to contact" in said and len(site.calls("sbatch")) == 1
 
 
+# ---------------------------------------------------------------------- status and cancel
+
+
+def told(command, runs, capsys, *more) -> tuple[int, str]:
+    code = command.main([*more, "--runs", str(runs)])
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+def test_a_job_that_waits_is_shown_and_cancelled(desk, scene, site, tmp_path, capsys):
+    runs = tmp_path / "runs"
+    scene.append(interrupt)
+    desk.launch()
+    capsys.readouterr()
+    code, said = told(status, runs, capsys)
+    assert code == 0 and "mine  submitted" in said and "17 waits (Priority)" in said
+    site.says("17|N/A|RUNNING|None")
+    assert "17 runs, its driver begins" in told(status, runs, capsys, "mine")[1]
+    code, said = told(cancel, runs, capsys, "mine")
+    assert code == 0 and "SLURM was told to end 17" in said
+    assert site.calls("scancel") == ["scancel 17"]
+    site.says()
+    assert "17 is gone" in told(status, runs, capsys)[1]
+    assert told(cancel, runs, capsys) == (0, f"nothing runs in {runs}\n")
+    (site.folder / "away").touch()
+    assert "SLURM does not say" in told(status, runs, capsys)[1]
+    assert told(status, runs, capsys, "other")[0] == 2
+    desk.job_ends(0)
+    assert told(status, runs, capsys)[0] == 2  # ended, and no launch left a ledger
+
+
+def test_a_requeued_job_is_shown_over_its_last_launch(desk, scene, site, tmp_path, capsys):
+    runs = tmp_path / "runs"
+    scene.append(interrupt)
+    desk.launch()
+    with pytest.raises(Stopped), Ledger(runs, "mine", kind="sweep", scale="mini"):
+        raise Stopped("the time is up")
+    said = told(status, runs, capsys)[1]
+    assert "stopped" in said and "17 waits (Priority)" in said
+    assert told(cancel, runs, capsys)[0] == 0 and site.calls("scancel") == ["scancel 17"]
+
+
 # ---------------------------------------------------------------------- signals in a job
 
 
@@ -360,6 +407,15 @@ def test_a_cancelled_job_is_not_requeued(site, tmp_path):
     watch._end()
     watch.finish()
     assert Path(tmp_path / "stop").exists() and not site.calls("scontrol")
+
+
+def test_a_job_that_a_person_stopped_is_not_requeued(site, tmp_path):
+    stop = Stop(str(tmp_path / "stop"))
+    watch = Watch(SlurmProfile(), "17", 0, stop)
+    watch._warn()
+    Path(stop.path).write_text("{}")  # as `jobs.cancel` does, from a machine without scancel
+    watch.finish()
+    assert not watch.requeue() and not site.calls("scontrol")
 
 
 @pytest.fixture(autouse=True)
@@ -409,6 +465,20 @@ def test_as_many_workers_as_there_is_work_for(hall, site):
     assert (hall.home / "drain").exists()
     assert site.calls("scancel") == ["scancel 17 18_0 18_1"]
     assert not list((hall.runs / "queue").iterdir())
+
+
+def test_workers_whose_driver_left_are_cancelled(hall, site, capsys):
+    with contextlib.suppress(KeyboardInterrupt):
+        with Ledger(hall.runs, "mine", kind="sweep", scale="mini") as ledger, hall() as executor:
+            executor.on_job = ledger.slurm_job
+            executor.wait(offer(executor, toys.counting(seed=1), toys.counting(seed=2)), 0)
+            site.says("17|0|RUNNING|None", "17|1|PENDING|Priority", "9|N/A|RUNNING|None")
+            raise KeyboardInterrupt
+    (launch,) = launches(ledger.folder.parent)
+    assert launch.state == "stopped" and launch.record["slurm_jobs"] == ["3", "17_0", "17_1"]
+    assert "SLURM job 3, 17_0, 17_1" in told(status, hall.runs, capsys)[1]
+    code, said = told(cancel, hall.runs, capsys)
+    assert code == 0 and site.calls("scancel") == ["scancel 17_0 17_1"], said
 
 
 def test_lost_workers_are_replaced(hall, site):
