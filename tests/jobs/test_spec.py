@@ -4,7 +4,7 @@ import os
 import pytest
 import toys
 
-from jobs.config import load
+from jobs.config import load, load_kind
 from jobs.graph import SweepGraph
 from jobs.queue import TRIES, Queue
 from jobs.run import run_task, try_task
@@ -13,7 +13,7 @@ from jobs.stage import FileInput, Stage, Task, walk
 from jobs.staging import VARIABLE, StagingError, local_copy, stage_to
 from jobs.stop import Stop
 from jobs.store import Store
-from jobs.sweep import SweepConfig
+from jobs.sweep import KINDS, SweepConfig
 from jobs.worker import main, work
 from sweeps import SCALES, write_sweep
 
@@ -34,6 +34,14 @@ def test_a_whole_sweep_survives_json(tmp_path, tiny_checkpoint, tiny_images):
         files = [[(f.path, f.digest) for f in task.files()] for task in (one, two)]
         assert files[0] == files[1]
         assert json.dumps(one.config) == json.dumps(two.config)  # types and order too
+
+
+@pytest.mark.parametrize("name", ["lambda", "pretrain_mini", "rehearsal", "smoke"])
+def test_what_a_job_is_told_gives_the_same_configuration(name):
+    config = load_kind(SCALES.parent / f"{name}.yaml", KINDS)
+    text = json.dumps(config.model_dump(mode="json"))
+    again = KINDS[config.kind].model_validate(json.loads(text))
+    assert again == config and json.dumps(again.model_dump(mode="json")) == text
 
 
 def test_shared_inputs_stand_in_it_once():

@@ -59,6 +59,13 @@ class Command:
             )
         return self.process
 
+    def ask(self, name: str, *more: str) -> subprocess.CompletedProcess:
+        """``python -m jobs.NAME`` on the same results, to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", f"jobs.{name}", "--runs", str(self.runs), *more],
+            env=self._environment, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+
     def said(self) -> str:
         return self._log.read_text()
 

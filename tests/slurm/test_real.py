@@ -88,6 +88,23 @@ def test_an_allocation_lives_through_leaving_requeue_and_a_lost_node(slurm, tiny
     assert job_of(run) == job
 
 
+@pytest.mark.parametrize("profile", [ALLOCATION, WORKERS], ids=lambda p: p["kind"])
+def test_cancelled_for_good_and_finished_by_the_same_command(slurm, tiny, command, profile):
+    run = command(tiny.sweep, **profile)
+    run.until(lambda: run.done() >= 1)
+    assert "tiny  running" in run.ask("status").stdout
+    said = run.ask("cancel", "tiny", "--wait", "120")
+    assert said.returncode == 0 and "tiny: stopped" in said.stdout, said.stdout + said.stderr
+    assert run.process.wait(120) in (75, 130), run.said()
+    assert wait_for(lambda: not slurm.jobs(), 60), "something was requeued"
+    assert "tiny  stopped" in run.ask("status").stdout
+    assert "nothing runs" in run.ask("cancel").stdout
+    assert run.done() < len(list(markers(tiny.runs)))
+    run.start()
+    assert run.process.wait(900) == 0, run.said()
+    same_tables(run.runs, tiny.runs)
+
+
 def test_an_allocation_stops_at_its_time_limit_and_goes_on(slurm, tiny, command):
     limit = dict(ALLOCATION, nodes=1, cpus_per_task=2, time=1, signal_delay_s=10)
     run = command(tiny.sweep, **limit)
