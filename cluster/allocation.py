@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.profile import SlurmProfile
-from cluster.ray_local import own_folder, sigterm_kept
-from cluster.ray_tasks import RayTasks
+from cluster.ray_local import own_folder
+from cluster.ray_tasks import RayTasks, sigterm_kept
 from cluster.slurm_state import node_address
 
 PATIENCE = 300.0  # seconds for nodes to come together

@@ -8,15 +8,13 @@ import logging
 import os
 import secrets
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from cluster.profile import RayProfile
-from cluster.ray_tasks import RayTasks
+from cluster.ray_tasks import RayTasks, sigterm_kept
 
 
 class RayExecutor(RayTasks):
@@ -94,14 +92,3 @@ def _environment() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-@contextlib.contextmanager
-def sigterm_kept() -> Iterator[None]:
-    """Ray's start puts its own answer to SIGTERM in the place of ours; put ours back."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread() and before is not None:
-            signal.signal(signal.SIGTERM, before)

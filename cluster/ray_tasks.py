@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cluster.executor import Executor, NodeLost, WorkerLost
@@ -61,7 +63,9 @@ class RayTasks(Executor):
 
         try:
             return self._ray.get(handle)
-        except exceptions.NodeDiedError as error:
+        except exceptions.RayTaskError:
+            raise  # what the function raised
+        except (exceptions.NodeDiedError, exceptions.LocalRayletDiedError) as error:
             raise NodeLost(f"the node was lost: {_first(error)}") from error
         except exceptions.OutOfMemoryError as error:
             raise WorkerLost(f"worker killed because memory ran out: {_first(error)}") from error
@@ -83,7 +87,8 @@ class RayTasks(Executor):
             with contextlib.suppress(Exception):
                 self._ray.kill(box)
         self._actors.clear()
-        self._ray.shutdown()
+        with sigterm_kept():
+            self._ray.shutdown()
 
 
 class _Box:
@@ -93,3 +98,16 @@ class _Box:
 
 def _first(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+
+
+@contextlib.contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """Ray's start puts its own answer to SIGTERM in the place of ours, its end the system's, which
+    is death; put ours back.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)

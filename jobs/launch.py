@@ -44,9 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             from jobs import slurm
 
             return slurm.launch(config, profile, runs, console, argv)
-        with terminable():
+        with terminable() as stop_us:
             return run(
-                config, _executor(config, profile, runs), runs, console, _stop_us,
+                config, _executor(config, profile, runs), runs, console, stop_us,
                 on=profile.kind, command=argv,
             )  # fmt: skip
     except (ConfigError, Refused) as error:
@@ -60,25 +60,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """A polite kill, as `jobs.cancel` and batch systems send, is Ctrl-C."""
+def terminable() -> Iterator[Callable[[], None]]:
+    """A polite kill, as `jobs.cancel` and batch systems send, is Ctrl-C.
+
+    Gives a function by which other threads do the same. It does so once at most: while Ray shuts
+    down, a second signal would be death, whatever we want.
+    """
+    told = threading.Event()
 
     def stop(number: int, frame: object) -> None:
+        told.set()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: let it clean up
         raise KeyboardInterrupt
 
+    def stop_us() -> None:
+        if not told.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield stop_us
         return
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield
+        yield stop_us
     finally:
+        told.set()
         signal.signal(signal.SIGTERM, before)
-
-
-def _stop_us() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _executor(config, profile, runs: Path):

@@ -1,14 +1,16 @@
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import calls
 import pytest
 import toys
 from pydantic import ValidationError
 
-from cluster.executor import WorkerLost, start
+from cluster.executor import NodeLost, WorkerLost, start
 from cluster.inline import InlineExecutor
 from cluster.profile import KINDS, InlineProfile, RayProfile, SlurmProfile
+from cluster.ray_tasks import RayTasks
 from jobs.config import ConfigError, load_kind
 from jobs.driver import run_graph
 from jobs.stage import Task
@@ -47,6 +49,19 @@ def test_a_killed_worker_is_reported_and_not_retried(ray_executor, actor):
     with pytest.raises(WorkerLost, match="worker killed"):
         finish(ray_executor, [ray_executor.submit(calls.killed, actor=actor)])
     assert finish(ray_executor, [ray_executor.submit(calls.double, 4)]) == [8]
+
+
+def test_a_ray_that_died_on_our_own_node_is_a_lost_node():
+    """As when SLURM ends all processes of a job at once, Ray's before ours."""
+    from ray.exceptions import LocalRayletDiedError
+
+    def get(handle):
+        raise LocalRayletDiedError()
+
+    tasks = RayTasks(cpus=1, gpus=0, gpu_fraction=1.0, slots=1)
+    tasks._ray = SimpleNamespace(get=get)
+    with pytest.raises(NodeLost, match="raylet died"):
+        tasks.result("handle")
 
 
 def test_more_cpus_or_gpus_than_there_are_do_not_wait_for_ever(ray_executor):

@@ -7,8 +7,6 @@ runs a join of counts, slow enough to be disturbed, on "inline" or "ray".
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -32,12 +30,8 @@ def launch(runs: str | Path, name: str, *tasks: Task, kind: str = "inline") -> S
     """Run tasks to the end with a ledger, as `jobs.launch` does."""
     profile = InlineProfile() if kind == "inline" else RayProfile(cpus=2, gpus=0, parallel=2)
     store = Store(Path(runs) / "store")
-
-    def stop() -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-
     with (
-        terminable(),
+        terminable() as stop,
         Ledger(runs, name, plan_id({}, tasks), stop, **SAID) as ledger,
         Lazily(profile) as executor,
     ):
