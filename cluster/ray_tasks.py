@@ -69,26 +69,34 @@ class RayTasks(Executor):
             raise NodeLost(f"the node was lost: {_first(error)}") from error
         except exceptions.OutOfMemoryError as error:
             raise WorkerLost(f"worker killed because memory ran out: {_first(error)}") from error
-        except (exceptions.WorkerCrashedError, exceptions.ActorDiedError) as error:
-            if any(not node["Alive"] for node in self._ray.nodes()):
+        except exceptions.RayError as error:  # its own, such as a crash or an actor out of reach
+            if self._lost_a_node():
                 raise NodeLost(f"killed, and a node was lost: {_first(error)}") from error
             raise WorkerLost(
                 f"worker killed (by a signal, or out of memory?): {_first(error)}"
             ) from error
         finally:
-            box = self._actors.pop(handle, None)
-            if box is not None:
-                self._ray.kill(box)
+            self._end(self._actors.pop(handle, None))
 
     def close(self) -> None:
         if self._ray is None or not self._ray.is_initialized():
             return
         for box in self._actors.values():
-            with contextlib.suppress(Exception):
-                self._ray.kill(box)
+            self._end(box)
         self._actors.clear()
         with sigterm_kept():
             self._ray.shutdown()
+
+    def _lost_a_node(self) -> bool:
+        try:
+            return any(not node["Alive"] for node in self._ray.nodes())
+        except Exception:  # the head is gone too
+            return True
+
+    def _end(self, box: Any) -> None:
+        if box is not None:
+            with contextlib.suppress(Exception):  # gone already, or with all of Ray
+                self._ray.kill(box)
 
 
 class _Box:

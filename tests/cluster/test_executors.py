@@ -51,17 +51,34 @@ def test_a_killed_worker_is_reported_and_not_retried(ray_executor, actor):
     assert finish(ray_executor, [ray_executor.submit(calls.double, 4)]) == [8]
 
 
-def test_a_ray_that_died_on_our_own_node_is_a_lost_node():
+@pytest.mark.parametrize(
+    "name, lost, nodes",
+    [
+        ("LocalRayletDiedError", NodeLost, None),
+        ("ActorUnavailableError", WorkerLost, [{"Alive": True}]),
+        ("ActorUnavailableError", NodeLost, [{"Alive": True}, {"Alive": False}]),
+        ("ActorUnavailableError", NodeLost, None),
+    ],
+)
+def test_whatever_ray_itself_raises_is_a_loss(name, lost, nodes):
     """As when SLURM ends all processes of a job at once, Ray's before ours."""
-    from ray.exceptions import LocalRayletDiedError
+    from ray import exceptions
 
     def get(handle):
-        raise LocalRayletDiedError()
+        kind = getattr(exceptions, name)
+        raise kind("out of reach", b"0" * 16) if name.startswith("Actor") else kind()
+
+    def ask(*_):
+        if nodes is None:
+            raise ConnectionError("nobody there")
+        return nodes
 
     tasks = RayTasks(cpus=1, gpus=0, gpu_fraction=1.0, slots=1)
-    tasks._ray = SimpleNamespace(get=get)
-    with pytest.raises(NodeLost, match="raylet died"):
+    tasks._ray = SimpleNamespace(get=get, nodes=ask, kill=ask)
+    tasks._actors["handle"] = object()
+    with pytest.raises(WorkerLost) as error:
         tasks.result("handle")
+    assert error.type is lost
 
 
 def test_more_cpus_or_gpus_than_there_are_do_not_wait_for_ever(ray_executor):
