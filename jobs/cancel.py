@@ -1,7 +1,8 @@
 """``python -m jobs.cancel [NAME]``: stop launches. Nothing that was computed is lost.
 
-Leaves a request where the launch and its workers look, signals the launching process if it is one
-of this machine, and ends its SLURM jobs. The same launch command goes on later.
+Leaves a request where the launch looks and signals the launching process if it is one of this
+machine. Once it has ended, or does not in time, ends its SLURM jobs, also those that wait or whose
+driver has left. The same launch command goes on later.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
+from cluster import slurm_state
 from jobs.claim import here, is_local, started
 from jobs.ledger import CANCEL, SWEEPS, Launch, launches, sweeps
+from jobs.slurm_files import open_jobs, submitted
 from sigmaflow.atomic import write_json
 
 FORMAT = 1  # of cancel.json, whose existence is the request
 POLL = 0.2
+SETTLE = 15.0  # seconds to see a driver end whose job SLURM was told to end
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,28 +39,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--wait", type=float, default=20.0, metavar="SECONDS",
                         help="how long to wait for their end (default: 20)")
     args = parser.parse_args(argv)
-    known = sweeps(args.runs)
+    known = list(dict.fromkeys([*sweeps(args.runs), *submitted(args.runs)]))
     if args.name and args.name not in known:
         there = ", ".join(known) or "none"
         print(f"no launch of {args.name!r} in {args.runs}; there are: {there}", file=sys.stderr)
         return 2
+    names = [args.name] if args.name else known
+    all_launches = {name: launches(Path(args.runs) / SWEEPS / name) for name in names}
     found = [
         launch
-        for name in ([args.name] if args.name else known)
-        for launch in launches(Path(args.runs) / SWEEPS / name)
+        for some in all_launches.values()
+        for launch in some
         if launch.alive or (launch.state == "dead" and launch.record.get("slurm_jobs"))
     ]
-    if not found:
+    left = [name for name, some in all_launches.items() if _left(args.runs, name, some)]
+    if not found and not left:
         print("nothing runs" + (f" of {args.name}" if args.name else f" in {args.runs}"))
         return 0
-    asked = [cancel(launch) for launch in found]
+    asked = [ask(launch) for launch in found]
     until = time.monotonic() + args.wait
+    for launch in found:  # a driver in an allocation comes to the next save
+        _end(launch, until)
+    for name in dict.fromkeys([*(launch.name for launch in found), *left]):
+        asked.append(_scancel(name, _jobs(args.runs, name, {launch.folder for launch in found})))
+    until = max(until, time.monotonic() + min(args.wait, SETTLE))
     for launch in found:
         print(f"{launch.name}: {_end(launch, until)}")
     return 0 if all(asked) else 1
 
 
-def cancel(launch: Launch) -> bool:
+def ask(launch: Launch) -> bool:
     """Ask one launch to stop and say what was done. False where it may not have heard."""
     driver = launch.record["driver"]
     who = f"{driver['host']}:{driver['pid']}"
@@ -70,8 +82,7 @@ def cancel(launch: Launch) -> bool:
     if launch.alive and is_local(driver) and _signal(driver):
         print(f"{launch.name}: signalled {who}")
         heard = True
-    jobs = list(launch.record.get("slurm_jobs") or [])
-    return _scancel(launch.name, jobs) and heard
+    return heard
 
 
 def _signal(driver: Mapping[str, Any]) -> bool:
@@ -98,7 +109,32 @@ def _signal(driver: Mapping[str, Any]) -> bool:
             os.close(handle)
 
 
+def _jobs(runs: str, name: str, folders: Set[Path]) -> list[str]:
+    """SLURM jobs of the launches in these folders, by now, and those that no launch knows of."""
+    some = launches(Path(runs) / SWEEPS / name)
+    own = [job for o in some if o.folder in folders for job in o.record.get("slurm_jobs") or []]
+    return list(dict.fromkeys([*own, *_left(runs, name, some)]))
+
+
+def _left(runs: str, name: str, some: Sequence[Launch]) -> list[str]:
+    """SLURM jobs of the sweep that no launch to be cancelled knows of."""
+    if some and some[0].state == "done":  # its workers leave by themselves
+        return []
+    told = {job for launch in some if launch.alive for job in launch.record.get("slurm_jobs") or []}
+    return _queued([job for job in open_jobs(runs, name) if job not in told])
+
+
+def _queued(jobs: Sequence[str]) -> list[str]:
+    """Those that wait or run; all where SLURM does not say."""
+    try:
+        known = slurm_state.states(jobs) if jobs else {}
+    except slurm_state.SlurmAway:
+        return list(jobs)
+    return [job for job, state in known.items() if state.phase in ("waiting", "running")]
+
+
 def _scancel(name: str, jobs: Sequence[str]) -> bool:
+    jobs = _queued(jobs)  # scancel complains of those that have ended
     if not jobs:
         return True
     command = ["scancel", *jobs]

@@ -59,6 +59,24 @@ def load(
     return load_with_places(path, model, scale, overrides, scales, context)[0]
 
 
+def load_kind(
+    path: str | Path,
+    kinds: Mapping[str, type[BaseModel]],
+    scale: str | None = None,
+    overrides: Iterable[str] = (),
+    scales: str | Path | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> Any:
+    """As `load`, with the model that the file's ``kind:`` names."""
+    values, places, found = read(Path(path))
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if kind in kinds:
+        return load(path, kinds[kind], scale, overrides, scales, context)
+    where = places.get(("kind",), f"{path}:1") if isinstance(values, dict) else f"{path}:1"
+    said = f"kind: {kind!r} must be one of {', '.join(kinds)}{_mean(str(kind), kinds)}"
+    raise ConfigError([*found, f"{where}: {said}"])
+
+
 def load_with_places(
     path: str | Path,
     model: type[Model],

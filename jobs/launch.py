@@ -18,11 +18,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.config import ConfigError, load, load_with_places
+from cluster.slurm import Refused
+from jobs.config import ConfigError, load_kind
 from jobs.driver import Driver, Event
-from jobs.lines import read
 from jobs.show import Show, duration
 from jobs.stage import Task
+from jobs.stop import Stop
 
 PROFILES = Path(__file__).resolve().parent.parent / "cluster"
 
@@ -38,14 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             from jobs.plan import show
 
             return show(config, profile, Path(os.path.abspath(args.runs)))
-        from cluster.executor import Lazily
-
         runs = _runs_folder(args.runs)
-        with terminable():
+        if profile.kind == "slurm":
+            from jobs import slurm
+
+            return slurm.launch(config, profile, runs, console, argv)
+        with terminable() as stop_us:
             return run(
-                config, Lazily(profile), runs, console, _stop_us, on=profile.kind, command=argv
-            )
-    except ConfigError as error:
+                config, _executor(config, profile, runs), runs, console, stop_us,
+                on=profile.kind, command=argv,
+            )  # fmt: skip
+    except (ConfigError, Refused) as error:
         Console(stderr=True).print(
             str(error), style="red", highlight=False, markup=False, soft_wrap=True
         )
@@ -56,31 +60,54 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """A polite kill, as `jobs.cancel` and batch systems send, is Ctrl-C."""
+def terminable() -> Iterator[Callable[[], None]]:
+    """A polite kill, as `jobs.cancel` and batch systems send, is Ctrl-C.
+
+    Gives a function by which other threads do the same. It does so once at most: while Ray shuts
+    down, a second signal would be death, whatever we want.
+    """
+    told = threading.Event()
 
     def stop(number: int, frame: object) -> None:
+        told.set()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: let it clean up
         raise KeyboardInterrupt
 
+    def stop_us() -> None:
+        if not told.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield stop_us
         return
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield
+        yield stop_us
     finally:
+        told.set()
         signal.signal(signal.SIGTERM, before)
+
+
+def _executor(config, profile, runs: Path):
+    from cluster.executor import Lazily
+
+    if profile.kind != "slurm_workers":
+        return Lazily(profile)
+    from jobs.queue import workers
+
+    return Lazily(profile, lambda p: workers(p, runs, config.name))
 
 
 def run(
     config, executor, runs: Path, console: Console, on_cancel: Callable[[], None] | None = None,
-    **said: object,
+    stop: Stop | None = None, **said: object,
 ) -> int:  # fmt: skip
     """Run a checked configuration to its end; 0 when all is done, 1 when something failed.
 
-    Closes the executor. ``on_cancel`` is called, in another thread, when somebody asks the launch
-    to stop (None: nobody listens); ``said`` goes into the ledger as it is.
+    Closes the executor. Somebody may ask the launch to stop: ``on_cancel`` is then called, in
+    another thread; ``stop``, whose file lies in the ledger's folder, lets what runs come to its
+    next save, and Stopped is raised. With neither nobody listens. ``said`` goes into the ledger as
+    it is.
     """
     from jobs.digests import remembered
     from jobs.ledger import Ledger, plan_id
@@ -100,10 +127,11 @@ def run(
         "params": list(config.search.space) if graph else [],  # in the order of the file
     }  # fmt: skip
     with (
-        Ledger(runs, config.name, plan, on_cancel, **said) as ledger,
+        Ledger(runs, config.name, plan, on_cancel, stop and stop.folder, **said) as ledger,
         executor,
         Show(console) as show,
     ):
+        executor.on_job = ledger.slurm_job
         ledger.add(first)
         if graph is not None:
             ledger.roles(start=graph.start, reward=graph.reward, heldout=graph.heldout,
@@ -112,15 +140,11 @@ def run(
             show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
                      f"{executor.slots} stages at once, results in {runs}[/]")
         if graph is not None:
-            code = _sweep(config, graph, runs, store, executor, tracker, show, ledger)
+            code = _sweep(config, graph, runs, store, executor, tracker, show, ledger, stop)
         else:
-            code = _single(config, first[0], runs, store, executor, tracker, show, ledger)
+            code = _single(config, first[0], runs, store, executor, tracker, show, ledger, stop)
         ledger.close("failed" if code else "done")
         return code
-
-
-def _stop_us() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -139,7 +163,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def read_sweep(args: argparse.Namespace):
     """The checked sweep and profile; ConfigError with the problems of both and of --runs."""
-    from cluster.profile import Profile
+    from cluster import profile as profiles
     from jobs.sweep import KINDS, NO_NETWORKS
 
     context = NO_NETWORKS if args.dry_run else None
@@ -150,21 +174,13 @@ def read_sweep(args: argparse.Namespace):
         known = ", ".join(str(p) for p in sorted(path.parent.glob("*.yaml"))) or "none there"
         problems.append(f"{path}: no such file; sweeps: {known}")
     else:
-        values, places, found = read(path)
-        kind = values.get("kind") if isinstance(values, dict) else None
-        if kind not in KINDS:
-            where = places.get(("kind",), f"{path}:1") if isinstance(values, dict) else f"{path}:1"
-            problems += [*found, f"{where}: kind: {kind!r} must be one of {', '.join(KINDS)}"]
-        else:
-            scales = path.parent / "scales"
-            if not scales.is_dir():
-                scales = PROFILES.parent / "sweeps" / "scales"
-            try:
-                config, _ = load_with_places(
-                    path, KINDS[kind], args.scale, args.set, scales, context
-                )
-            except ConfigError as error:
-                problems += error.problems
+        scales = path.parent / "scales"
+        if not scales.is_dir():
+            scales = PROFILES.parent / "sweeps" / "scales"
+        try:
+            config = load_kind(path, KINDS, args.scale, args.set, scales, context)
+        except ConfigError as error:
+            problems += error.problems
     place = Path(args.on)
     if not place.is_file():
         place = PROFILES / f"{args.on}.yaml"
@@ -173,7 +189,7 @@ def read_sweep(args: argparse.Namespace):
         problems.append(f"--on {args.on}: no such file or profile; shipped: {known}")
     else:
         try:
-            profile = load(place, Profile)
+            profile = load_kind(place, profiles.KINDS)
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -208,7 +224,7 @@ def _runs_folder(name: str) -> Path:
     return runs
 
 
-def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledger) -> int:
+def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledger, stop) -> int:
     from jobs.report import objectives, publish, publish_models, summary
     from jobs.search import Search
     from jobs.trials import run_trials
@@ -226,7 +242,7 @@ def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledg
                 sweep_run if number is None else trial_runs[number], event.task, event.result.path
             )
 
-    driver = Driver(store, executor, track)
+    driver = Driver(store, executor, track, stop)
     s = config.search
     search = Search(
         runs / "optuna" / f"{config.name}.journal",
@@ -314,7 +330,7 @@ def _trial_line(number: int, params, v: dict, fid_name: str) -> str:
     )
 
 
-def _single(config, last, runs: Path, store, executor, tracker, show: Show, ledger) -> int:
+def _single(config, last, runs: Path, store, executor, tracker, show: Show, ledger, stop) -> int:
     """Sweeps without a search: one last task and all it needs."""
     from jobs.report import publish
 
@@ -326,7 +342,7 @@ def _single(config, last, runs: Path, store, executor, tracker, show: Show, ledg
         if event.kind in ("done", "hit"):
             tracker.ingest(run, event.task, event.result.path)
 
-    driver = Driver(store, executor, track)
+    driver = Driver(store, executor, track, stop)
     driver.add(last)
     while driver.busy:
         driver.step()

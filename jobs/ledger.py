@@ -2,7 +2,7 @@
 
     <runs>/sweeps/<name>/<launch>/launch.json   what was launched, by whom, and how it ended
     <runs>/sweeps/<name>/<launch>/tasks.jsonl   its trials and tasks, one line each, as planned
-    <runs>/sweeps/<name>/<launch>/cancel.json   there when somebody wants it to stop
+    <runs>/sweeps/<name>/<launch>/cancel.json   there when it is to stop (`jobs.stop`)
 
 Only the launching process writes the first two, so nothing here needs a lock. It touches
 ``launch.json`` while it lives. Nothing computed depends on a ledger: where it cannot be written, a
@@ -28,6 +28,7 @@ from typing import Any
 from jobs.claim import BEAT, here, lives
 from jobs.driver import Event
 from jobs.stage import Input, Stage, Task, canonical, walk
+from jobs.stop import Stopped
 from sigmaflow.atomic import write_json
 
 FORMAT = 1  # of launch.json and tasks.jsonl; a change needs a way to read the old one
@@ -50,10 +51,17 @@ def plan_id(config: Mapping[str, Any], tasks: Iterable[Task]) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
+def new_folder(runs: str | Path, name: str) -> Path:
+    """A name for the folder of a launch that begins now; nothing is made."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    return Path(runs) / SWEEPS / name / f"{stamp}-{secrets.token_hex(3)}"
+
+
 class Ledger:
     """Written by one launch. Use as a context: leaving it says how the launch ended.
 
-    ``on_cancel`` is called once, from another thread, when a request to stop is found.
+    ``on_cancel`` is called once, from another thread, when a request to stop is found. ``folder``
+    is a `new_folder` that was chosen before; none: one is.
     """
 
     def __init__(
@@ -62,10 +70,10 @@ class Ledger:
         name: str,
         plan: str = "",
         on_cancel: Callable[[], None] | None = None,
+        folder: Path | None = None,
         **said: Any,
     ) -> None:
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        self.folder = Path(runs) / SWEEPS / name / f"{stamp}-{secrets.token_hex(3)}"
+        self.folder = folder or new_folder(runs, name)
         self._record: dict[str, Any] = {
             "format": FORMAT, "name": name, "plan": plan, "state": "running",
             "begun": time.time(), "driver": here(), "slurm_jobs": _slurm_jobs(), **said,
@@ -81,7 +89,8 @@ class Ledger:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
         if self._record["state"] == "running":
-            stopped = kind is not None and not issubclass(kind, Exception)  # Ctrl-C and the like
+            # Ctrl-C and the like are no Exception.
+            stopped = kind is not None and (kind is Stopped or not issubclass(kind, Exception))
             self.close("stopped" if stopped else "failed" if kind else "done", str(error or ""))
 
     def add(self, tasks: Task | Iterable[Task], trial: int | None = None) -> None:
@@ -131,7 +140,7 @@ class Ledger:
     # ------------------------------------------------------------------ inside
 
     def _open(self) -> None:
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / LAUNCH, self._record)
         (self.folder / TASKS).write_text(json.dumps({"format": FORMAT}) + "\n")
         for old in [one for one in launches(self.folder.parent) if not one.alive][KEEP:]:
@@ -228,7 +237,8 @@ def sweeps(runs: str | Path) -> list[str]:
     """Names of the sweeps that were launched below ``runs``, the latest first."""
     folder = Path(runs) / SWEEPS
     found = [p for p in folder.iterdir() if p.is_dir()] if folder.is_dir() else []
-    latest = {p.name: max((q.name for q in p.iterdir()), default="") for p in found}
+    begun = {p.name: [q.parent.name for q in p.glob(f"*/{LAUNCH}")] for p in found}
+    latest = {name: max(stamps) for name, stamps in begun.items() if stamps}
     return sorted(latest, key=lambda name: (latest[name], name), reverse=True)
 
 

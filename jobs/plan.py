@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobs.cost import Cost, Costs, hours, size
+from jobs.slurm_files import home
 from jobs.stage import Stage, Task, walk
 from jobs.store import MARKER, SPEC, Store
 
@@ -345,7 +346,8 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _slots(profile: Any) -> int:
-    return profile.slots() if profile.kind != "inline" and hasattr(profile, "slots") else 1
+    """Stages at work at once; a driver of workers offers more."""
+    return profile.workers if profile.kind == "slurm_workers" else profile.slots()
 
 
 def _totals(
@@ -376,6 +378,9 @@ def _script(config: Any, profile: Any, runs: Path) -> Iterator[str]:
         return
     from cluster import slurm
 
-    logs = slurm.logs_in(profile, runs / "slurm" / config.name)
+    logs = slurm.logs_in(profile, home(runs, config.name))
+    count = 1
+    if profile.kind == "slurm_workers":  # as many as there are stages for, at most
+        count = min(profile.workers, profile.max_array_size)
     yield ""
-    yield from slurm.script(profile, f"sigmaflow-{config.name}", logs).splitlines()
+    yield from slurm.script(profile, f"sigmaflow-{config.name}", logs, count).splitlines()

@@ -1,6 +1,7 @@
 """``python -m jobs.status [NAME]``: how launches stand, from files alone.
 
-Works on any machine that sees the results, whether the launching process lives or not.
+Works on any machine that sees the results, whether the launching process lives or not. SLURM is
+asked only for jobs that hold a sweep while no driver of it lives.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cluster import slurm_state
 from jobs.ledger import SWEEPS, Entry, Launch, Plan, launches, read_plan, sweeps
+from jobs.slurm_files import open_job, submitted
 from jobs.store import Store
 
 State = Literal["done", "running", "failed", "blocked", "waiting"]
 STATES: tuple[State, ...] = ("done", "running", "failed", "blocked", "waiting")
-EVERY = 2.0  # seconds between two looks of --watch
+EVERY, SELDOM = 2.0, 15.0  # seconds between two looks of --watch: at files, through SLURM
 COLOURS = {  # of a launch
     "done": "green", "running": "cyan", "failed": "red", "dead": "red", "stopped": "yellow",
 }  # fmt: skip
 SHOWN = 12  # lines of running or failed stages
+JOBS = 4  # of a launch that are named
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,8 @@ def _driver(launch: Launch) -> str:
 
     d, record = launch.record["driver"], launch.record
     jobs = record.get("slurm_jobs") or []
-    job = f", SLURM job {', '.join(jobs)}" if jobs else ""
+    more = f" and {len(jobs) - JOBS} more" if len(jobs) > JOBS else ""
+    job = f", SLURM job {', '.join(jobs[:JOBS])}{more}" if jobs else ""
     on = f" on {record['on']}" if record.get("on") else ""
     when = time.strftime("%d %b %H:%M", time.localtime(record["begun"]))
     if launch.alive:
@@ -213,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     parser.add_argument("--watch", action="store_true", help="look again until nothing runs")
     args = parser.parse_args(argv)
-    names = [args.name] if args.name else sweeps(args.runs)
+    names = [args.name] if args.name else all_names(args.runs)
     if not names:
         print(f"nothing was launched in {args.runs}; give --runs", file=sys.stderr)
         return 2
@@ -227,15 +232,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def all_names(runs: str) -> list[str]:
+    """Sweeps that were launched, and before them those that only wait in SLURM's queue."""
+    launched = sweeps(runs)
+    waiting = [n for n in submitted(runs) if n not in launched and open_job(runs, n) is not None]
+    return [*waiting, *launched]
+
+
+def rows(runs: str, name: str, found: set[str] | None = None) -> tuple[list[str], float]:
+    """One sweep's lines, and the seconds after which another look is worth it; 0 for never.
+
+    Raises LookupError naming those that there are.
+    """
+    try:
+        sweep = look(runs, name, found)
+    except LookupError:
+        if (queue := _queue(runs, name)) is None:
+            raise
+        return [f"[bold]{_plain(name)}[/]  submitted", f"  job      {queue[0]}"], queue[1]
+    if any(launch.alive for launch in sweep.launches):
+        return list(lines(sweep)), EVERY
+    queue = _queue(runs, name)
+    if queue is None or not queue[1]:
+        return list(lines(sweep)), 0.0
+    first, *rest = lines(sweep)
+    return [first, f"  job      {queue[0]}", *rest], queue[1]
+
+
+def _queue(runs: str, name: str) -> tuple[str, float] | None:
+    """What SLURM says of the job that has the sweep, and when to ask again."""
+    job = open_job(runs, name)
+    if job is None:
+        return None
+    try:
+        state = slurm_state.states([job])[job]
+    except slurm_state.SlurmAway as error:
+        return f"{job}: SLURM does not say how it stands ({_plain(str(error))})", 0.0
+    if state.phase == "waiting":
+        return f"{job} waits" + (f" ({_plain(state.reason)})" if state.reason else ""), SELDOM
+    if state.phase == "running":
+        return f"{job} runs, its driver begins", EVERY
+    return f"{job} is gone; the same command submits the rest", 0.0
+
+
 def _once(runs: str, names: Sequence[str], found: set[str] | None = None) -> bool:
     """Print all; whether anything runs."""
     from rich.console import Console
 
     console, alive = Console(), False
     for name in names:
-        sweep = look(runs, name, found)
-        alive = alive or any(launch.alive for launch in sweep.launches)
-        for line in lines(sweep):
+        text, again = rows(runs, name, found)
+        alive = alive or again > 0
+        for line in text:
             console.print(line, highlight=False, soft_wrap=True)
     return alive
 
@@ -253,16 +301,16 @@ def _watch(runs: str, names: Sequence[str]) -> None:
             print(flush=True)
         return
 
-    def view() -> tuple[Text, bool]:
-        all_sweeps = [look(runs, name, found) for name in names]
-        rows = [Text.from_markup(line) for sweep in all_sweeps for line in lines(sweep)]
-        return Text("\n").join(rows), any(o.alive for s in all_sweeps for o in s.launches)
+    def view() -> tuple[Text, float]:
+        seen = [rows(runs, name, found) for name in names]
+        text = Text("\n").join(Text.from_markup(line) for some, _ in seen for line in some)
+        return text, min((again for _, again in seen if again), default=0.0)
 
-    text, alive = view()
+    text, again = view()
     with Live(text, console=console, auto_refresh=False) as live:
-        while alive:
-            time.sleep(EVERY)
-            text, alive = view()
+        while again:
+            time.sleep(again)
+            text, again = view()
             live.update(text, refresh=True)
 
 

@@ -7,8 +7,6 @@ runs a join of counts, slow enough to be disturbed, on "inline" or "ray".
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,7 +15,7 @@ from pathlib import Path
 import toys
 
 from cluster.executor import Lazily
-from cluster.profile import Profile
+from cluster.profile import InlineProfile, RayProfile
 from jobs.driver import Driver
 from jobs.launch import terminable
 from jobs.ledger import Ledger, plan_id
@@ -30,14 +28,10 @@ SAID = {"kind": "sweep", "scale": "mini", "on": "inline", "trials": 0}
 
 def launch(runs: str | Path, name: str, *tasks: Task, kind: str = "inline") -> Store:
     """Run tasks to the end with a ledger, as `jobs.launch` does."""
-    profile = Profile(kind=kind, cpus=2, gpus=0, parallel=2)
+    profile = InlineProfile() if kind == "inline" else RayProfile(cpus=2, gpus=0, parallel=2)
     store = Store(Path(runs) / "store")
-
-    def stop() -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-
     with (
-        terminable(),
+        terminable() as stop,
         Ledger(runs, name, plan_id({}, tasks), stop, **SAID) as ledger,
         Lazily(profile) as executor,
     ):

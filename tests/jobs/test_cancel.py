@@ -2,12 +2,16 @@
 
 import json
 import os
+import signal
 import stat
+import time
 
+import pytest
 import toys
 from launches import child, launch, until
 
 from jobs import cancel
+from jobs.launch import terminable
 from jobs.ledger import CANCEL, LAUNCH, Ledger, launches
 from sweeps import outputs
 
@@ -61,6 +65,23 @@ def test_on_ray_too(tmp_path):
     stopped_in_the_middle(
         tmp_path, lambda: cancel.main(["toy", "--runs", str(tmp_path)]), kind="ray"
     )
+
+
+def test_a_launch_signals_itself_once_at_most():
+    """Ray's shutdown restores the system's answer to the signal: a second one would kill."""
+    heard = []
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with terminable() as stop_us:
+            with pytest.raises(KeyboardInterrupt):
+                stop_us()
+                time.sleep(10)
+            signal.signal(signal.SIGTERM, lambda *_: heard.append(1))
+            stop_us()
+        stop_us()
+        assert not heard and signal.getsignal(signal.SIGTERM) == before
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_another_process_of_the_same_number_is_left_alone(tmp_path):

@@ -7,12 +7,23 @@ import time
 
 import pytest
 import toys
-from launches import child, launch, until
+from launches import SAID, child, launch, until
 
 from jobs import status
-from jobs.ledger import CANCEL, FORMAT, LAUNCH, TASKS, Ledger, known_trials, launches, sweeps
+from jobs.ledger import (
+    CANCEL,
+    FORMAT,
+    LAUNCH,
+    TASKS,
+    Ledger,
+    known_trials,
+    launches,
+    new_folder,
+    sweeps,
+)
 from jobs.stage import Task
 from jobs.status import look
+from jobs.stop import Stop, Stopped
 
 
 def says(runs, name="toy"):
@@ -38,6 +49,25 @@ def test_a_launch_that_ended_well(tmp_path):
     assert entry.needs == tuple(n.key for n in graph.needs()) and entry.stage.actor
     said = says(tmp_path)
     assert "done" in said and "4 done" in said and "count 3/3, join 1/1" in said
+
+
+def test_a_launch_that_was_told_to_stop(tmp_path):
+    folder = new_folder(tmp_path, "toy")
+    folder.mkdir(parents=True)  # a job chooses it before its driver begins
+    assert sweeps(tmp_path) == []
+    stop = Stop(str(folder / CANCEL))
+    with pytest.raises(Stopped), Ledger(tmp_path, "toy", folder=stop.folder, **SAID) as ledger:
+        assert ledger.folder == folder
+        assert not launches(folder.parent)[0].cancelled and not stop.asked()
+        stop.ask()
+        assert launches(folder.parent)[0].cancelled and stop.asked() and not stop.for_good()
+        assert "stopping" in says(tmp_path)
+        stop.ask()
+        assert not stop.for_good()
+        (folder / CANCEL).write_text('{"by": {}}')  # as `jobs.cancel` leaves it
+        assert stop.for_good()
+        raise Stopped("stopped on request")
+    assert look(tmp_path, "toy").latest.state == "stopped"
 
 
 def test_a_failure_blocks_and_is_shown(tmp_path):

@@ -11,7 +11,9 @@ from toys import counting
 
 from sweeps import write_sweep
 
-HEAVY = ("torch", "ray", "mlflow", "optuna", "scipy", "sklearn", "pandas", "matplotlib")
+HEAVY = (
+    "torch", "ray", "mlflow", "optuna", "scipy", "sklearn", "pandas", "matplotlib", "submitit",
+)  # fmt: skip
 LOOK = f"""
 import runpy, sys
 sys.argv = ["jobs." + sys.argv[1], *sys.argv[2:]]
@@ -49,6 +51,19 @@ def test_dry_runs_of_shipped_sweeps(sweep, tmp_path):
     path = os.path.join(root, "sweeps", f"{sweep}.yaml")
     names, said = loaded("launch", path, "--dry-run", "--runs", tmp_path / "runs")
     assert names == [] and " RUN" in said
+
+
+@pytest.mark.parametrize("on", ["slurm", "slurm_workers"])
+def test_dry_runs_for_slurm_show_what_sbatch_would_get(on, tmp_path):
+    """The script is submitit's own, so that one is asked; it is a small library."""
+    pytest.importorskip("submitit")
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    path = os.path.join(root, "sweeps", "smoke.yaml")
+    names, said = loaded("launch", path, "--dry-run", "--on", on, "--runs", tmp_path / "runs")
+    assert names == ["submitit"]
+    assert "#SBATCH --job-name=sigmaflow-smoke\n" in said and "\nsrun " in said
+    assert ("#SBATCH --array=0-7" in said) == (on == "slurm_workers")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_dry_run_with_a_rankings_file(tmp_path, tiny_checkpoint, tiny_images):
