@@ -15,6 +15,9 @@ import torch
 # Tiny networks gain nothing from threads, and lose minutes where the cores are busy.
 torch.set_num_threads(1)
 
+# Ray's workers are polite by default, and on a busy machine would never get to the end of a test.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 VARIABLE = "SIGMAFLOW_REFERENCE"
 GOLDEN = Path(__file__).parent / "golden"
 
