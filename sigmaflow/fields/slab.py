@@ -8,7 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from sigmaflow.fields.grid import UPPER, Grid
+from sigmaflow.fields.grid import Grid
+
+UPPER = 100.0
 
 
 class SlabGenerator(Protocol):

@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint as recomputed
 
-from sigmaflow.rewards.config import RECON_CHANNELS
-
+RECON_CHANNELS = 4
 FEATURE_CHANNELS = 4
 
 
