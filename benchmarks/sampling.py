@@ -114,9 +114,9 @@ def cubes(n: int, runs: int, plain_runs: int) -> dict[str, float]:
     for kind, grid in grids:
         points = grid.points()
         plain = timed(lambda p=points: reference(planes[0], p), plain_runs)
+        slab = "slab" if kind == "regular" else "slab_released"
         cases = [(f"{kind}_{n}", grid)]
-        if kind == "released":
-            cases.append((f"slab_{n}", Grid(resolution=n, kind=kind, pads=SLAB_ENTIRE)))
+        cases.append((f"{slab}_{n}", Grid(resolution=n, kind=kind, pads=SLAB_ENTIRE)))
         for name, wanted in cases:
             G.sigma_grid(planes, wanted)
             ours = timed(lambda g=wanted: G.sigma_grid(planes, g), runs)

@@ -14,10 +14,16 @@ class WorkerLost(RuntimeError):
     """The process that ran a function died; says why as far as that is known."""
 
 
+class NodeLost(WorkerLost):
+    """The machine that ran a function is gone; another may run it."""
+
+
 class Executor(ABC):
     """Runs module-level functions somewhere. A context manager: leaving it closes it."""
 
     slots: int  #: how many functions may be submitted at once to good effect
+    on_job: Callable[[str], None] | None = None
+    """told the id of every batch job that works for this executor; whoever listens sets it"""
 
     @abstractmethod
     def submit(
@@ -60,23 +66,27 @@ def start(profile: Profile) -> Executor:
         from cluster.inline import InlineExecutor
 
         return InlineExecutor()
-    from cluster.ray_local import RayExecutor
+    if profile.kind == "ray":
+        from cluster.ray_local import RayExecutor
 
-    return RayExecutor(profile)
+        return RayExecutor(profile)
+    raise ValueError(f"a profile of kind {profile.kind} needs more than itself to start")
 
 
 class Lazily(Executor):
     """Opens a profile's executor at the first function, so that idle launches start nothing."""
 
-    def __init__(self, profile: Profile) -> None:
-        self._profile = profile
+    def __init__(
+        self, profile: Profile, open_it: Callable[[Profile], Executor] | None = None
+    ) -> None:
+        self._profile, self._open = profile, open_it or start
         self._executor: Executor | None = None
-        self.slots = 1 if profile.kind == "inline" else profile.slots()
+        self.slots = profile.slots()
 
     def submit(self, function: Callable[..., Any], *args: Any, **resources: Any) -> Any:
         if self._executor is None:
-            self._executor = start(self._profile)
-            self.slots = self._executor.slots
+            self._executor = self._open(self._profile)
+            self.slots, self._executor.on_job = self._executor.slots, self.on_job
         return self._executor.submit(function, *args, **resources)
 
     def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:

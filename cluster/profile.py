@@ -1,19 +1,49 @@
-"""Where to run: the model behind ``cluster/*.yaml``."""
+"""Where to run: the models behind ``cluster/*.yaml``, one for each ``kind``."""
 
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+WALL = re.compile(r"(?:(\d+)-)?(\d{1,3}):(\d{2})(?::(\d{2}))?")
 
 
-class Profile(BaseModel):
-    """A place to run. Unknown keys are errors."""
+def minutes(value: Any) -> Any:
+    """A number of minutes, or the minutes of "HH:MM:SS", "HH:MM" or "D-HH:MM:SS"."""
+    if not isinstance(value, str):
+        return value
+    match = WALL.fullmatch(value.strip())
+    if match is None:
+        raise ValueError('give minutes, or quote "HH:MM:SS" or "D-HH:MM:SS"')
+    days, hours, mins, seconds = (int(part or 0) for part in match.groups())
+    return max(1, days * 1440 + hours * 60 + mins + (seconds > 0))
 
+
+Minutes = Annotated[int, Field(ge=1), BeforeValidator(minutes)]
+OURS = ("array", "output", "error", "open-mode", "signal", "ntasks-per-node", "job-name")
+
+
+class _Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["inline", "ray"]
+
+class InlineProfile(_Profile):
+    """Everything in one process."""
+
+    kind: Literal["inline"] = "inline"
+
+    def slots(self) -> int:
+        """Stages at once, as a number."""
+        return 1
+
+
+class RayProfile(_Profile):
+    """This machine, through a Ray of our own."""
+
+    kind: Literal["ray"] = "ray"
     cpus: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """CPUs to use; auto is those that this process may use."""
     gpus: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
@@ -42,3 +72,97 @@ class Profile(BaseModel):
     def slots(self) -> int:
         """Stages at once, as a number."""
         return self.cpu_count() if self.parallel == "auto" else self.parallel
+
+
+class _Slurm(_Profile):
+    """What both ways through SLURM ask of it. None and empty values are left to the site."""
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    comment: str | None = None
+    gres: str | None = None
+    """Generic resources, as sbatch takes them; instead of gpus_per_node where a site wants it."""
+    gpus_per_node: int = Field(1, ge=0)
+    cpus_per_task: int = Field(8, ge=1)
+    """CPUs of a node (`slurm`) or of a worker (`slurm_workers`)."""
+    mem_gb: float = Field(32, gt=0)
+    """Memory of a node or worker, GB."""
+    time: Minutes = 24 * 60
+    """Time limit, minutes or "HH:MM:SS"."""
+    signal_delay_s: int = Field(120, ge=10)
+    """Seconds before the time limit at which we are told; SLURM may say it 60 s earlier."""
+    requeue: bool = True
+    """Go back into the queue at the time limit, on preemption and after a lost node."""
+    max_requeues: int = Field(50, ge=0)
+    """How often one job may do so before it ends for good."""
+    setup: tuple[str, ...] = ()
+    """Lines of shell before Python starts, such as `module load cuda`."""
+    python: str | None = None
+    """The Python of the nodes; the one that submits where it is not given."""
+    folder: str | None = None
+    """Shared folder for job scripts and logs; `slurm` below the results where not given."""
+    local_folder: str | None = None
+    """Folder of a node's own disk, such as `$TMPDIR`, that inputs are copied to; none: not."""
+    poll_s: float = Field(10.0, gt=0)
+    """Seconds between two questions to squeue."""
+    additional_parameters: dict[str, str | int | bool] = {}
+    """Any other sbatch option, by its long name."""
+
+    @field_validator("additional_parameters")
+    @classmethod
+    def _not_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
+        fields = {name.replace("_", "-") for name in cls.model_fields} | {"mem"}
+        for name in value:
+            plain = name.replace("_", "-")
+            if not re.fullmatch(r"[a-z][a-z0-9-]*", plain):
+                raise ValueError(f"{name!r} is no long option of sbatch; write it without dashes")
+            if plain in OURS:
+                raise ValueError(f"{name} is set by the suite and cannot be changed")
+            if plain in fields:
+                raise ValueError(f"{name} is a key of the profile; set it there")
+        return value
+
+
+class SlurmProfile(_Slurm):
+    """One allocation of some nodes, with a Ray of our own and the driver inside."""
+
+    kind: Literal["slurm"] = "slurm"
+    nodes: int = Field(1, ge=1)
+    gpu_fraction: float = Field(1.0, gt=0, le=1)
+    """Share of a GPU given to a stage that asks for a whole one."""
+    object_store_mb: int = Field(200, ge=80)
+    """Shared memory of Ray on each node, MB."""
+
+    def slots(self) -> int:
+        """Stages at once, as a number."""
+        return self.nodes * self.cpus_per_task
+
+
+class SlurmWorkersProfile(_Slurm):
+    """An array of workers that take stages from the store; the driver stays where it is."""
+
+    kind: Literal["slurm_workers"] = "slurm_workers"
+    workers: int = Field(8, ge=1)
+    """Most workers at once."""
+    array_parallelism: int = Field(256, ge=1)
+    """Most workers of one array that the site should run at once."""
+    max_array_size: int = Field(1000, ge=1)
+    """Longest array that the site takes (MaxArraySize of scontrol show config)."""
+    idle_s: float = Field(120.0, gt=0)
+    """Seconds after which a worker without work leaves."""
+
+    def slots(self) -> int:
+        """Stages offered at once. More than there are workers, so that none waits for us."""
+        return 4 * self.workers
+
+
+Profile = InlineProfile | RayProfile | SlurmProfile | SlurmWorkersProfile
+KINDS: dict[str, type[BaseModel]] = {
+    "inline": InlineProfile,
+    "ray": RayProfile,
+    "slurm": SlurmProfile,
+    "slurm_workers": SlurmWorkersProfile,
+}

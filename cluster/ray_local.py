@@ -9,28 +9,25 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from cluster.executor import Executor, WorkerLost
-from cluster.profile import Profile
+from cluster.profile import RayProfile
+from cluster.ray_tasks import RayTasks, sigterm_kept
 
 
-class RayExecutor(Executor):
-    """Plain functions as Ray tasks, ``actor=True`` ones in an actor killed afterwards.
-
-    Ray never retries: a function that dies is reported as WorkerLost and whoever submitted it
-    decides. Raises RuntimeError when this process already uses Ray.
+class RayExecutor(RayTasks):
+    """`RayTasks` on a Ray that lives as long as this. Raises RuntimeError when this process
+    already uses Ray.
     """
 
-    def __init__(self, profile: Profile) -> None:
-        self.slots = profile.slots()
-        self._cpus, self._gpus = profile.cpu_count(), profile.gpu_count()
-        self._gpu_fraction = profile.gpu_fraction
-        self._actors: dict[Any, Any] = {}
-        self._folder, self._lock = _own_folder()
-        with _environment():
+    def __init__(self, profile: RayProfile) -> None:
+        super().__init__(
+            profile.cpu_count(), profile.gpu_count(), profile.gpu_fraction, profile.slots()
+        )
+        self._folder, self._lock = own_folder()
+        with _environment(), sigterm_kept():
             import ray
 
             if ray.is_initialized():
@@ -51,90 +48,27 @@ class RayExecutor(Executor):
                 self.close()
                 raise
 
-    def submit(
-        self,
-        function: Callable[..., Any],
-        *args: Any,
-        cpus: float = 1,
-        gpus: float = 0,
-        name: str = "",
-        actor: bool = False,
-    ) -> Any:
-        cpus = min(cpus, self._cpus)  # more than there are would wait for ever
-        gpus = min(gpus * self._gpu_fraction, self._gpus) if gpus else 0
-        if not actor:
-            # A process that has used a GPU keeps memory on it, so such a one is not used again.
-            remote = self._ray.remote(
-                num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1 if gpus else 0
-            )(function)
-            return remote.options(name=name or function.__name__).remote(*args)
-        box = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)(
-            _Box
-        ).remote()
-        handle = box.call.options(name=name or function.__name__).remote(function, *args)
-        self._actors[handle] = box
-        return handle
-
-    def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:
-        if not handles:
-            return []
-        handles = list(handles)
-        done, _ = self._ray.wait(handles, num_returns=1, timeout=timeout)
-        if done and len(handles) > 1:
-            done, _ = self._ray.wait(handles, num_returns=len(handles), timeout=0)
-        return done
-
-    def result(self, handle: Any) -> Any:
-        from ray import exceptions
-
-        try:
-            return self._ray.get(handle)
-        except exceptions.OutOfMemoryError as error:
-            raise WorkerLost(f"worker killed because memory ran out: {_first(error)}") from error
-        except (
-            exceptions.WorkerCrashedError,
-            exceptions.ActorDiedError,
-            exceptions.NodeDiedError,
-        ) as error:
-            raise WorkerLost(
-                f"worker killed (by a signal, or out of memory?): {_first(error)}"
-            ) from error
-        finally:
-            box = self._actors.pop(handle, None)
-            if box is not None:
-                self._ray.kill(box)
-
     def close(self) -> None:
-        with contextlib.suppress(AttributeError):
-            if self._ray.is_initialized():
-                for box in self._actors.values():
-                    with contextlib.suppress(Exception):
-                        self._ray.kill(box)
-                self._actors.clear()
-                self._ray.shutdown()
+        super().close()
         shutil.rmtree(self._folder, ignore_errors=True)
         self._lock.close()
 
 
-def _own_folder() -> tuple[str, IO[bytes]]:
+def own_folder(place: str | None = None) -> tuple[str, IO[bytes]]:
     """A folder for Ray with a lock that lives as long as we do; those of the dead are removed.
 
-    Short, because sockets in it may not have names beyond 107 bytes.
+    Short, because sockets in it may not have names beyond 107 bytes. ``place`` is the system's
+    temporary folder where it is not given.
     """
-    for left in Path(tempfile.gettempdir()).glob("sf-*/alive"):
+    for left in Path(place or tempfile.gettempdir()).glob("sf-*/alive"):
         with contextlib.suppress(OSError), open(left, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left.parent, ignore_errors=True)
-    folder = tempfile.mkdtemp(prefix="sf-")
+    folder = tempfile.mkdtemp(prefix="sf-", dir=place)
     lock = open(Path(folder, "starting"), "wb")  # noqa: SIM115 - open while we live
     fcntl.flock(lock, fcntl.LOCK_EX)
     os.rename(lock.name, Path(folder, "alive"))  # seen by others only once it is locked
     return folder, lock
-
-
-class _Box:
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        return function(*args)
 
 
 @contextlib.contextmanager
@@ -158,7 +92,3 @@ def _environment() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _first(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))

@@ -8,6 +8,7 @@ import platform
 import secrets
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Claim:
             aside.unlink()
         handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         with os.fdopen(handle, "w") as file:
-            json.dump({**_here(), "attempt": self.attempt, "time": time.time()}, file)
+            json.dump({**here(), "attempt": self.attempt, "time": time.time()}, file)
         return True
 
     def ours(self) -> bool:
@@ -74,17 +75,44 @@ class Claim:
         owner = self._read()
         if owner is None:  # its writer held our lock, so it died while writing
             return False
-        here = _here()
-        if all(owner.get(name) == here[name] for name in ("host", "boot", "space")):
-            pid = owner.get("pid")
-            return isinstance(pid, int) and _started(pid) == owner.get("started")
-        try:
-            return _disk_time(self.path.parent) - self.path.stat().st_mtime < STALE
-        except FileNotFoundError:
-            return False
+        return lives(self.path, owner, lambda: _disk_time(self.path.parent))
 
 
-def _here() -> dict[str, Any]:
+def lives(
+    path: Path, owner: Mapping[str, Any], now: Callable[[], float] = time.time
+) -> bool:
+    """Whether the process that `here` described in ``path`` runs.
+
+    On its own host it is looked up, elsewhere ``path`` must have been touched within STALE seconds
+    of ``now``.
+    """
+    if is_local(owner):
+        pid = owner.get("pid")
+        return isinstance(pid, int) and started(pid) == owner.get("started")
+    try:
+        return now() - path.stat().st_mtime < STALE
+    except FileNotFoundError:
+        return False
+
+
+def owner_of(path: Path) -> dict[str, Any] | None:
+    """The living owner of a claim file, with `beat`: seconds since it was touched. Only looks."""
+    try:
+        owner = json.loads(path.read_bytes())
+        beat = time.time() - path.stat().st_mtime
+    except (OSError, ValueError):
+        return None
+    alive = isinstance(owner, dict) and lives(path, owner)
+    return {**owner, "beat": max(0.0, beat)} if alive else None
+
+
+def is_local(owner: Mapping[str, Any]) -> bool:
+    """Whether its number means the same process here: same host, boot and container."""
+    mine = here()
+    return all(owner.get(name) == mine[name] for name in ("host", "boot", "space"))
+
+
+def here() -> dict[str, Any]:
     """This process, told apart from others of equal number: after a reboot, in a container."""
     pid = os.getpid()
     return {
@@ -92,11 +120,12 @@ def _here() -> dict[str, Any]:
         "boot": _text("/proc/sys/kernel/random/boot_id"),
         "space": _link("/proc/self/ns/pid"),
         "pid": pid,
-        "started": _started(pid),
+        "started": started(pid),
+        "job": os.environ.get("SLURM_JOB_ID", ""),
     }
 
 
-def _started(pid: int) -> float | None:
+def started(pid: int) -> float | None:
     """When a living process began, None where there is none. Zombies are not alive."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

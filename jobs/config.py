@@ -53,9 +53,28 @@ def load(
     scale: str | None = None,
     overrides: Iterable[str] = (),
     scales: str | Path | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> Model:
     """A checked configuration; see `load_with_places`. Raises ConfigError with all problems."""
-    return load_with_places(path, model, scale, overrides, scales)[0]
+    return load_with_places(path, model, scale, overrides, scales, context)[0]
+
+
+def load_kind(
+    path: str | Path,
+    kinds: Mapping[str, type[BaseModel]],
+    scale: str | None = None,
+    overrides: Iterable[str] = (),
+    scales: str | Path | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> Any:
+    """As `load`, with the model that the file's ``kind:`` names."""
+    values, places, found = read(Path(path))
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if kind in kinds:
+        return load(path, kinds[kind], scale, overrides, scales, context)
+    where = places.get(("kind",), f"{path}:1") if isinstance(values, dict) else f"{path}:1"
+    said = f"kind: {kind!r} must be one of {', '.join(kinds)}{_mean(str(kind), kinds)}"
+    raise ConfigError([*found, f"{where}: {said}"])
 
 
 def load_with_places(
@@ -64,11 +83,13 @@ def load_with_places(
     scale: str | None = None,
     overrides: Iterable[str] = (),
     scales: str | Path | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> tuple[Model, Places]:
     """Merge and check: scale file below, ``path`` above it, ``overrides`` ("a.b=c") on top.
 
     The scale is the argument or else the file's ``scale:``; its file is
-    ``<folder of path>/scales/<scale>.yaml`` unless ``scales`` names another folder. Raises
+    ``<folder of path>/scales/<scale>.yaml`` unless ``scales`` names another folder. ``context`` is
+    handed to the model's validators, which may spare themselves what a caller does not need. Raises
     ConfigError with every problem of all of them, each with place, key, value and remedy.
     """
     path, overrides = Path(path), list(overrides)
@@ -98,7 +119,7 @@ def load_with_places(
         problems += _override(text, values, places)
     where = Places(places)
     try:
-        checked = model.model_validate(values)
+        checked = model.model_validate(values, context=dict(context or {}))
     except ValidationError as error:
         for one, keys in _relevant(error, values):
             problems += _inside(one) or [_describe(one, keys, model, where)]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cluster.executor import Executor, WorkerLost
+from cluster.executor import Executor, NodeLost, WorkerLost
 from jobs.run import Result, run_task
 from jobs.stage import Task, walk
+from jobs.stop import Stop, Stopped
 from jobs.store import Store
+
+NODE_LOSSES = 3  # of one task, after which it counts as failed
 
 Kind = Literal["start", "progress", "hit", "done", "failed", "blocked"]
 
@@ -31,20 +35,27 @@ class Event:
 class Driver:
     """Runs tasks that may be added while others run.
 
-    A failed task blocks those that need it and nobody else.
+    A failed task blocks those that need it and nobody else. One whose node was lost runs again.
+    Once ``stop`` is asked nothing is started any more, what runs is awaited, and `step` raises
+    Stopped.
     """
 
     def __init__(
-        self, store: Store, executor: Executor, on_event: Callable[[Event], None] | None = None
+        self,
+        store: Store,
+        executor: Executor,
+        on_event: Callable[[Event], None] | None = None,
+        stop: Stop | None = None,
     ) -> None:
         self.results: dict[str, Result] = {}  #: by key, of all that ended
-        self._store, self._executor = store, executor
+        self._store, self._executor, self._stop = store, executor, stop
         self._tell = on_event or (lambda event: None)
         self._seen: set[str] = set()  # keys of all that were ever added
         self._waiting: dict[str, Task] = {}  # not submitted, in order of addition
         self._running: dict[Any, Task] = {}  # by the executor's handle
         self._news: list[Result] = []
         self._said: dict[str, tuple[float, float, str]] = {}
+        self._losses: Counter[str] = Counter()  # nodes lost, by key
 
     @property
     def busy(self) -> bool:
@@ -63,18 +74,31 @@ class Driver:
                 self._waiting[task.key] = task
 
     def step(self, timeout: float = 0.5) -> list[Result]:
-        """Start what can start, wait up to ``timeout`` seconds, and return what ended."""
+        """Start what can start, wait up to ``timeout`` seconds, and return what ended.
+
+        Raises Stopped when that was asked for and nothing runs any more.
+        """
         self._submit()
+        if not self._running and not self._news and self._waiting and self._stopping():
+            raise Stopped("stopped on request; the same command goes on")
         if self._running and not self._news:
             for handle in self._executor.wait(list(self._running), timeout):
                 task = self._running.pop(handle)
-                self._end(task, self._collect(task, handle))
+                result = self._collect(task, handle)
+                if result is None or result.status == "stopped":
+                    self._waiting[task.key] = task
+                else:
+                    self._end(task, result)
             self._poll()
             self._submit()
         news, self._news = self._news, []
         return news
 
+    def _stopping(self) -> bool:
+        return self._stop is not None and self._stop.asked()
+
     def _submit(self) -> None:
+        stopping = self._stopping()
         for task in list(self._waiting.values()):
             needs = list(task.needs())
             bad = [n for n in needs if n.key in self.results and not self.results[n.key].ok]
@@ -83,7 +107,7 @@ class Driver:
                 names = ", ".join(f"{n.label} ({self.results[n.key].status})" for n in bad)
                 self._end(task, Result(task.key, "blocked", error=f"needs {names}"))
             elif all(n.key in self.results for n in needs):
-                if len(self._running) < self._executor.slots:
+                if len(self._running) < self._executor.slots and not stopping:
                     del self._waiting[task.key]
                     self._start(task)
 
@@ -92,6 +116,7 @@ class Driver:
             run_task,
             os.path.abspath(self._store.root),
             task,
+            *(() if self._stop is None else (0.5, self._stop)),
             cpus=task.config["threads"],
             gpus=task.stage.gpu,
             name=task.stage.name,
@@ -100,10 +125,16 @@ class Driver:
         self._running[handle] = task
         self._tell(Event("start", task))
 
-    def _collect(self, task: Task, handle: Any) -> Result:
+    def _collect(self, task: Task, handle: Any) -> Result | None:
+        """How it ended; None where that says nothing about the task, which must run again."""
         try:
             return self._executor.result(handle)
         except WorkerLost as error:
+            if self._stopping():  # on its way out the system kills us all
+                return None
+            if isinstance(error, NodeLost) and self._losses[task.key] < NODE_LOSSES:
+                self._losses[task.key] += 1
+                return None
             return Result(task.key, "failed", error=str(error))
         except Exception:
             return Result(task.key, "failed", error=traceback.format_exc())

@@ -1,34 +1,55 @@
-"""``python -m jobs.launch sweeps/lambda.yaml``: run a sweep here, or find that it is done."""
+"""``python -m jobs.launch sweeps/lambda.yaml``: run a sweep, or find that it is done.
+
+With ``--dry-run`` it says what would run, why, and what that would cost, and does nothing.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from jobs.config import ConfigError, load, load_with_places
+from cluster.slurm import Refused
+from jobs.config import ConfigError, load_kind
 from jobs.driver import Driver, Event
-from jobs.lines import read
 from jobs.show import Show, duration
 from jobs.stage import Task
+from jobs.stop import Stop
 
 PROFILES = Path(__file__).resolve().parent.parent / "cluster"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when all is done, 1 when something failed, 2 for a bad configuration, 130 on Ctrl-C."""
+    argv = sys.argv[1:] if argv is None else list(argv)
     args = _arguments(argv)
     console = Console()
     try:
-        config, profile = _read(args)
-        return _run(config, profile, _runs_folder(args.runs), console)
-    except ConfigError as error:
+        config, profile = read_sweep(args)
+        if args.dry_run:
+            from jobs.plan import show
+
+            return show(config, profile, Path(os.path.abspath(args.runs)))
+        runs = _runs_folder(args.runs)
+        if profile.kind == "slurm":
+            from jobs import slurm
+
+            return slurm.launch(config, profile, runs, console, argv)
+        with terminable() as stop_us:
+            return run(
+                config, _executor(config, profile, runs), runs, console, stop_us,
+                on=profile.kind, command=argv,
+            )  # fmt: skip
+    except (ConfigError, Refused) as error:
         Console(stderr=True).print(
             str(error), style="red", highlight=False, markup=False, soft_wrap=True
         )
@@ -38,20 +59,92 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(config, profile, runs: Path, console: Console) -> int:
+@contextlib.contextmanager
+def terminable() -> Iterator[Callable[[], None]]:
+    """A polite kill, as `jobs.cancel` and batch systems send, is Ctrl-C.
+
+    Gives a function by which other threads do the same. It does so once at most: while Ray shuts
+    down, a second signal would be death, whatever we want.
+    """
+    told = threading.Event()
+
+    def stop(number: int, frame: object) -> None:
+        told.set()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: let it clean up
+        raise KeyboardInterrupt
+
+    def stop_us() -> None:
+        if not told.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop_us
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield stop_us
+    finally:
+        told.set()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _executor(config, profile, runs: Path):
     from cluster.executor import Lazily
+
+    if profile.kind != "slurm_workers":
+        return Lazily(profile)
+    from jobs.queue import workers
+
+    return Lazily(profile, lambda p: workers(p, runs, config.name))
+
+
+def run(
+    config, executor, runs: Path, console: Console, on_cancel: Callable[[], None] | None = None,
+    stop: Stop | None = None, **said: object,
+) -> int:  # fmt: skip
+    """Run a checked configuration to its end; 0 when all is done, 1 when something failed.
+
+    Closes the executor. Somebody may ask the launch to stop: ``on_cancel`` is then called, in
+    another thread; ``stop``, whose file lies in the ledger's folder, lets what runs come to its
+    next save, and Stopped is raised. With neither nobody listens. ``said`` goes into the ledger as
+    it is.
+    """
+    from jobs.digests import remembered
+    from jobs.ledger import Ledger, plan_id
+    from jobs.plan import first_tasks
     from jobs.store import Store
     from jobs.track import Tracker
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     store, tracker = Store(runs / "store"), Tracker(runs, config.name)
-    with Lazily(profile) as executor, Show(console) as show:
+    with remembered(runs):
+        graph, first = first_tasks(config)
+        plan = plan_id(config.model_dump(mode="json"), first)
+    said |= {
+        "kind": config.kind, "scale": config.scale,
+        "trials": config.search.trials if graph else 0, "config": config.model_dump(mode="json"),
+        "fid_name": graph.fid_name if graph else "",
+        "params": list(config.search.space) if graph else [],  # in the order of the file
+    }  # fmt: skip
+    with (
+        Ledger(runs, config.name, plan, on_cancel, stop and stop.folder, **said) as ledger,
+        executor,
+        Show(console) as show,
+    ):
+        executor.on_job = ledger.slurm_job
+        ledger.add(first)
+        if graph is not None:
+            ledger.roles(start=graph.start, reward=graph.reward, heldout=graph.heldout,
+                         real=graph.real, rankings=graph.rankings)
         if executor.slots > 1:
             show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
                      f"{executor.slots} stages at once, results in {runs}[/]")
-        searches = config.kind in ("sweep", "rehearsal")
-        launch = _sweep if searches else _single
-        return launch(config, runs, store, executor, tracker, show)
+        if graph is not None:
+            code = _sweep(config, graph, runs, store, executor, tracker, show, ledger, stop)
+        else:
+            code = _single(config, first[0], runs, store, executor, tracker, show, ledger, stop)
+        ledger.close("failed" if code else "done")
+        return code
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -63,14 +156,17 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="set a value of the sweep, such as search.trials=4; may be repeated")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
+    parser.add_argument("--dry-run", action="store_true",
+                        help="say what would run, why and what it would cost; run nothing")
     return parser.parse_args(argv)
 
 
-def _read(args: argparse.Namespace):
+def read_sweep(args: argparse.Namespace):
     """The checked sweep and profile; ConfigError with the problems of both and of --runs."""
-    from cluster.profile import Profile
-    from jobs.sweep import KINDS
+    from cluster import profile as profiles
+    from jobs.sweep import KINDS, NO_NETWORKS
 
+    context = NO_NETWORKS if args.dry_run else None
     problems = _runs_problems(args.runs)
     config = profile = None
     path = Path(args.sweep)
@@ -78,19 +174,13 @@ def _read(args: argparse.Namespace):
         known = ", ".join(str(p) for p in sorted(path.parent.glob("*.yaml"))) or "none there"
         problems.append(f"{path}: no such file; sweeps: {known}")
     else:
-        values, places, found = read(path)
-        kind = values.get("kind") if isinstance(values, dict) else None
-        if kind not in KINDS:
-            where = places.get(("kind",), f"{path}:1") if isinstance(values, dict) else f"{path}:1"
-            problems += [*found, f"{where}: kind: {kind!r} must be one of {', '.join(KINDS)}"]
-        else:
-            scales = path.parent / "scales"
-            if not scales.is_dir():
-                scales = PROFILES.parent / "sweeps" / "scales"
-            try:
-                config, _ = load_with_places(path, KINDS[kind], args.scale, args.set, scales)
-            except ConfigError as error:
-                problems += error.problems
+        scales = path.parent / "scales"
+        if not scales.is_dir():
+            scales = PROFILES.parent / "sweeps" / "scales"
+        try:
+            config = load_kind(path, KINDS, args.scale, args.set, scales, context)
+        except ConfigError as error:
+            problems += error.problems
     place = Path(args.on)
     if not place.is_file():
         place = PROFILES / f"{args.on}.yaml"
@@ -99,7 +189,7 @@ def _read(args: argparse.Namespace):
         problems.append(f"--on {args.on}: no such file or profile; shipped: {known}")
     else:
         try:
-            profile = load(place, Profile)
+            profile = load_kind(place, profiles.KINDS)
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -134,26 +224,25 @@ def _runs_folder(name: str) -> Path:
     return runs
 
 
-def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
-    from jobs.graph import RehearsalGraph, SweepGraph
-    from jobs.report import publish, publish_models, summary
+def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledger, stop) -> int:
+    from jobs.report import objectives, publish, publish_models, summary
     from jobs.search import Search
     from jobs.trials import run_trials
 
-    graph = (RehearsalGraph if config.kind == "rehearsal" else SweepGraph)(config)
     sweep_run = None
     trial_of: dict[str, int] = {}
     trial_runs: dict[int, str | None] = {}
 
     def track(event: Event) -> None:
         show(event)
+        ledger.event(event)
         if event.kind in ("done", "hit") and sweep_run is not None:
             number = trial_of.get(event.task.key)
             tracker.ingest(
                 sweep_run if number is None else trial_runs[number], event.task, event.result.path
             )
 
-    driver = Driver(store, executor, track)
+    driver = Driver(store, executor, track, stop)
     s = config.search
     search = Search(
         runs / "optuna" / f"{config.name}.journal",
@@ -172,16 +261,15 @@ def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
 
     def plan(number: int, params) -> Task:
         trial = trials[number] = graph.trial(number, params)
+        ledger.trial(
+            number, params, trial.summary, finetune=trial.finetune, tuned=trial.tuned
+        )
         for task in (trial.finetune, trial.tuned, trial.summary):
             trial_of.setdefault(task.key, number)
         trial_runs[number] = tracker.run(
             trial.summary.key, f"trial {number}", sweep_run, dict(params)
         )
         return trial.summary
-
-    def objectives(path: Path) -> tuple[float, float]:
-        numbers = json.loads((path / "summary.json").read_text())
-        return numbers["reward_delta_mean"], numbers["fid"]
 
     def on_trial(number: int, params, task, result) -> None:
         if result is None:
@@ -202,6 +290,7 @@ def _sweep(config, runs: Path, store, executor, tracker, show: Show) -> int:
     tables = None
     if good:
         tables = graph.tables(good, search.pareto())
+        ledger.add(tables)
         driver.add(tables)
         while driver.busy:
             driver.step()
@@ -241,20 +330,19 @@ def _trial_line(number: int, params, v: dict, fid_name: str) -> str:
     )
 
 
-def _single(config, runs: Path, store, executor, tracker, show: Show) -> int:
+def _single(config, last, runs: Path, store, executor, tracker, show: Show, ledger, stop) -> int:
     """Sweeps without a search: one last task and all it needs."""
-    from jobs.graph import pretrain_graph, score_graph
     from jobs.report import publish
 
-    last = score_graph(config) if config.kind == "score" else pretrain_graph(config)
     run = tracker.run(last.key, config.name, params={"scale": config.scale})
 
     def track(event: Event) -> None:
         show(event)
+        ledger.event(event)
         if event.kind in ("done", "hit"):
             tracker.ingest(run, event.task, event.result.path)
 
-    driver = Driver(store, executor, track)
+    driver = Driver(store, executor, track, stop)
     driver.add(last)
     while driver.busy:
         driver.step()

@@ -1,9 +1,14 @@
-"""What a user sees at the end: tables and figures in place, and a summary worth reading."""
+"""What a user sees at the end: tables and figures in place, and a summary worth reading.
+
+``python -m jobs.report [NAME]`` makes them at any time of what is finished, without a launch.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +17,26 @@ from jobs.show import Show, duration
 from jobs.stage import Task
 from sigmaflow import atomic
 
+OBJECTIVES = {"gain": "maximize", "fid": "minimize"}  # of a trial, in the order of `objectives`
+
+
+def objectives(summary: Path) -> tuple[float, float]:
+    """Mean reward gain and Frechet distance from the folder of a finished `trial`."""
+    numbers = json.loads((summary / "summary.json").read_text())
+    return numbers["reward_delta_mean"], numbers["fid"]
+
 
 def publish(folder: Path, runs: Path, name: str) -> None:
     """Copy a result's tables and figures to `runs/tables/<name>-*` and `runs/figures/<name>-*`.
 
-    A trained generator goes to `runs/models/<name>/`.
+    Partial ones, of an earlier report, go. A trained generator goes to `runs/models/<name>/`.
     """
     for kind in ("tables", "figures"):
         if (folder / kind).is_dir():
             for path in sorted((folder / kind).iterdir()):
                 _copy(path, runs / kind / f"{name}-{path.name}")
+            for path in (runs / kind).glob(f"{name}-partial-*"):
+                path.unlink()
     _copy_gan(folder / "gan", runs / "models" / name)
 
 
@@ -53,8 +68,6 @@ def summary(
     runs: Path, show: Show, uri: str,
 ) -> Iterator[str]:
     """Lines of the closing summary."""
-    import pandas as pd
-
     yield ""
     for event in show.failed:
         where = store.work(event.task) if event.kind == "failed" else ""
@@ -62,24 +75,10 @@ def summary(
     reward = graph.reward
     path = store.find(reward)
     if path is not None:
-        accuracy = pd.read_parquet(path / "accuracy.parquet").set_index(["scorer", "pairs"])
-        own = accuracy.loc[("reward", "regular")]
-        line = (f"[bold]reward[/]  right on {100 * own.share:.0f} % of {int(own.n)} held-out pairs "
-                f"({100 * own.low:.0f} to {100 * own.high:.0f} %)")
-        trivial = {
-            s: accuracy.loc[(s, "regular")].share
-            for s in ("slab_mean", "total_variation", "fraction_above")
-            if (s, "regular") in accuracy.index
-        }
-        best = max(trivial, key=trivial.get)
-        line += f"; best trivial scorer ({best}) {100 * trivial[best]:.0f} %"
-        if ("noise_ceiling", "regular") in accuracy.index:
-            ceiling = accuracy.loc[("noise_ceiling", "regular")].share
-            line += f", noise ceiling {100 * ceiling:.0f} %"
-        yield line
+        yield accuracy_line(path)
     yield from _anchors(graph, store)
     if values:
-        yield from _trial_table(config, graph, values)
+        yield from trial_table(list(config.search.space), graph.fid_name, values)
     if result is None or not result.ok:
         yield "[yellow]no tables: something above did not finish; the same command goes on[/]"
         return
@@ -89,6 +88,27 @@ def summary(
     yield (f"{new} stages run, {show.counts['hit']} found, {duration(show.elapsed)}; "
            f"tables in {runs / 'tables'}, figures in {runs / 'figures'}")
     yield f"MLflow: python -m jobs.ui --runs {runs}   ({uri})"
+
+
+def accuracy_line(reward: Path) -> str:
+    """How good a finished reward is, beside trivial scorers and what noise allows."""
+    import pandas as pd
+
+    accuracy = pd.read_parquet(reward / "accuracy.parquet").set_index(["scorer", "pairs"])
+    own = accuracy.loc[("reward", "regular")]
+    line = (f"[bold]reward[/]  right on {100 * own.share:.0f} % of {int(own.n)} held-out pairs "
+            f"({100 * own.low:.0f} to {100 * own.high:.0f} %)")
+    trivial = {
+        s: accuracy.loc[(s, "regular")].share
+        for s in ("slab_mean", "total_variation", "fraction_above")
+        if (s, "regular") in accuracy.index
+    }
+    best = max(trivial, key=trivial.get)
+    line += f"; best trivial scorer ({best}) {100 * trivial[best]:.0f} %"
+    if ("noise_ceiling", "regular") in accuracy.index:
+        ceiling = accuracy.loc[("noise_ceiling", "regular")].share
+        line += f", noise ceiling {100 * ceiling:.0f} %"
+    return line
 
 
 def _anchors(graph, store) -> Iterator[str]:
@@ -101,11 +121,13 @@ def _anchors(graph, store) -> Iterator[str]:
                f"in {100 * said['preferred']:.0f} % of the questions")
 
 
-def _trial_table(config, graph, values) -> Iterator[str]:
+def trial_table(
+    params: Sequence[str], fid_name: str, values: Mapping[int, Mapping[str, Any]]
+) -> Iterator[str]:
+    """Summaries of trials, by number, as a table of text."""
     start = next(iter(values.values()))["fid_start"]
-    yield f"[bold]trials[/]  {graph.fid_name} of the start: {start:.2f}"
-    params = list(config.search.space)
-    head = ["trial", *params, "reward", "rising", "held-out", graph.fid_name, "prefers", "own"]
+    yield f"[bold]trials[/]  {fid_name} of the start: {start:.2f}"
+    head = ["trial", *params, "reward", "rising", "held-out", fid_name, "prefers", "own"]
     rows = []
     for n, v in sorted(values.items()):
         rows.append([
@@ -119,3 +141,36 @@ def _trial_table(config, graph, values) -> Iterator[str]:
         yield "  " + "  ".join(cell.rjust(w) for cell, w in zip(row, widths))
     yield ("  [dim]reward: mean gain on held-out seeds; prefers: synthetic annotator for the tuned "
            "shape; own: nearer to own original than to the mean face[/]")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0, 1 where nothing is finished yet, 2 where there is nothing by that name."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.report", description="Tables and figures of what is finished now."
+    )
+    parser.add_argument("name", nargs="?", help="one sweep; without it the latest launched")
+    parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
+    args = parser.parse_args(argv)
+    from rich.console import Console
+
+    from jobs.ledger import sweeps
+    from jobs.partial import report
+    from jobs.status import look
+
+    name = args.name or next(iter(sweeps(args.runs)), None)
+    if name is None:
+        print(f"nothing was launched in {args.runs}; give --runs", file=sys.stderr)
+        return 2
+    try:
+        sweep = look(args.runs, name)
+    except LookupError as error:
+        print(error, file=sys.stderr)
+        return 2
+    made, said = report(sweep, Path(args.runs).absolute())
+    for line in said:
+        Console().print(line, highlight=False, soft_wrap=True)
+    return 0 if made else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs import digests
 from jobs.stage import FileInput, Input, Task, file_digest, hash_file
+from jobs.staging import VARIABLE, local_copy
+from jobs.stop import Stop, Stopped
 from jobs.store import CHECKPOINT, PROGRESS, LostClaim, Store, Work
 from sigmaflow import atomic
 
@@ -26,7 +29,9 @@ class Result:
     """How a task ended."""
 
     key: str
-    status: str  #: "hit" (was there already), "done", "failed", or "blocked" by a failed input
+    status: str
+    """ "hit" (was there already), "done", "failed", "blocked" by a failed input, or "stopped" on
+    request: saved, not ended, never seen outside the driver"""
     path: Path | None = None  #: the finished folder
     seconds: float = 0.0  #: spent now
     error: str = ""  #: traceback, or the reason in words
@@ -43,11 +48,11 @@ class Context:
     attempt. A stage that keeps no checkpoint always starts with an empty folder.
     """
 
-    def __init__(self, store: Store, task: Task, folder: Path) -> None:
+    def __init__(self, store: Store, task: Task, folder: Path, stop: Stop | None = None) -> None:
         self.config: dict[str, Any] = dict(task.config)
         self.folder = folder
         self.checkpoint = folder / CHECKPOINT  #: for state to resume from; never published
-        self._store, self._task = store, task
+        self._store, self._task, self._stop = store, task, stop
         self._said: dict[str, Any] = {}
         self._said_at = 0.0
 
@@ -81,7 +86,8 @@ class Context:
     def save(self, step: int, data: bytes | Callable[[Path], None]) -> None:
         """Keep the state after ``step``, whose metrics are logged: bytes, or a writer of a file.
 
-        Atomic; the two newest are kept.
+        Atomic; the two newest are kept. Raises Stopped, which the stage lets pass, when this is
+        the time to stop.
         """
         if (self.folder / METRICS).exists():  # they must not be older than the checkpoint
             atomic.fsync_file(self.folder / METRICS)
@@ -95,6 +101,12 @@ class Context:
         for old in self._saved()[KEEP:]:
             old.with_suffix(".sha256").unlink(missing_ok=True)
             old.unlink()
+        if self.should_stop():
+            raise Stopped(f"{self._task.label}: saved after step {step}")
+
+    def should_stop(self) -> bool:
+        """Whether somebody asked for an early end, or the time is nearly up; `save` asks it."""
+        return self._stop is not None and self._stop.asked()
 
     def restore(self) -> tuple[int, Path] | None:
         """The newest whole checkpoint as (step, file), or None to begin at the beginning.
@@ -114,6 +126,8 @@ class Context:
 
     def progress(self, done: float, total: float) -> None:
         """Say how far it is, in whatever unit; at most twice a second, best effort."""
+        if "since" not in self._said:  # this attempt's pace tells the time left
+            self._said.update(first=done, since=time.time())
         self._say(min_age=0.5 if done < total else 0.0, done=done, total=total)
 
     def note(self, text: str) -> None:
@@ -140,6 +154,8 @@ class Context:
 
     def _path(self, value: Input) -> Path:
         if isinstance(value, FileInput):
+            if folder := os.environ.get(VARIABLE):
+                return local_copy(value.path, value.digest, folder)
             if file_digest(value.path) != value.digest:
                 raise RuntimeError(f"{value.path} was changed after this run began; start again")
             return Path(value.path).absolute()
@@ -149,36 +165,59 @@ class Context:
         return path
 
 
-def run_task(root: str, task: Task, poll: float = 0.5) -> Result:
+def run_task(root: str, task: Task, poll: float = 0.5, stop: Stop | None = None) -> Result:
     """Find the task's result, or make it, or wait for the living process that is making it.
 
     This is what executors run; it raises only what should end the process (Ctrl-C).
     """
+    begun = time.monotonic()
+    while (result := try_task(root, task, stop)) is None:
+        if stop is not None and stop.asked():
+            return Result(task.key, "stopped", seconds=time.monotonic() - begun)
+        time.sleep(poll)
+    return result
+
+
+def try_task(
+    root: str, task: Task, stop: Stop | None = None, begin: Callable[[], None] | None = None
+) -> Result | None:
+    """As `run_task`, but None at once while another living process is making the result.
+
+    ``begin`` is called when the task is ours and must be made; what it raises is a failure.
+    """
     store, begun = Store(root), time.monotonic()
+    digests.load(Path(root).parent)
     try:
-        while True:
-            if (path := store.find(task)) is not None:
-                return Result(task.key, "hit", path, time.monotonic() - begun)
-            if (work := store.claim(task)) is None:
-                time.sleep(poll)
-                continue
-            with contextlib.suppress(LostClaim), work:
-                if store.find(task) is None:  # not made while we were claiming
-                    return _attempt(store, task, work)
+        if (path := store.find(task)) is not None:
+            return Result(task.key, "hit", path, time.monotonic() - begun)
+        if (work := store.claim(task)) is None:
+            return None
+        with contextlib.suppress(LostClaim), work:
+            if store.find(task) is None:  # not made while we were claiming
+                return _attempt(store, task, work, stop, begin)
+    except Stopped:
+        return Result(task.key, "stopped", seconds=time.monotonic() - begun)
     except Exception:
         return Result(
             task.key, "failed", seconds=time.monotonic() - begun, error=traceback.format_exc()
         )
+    return None
 
 
-def _attempt(store: Store, task: Task, work: Work) -> Result:
+def _attempt(
+    store: Store, task: Task, work: Work, stop: Stop | None, begin: Callable[[], None] | None
+) -> Result:
     begun = time.monotonic()
     try:
+        if begin is not None:
+            begin()
         if not work.ready():
             function = _load(task.stage.run)
             with _sums(task.config, task.stage.torch):
-                function(Context(store, task, work.folder))
+                function(Context(store, task, work.folder, stop))
         path = work.publish(time.monotonic() - begun)
+    except Stopped:
+        raise  # no failure: the next attempt goes on from what was saved
     except Exception as error:
         if not work.claim.ours():  # its folder went with the claim, so any error may follow
             raise LostClaim(str(error)) from error

@@ -99,15 +99,7 @@ class Search:
 
     def pareto(self) -> list[int]:
         """Numbers of the told trials that no other beats in every objective."""
-        good = {n: self._losses(v) for n, v in sorted(self.values.items()) if v is not None}
-        return [
-            n
-            for n, mine in good.items()
-            if not any(
-                other != mine and all(o <= m for o, m in zip(other, mine))
-                for other in good.values()
-            )
-        ]
+        return front(self.values, self.objectives)
 
     def close(self) -> None:
         """Let another process write the journal."""
@@ -117,10 +109,6 @@ class Search:
 
     def _seen_by(self, number: int) -> int:
         return max(0, number - self.parallelism + 1)
-
-    def _losses(self, values: Values) -> Values:
-        signs = [1 if way == "minimize" else -1 for way in self.objectives.values()]
-        return tuple(sign * value for sign, value in zip(signs, values))
 
     def _propose(self, number: int) -> Params:
         """A pure function of the seed, the number, and the trials that it may see."""
@@ -165,6 +153,23 @@ class Search:
              list(self.enqueue), self.startup]
         )  # fmt: skip
         return f"sweep-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+
+
+def front(values: Mapping[int, Values | None], objectives: Mapping[str, str]) -> list[int]:
+    """Numbers of the trials with values that no other beats in every objective."""
+    signs = [1 if way == "minimize" else -1 for way in objectives.values()]
+    losses = {
+        n: tuple(sign * value for sign, value in zip(signs, told))
+        for n, told in sorted(values.items())
+        if told is not None
+    }
+    return [
+        n
+        for n, mine in losses.items()
+        if not any(
+            other != mine and all(o <= m for o, m in zip(other, mine)) for other in losses.values()
+        )
+    ]
 
 
 class _Journal:

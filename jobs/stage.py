@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,13 @@ class FileInput:
     def digest(self) -> str:
         """sha256 of the content. Raises FileNotFoundError."""
         return file_digest(self.path)
+
+    @classmethod
+    def known(cls, file: str | Path, digest: str) -> FileInput:
+        """A file whose digest somebody else took; whoever opens it checks (`Context.input`)."""
+        made = cls(file)
+        made.__dict__["digest"] = digest
+        return made
 
 
 Input = Union["Task", FileInput]
@@ -151,17 +159,21 @@ def plain(value: Any, where: str = "value") -> Any:
     raise TypeError(f"{where}: {value!r} ({type(value).__name__}) is not a JSON value")
 
 
-_digests: dict[tuple[str, int, int], str] = {}
+LONG = 4 * 2**30  # bytes of a file whose reading is worth a word
+log = logging.getLogger(__name__)
+known_digests: dict[tuple[str, int, int], str] = {}  # by path, size, time of change (ns)
 
 
 def file_digest(path: str | Path) -> str:
-    """sha256 of a file, remembered in this process by path, size and time of change."""
+    """sha256 of a file, remembered by path, size and time of change; `jobs.digests` keeps them."""
     path = os.path.abspath(path)
     status = os.stat(path)
     known = (path, status.st_size, status.st_mtime_ns)
-    if known not in _digests:
-        _digests[known] = hash_file(path)
-    return _digests[known]
+    if known not in known_digests:
+        if status.st_size >= LONG:
+            log.warning("reading %s (%.0f GB) for its digest, once", path, status.st_size / 1e9)
+        known_digests[known] = hash_file(path)
+    return known_digests[known]
 
 
 def hash_file(path: str | Path) -> str:

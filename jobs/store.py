@@ -22,10 +22,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from jobs.claim import Claim
-from jobs.stage import Task, hash_file
+from jobs.claim import Claim, owner_of
+from jobs.stage import Stage, Task, hash_file
 from sigmaflow.atomic import TEMPORARY, fsync_file, fsync_folder, move_folder, write_json
 
 FORMAT = 1  # of done.json; a change needs a way to read the old one
@@ -39,6 +39,15 @@ class LostClaim(RuntimeError):
     """Another process has taken the task over; this attempt cannot publish."""
 
 
+class Named(Protocol):
+    """What a result is found by: a task, or a line of a ledger."""
+
+    @property
+    def stage(self) -> Stage: ...
+    @property
+    def key(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Store:
     """The results under one root. Holds no state: any number of processes may use one root."""
@@ -47,11 +56,11 @@ class Store:
 
     # ------------------------------------------------------------------ reading
 
-    def path(self, task: Task) -> Path:
+    def path(self, task: Named) -> Path:
         """Where the finished folder of the task is or will be (absolute)."""
         return Path(os.path.abspath(self.root)) / task.stage.name / task.key[:SHORT]
 
-    def find(self, task: Task) -> Path | None:
+    def find(self, task: Named) -> Path | None:
         """The finished folder, or None. Sizes are checked, contents are not (see `verify`)."""
         path = self.path(task)
         return path if read_marker(path, task) is not None else None
@@ -64,18 +73,29 @@ class Store:
             hash_file(path / name) == entry["sha256"] for name, entry in marker["files"].items()
         )
 
-    def work(self, task: Task) -> Path | None:
+    def work(self, task: Named) -> Path | None:
         """The folder of an unfinished attempt, running or not."""
         path = self.path(task)
         found = sorted(path.parent.glob(f".work-{path.name}-*")) if path.parent.is_dir() else []
         return found[0] if found else None
 
-    def progress(self, task: Task) -> dict[str, Any] | None:
+    def progress(self, task: Named) -> dict[str, Any] | None:
         """What a running task last said of itself: ``done``, ``total``, ``note``; may be old."""
         work = self.work(task)
         return _read_json(work / PROGRESS) if work else None
 
-    def error(self, task: Task) -> dict[str, Any] | None:
+    def checkpoint(self, task: Named) -> int | None:
+        """The step of the newest checkpoint to resume from, damaged or not; None without one."""
+        work = self.work(task)
+        saved = (work / CHECKPOINT).glob("*") if work else ()
+        return max((int(path.name) for path in saved if path.name.isdigit()), default=None)
+
+    def owner(self, task: Named) -> dict[str, Any] | None:
+        """Who works on it now: host, pid, time of the claim, `beat` (s since last heard of)."""
+        path = self.path(task)
+        return owner_of(path.parent / f".claim-{path.name}")
+
+    def error(self, task: Named) -> dict[str, Any] | None:
         """Why the last attempt failed, or None where it did not."""
         work = self.work(task)
         return _read_json(work / ERROR) if work else None
@@ -238,13 +258,13 @@ class Work:
         }
 
 
-def read_marker(path: Path, task: Task | None = None) -> dict[str, Any] | None:
+def read_marker(path: Path, task: Named | None = None) -> dict[str, Any] | None:
     """The marker of a finished folder, or None when it is absent, foreign or its files changed."""
     marker = _read_json(path / MARKER)
     return marker if marker is not None and _whole(path, marker, task) else None
 
 
-def _whole(path: Path, manifest: dict[str, Any], task: Task | None) -> bool:
+def _whole(path: Path, manifest: dict[str, Any], task: Named | None) -> bool:
     try:
         if manifest["format"] != FORMAT or (task is not None and manifest["key"] != task.key):
             return False

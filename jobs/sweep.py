@@ -8,14 +8,23 @@ import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid, SlabPads
 from sigmaflow.finetune.config import AdversarialConfig, FinetuneConfig, WarmstartConfig
-from sigmaflow.preferences.annotator import AnnotatorConfig
-from sigmaflow.rewards.model import RewardConfig
-from sigmaflow.rewards.train import TrainConfig
+from sigmaflow.preferences.config import AnnotatorConfig
+from sigmaflow.rewards.config import RewardConfig, TrainConfig
 
+# What a validator's context may ask to be left out: looking at outside files (a prefetch looks
+# itself), or building networks (a plan does without torch).
+NO_FILES, NO_NETWORKS = {"files": False}, {"networks": False}
 SCORED_FILES = ("config.json", "G_ema.safetensors")
 CHECKPOINT_FILES = (*SCORED_FILES, "G.safetensors", "D.safetensors")
 
@@ -26,12 +35,16 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _checkpoint(value: str) -> str:
-    return _holds(value, CHECKPOINT_FILES)
+def _left_out(info: ValidationInfo, what: str) -> bool:
+    return bool(info.context) and not info.context.get(what, True)
 
 
-def _scored(value: str) -> str:
-    return _holds(value, SCORED_FILES)
+def _checkpoint(value: str, info: ValidationInfo) -> str:
+    return value if _left_out(info, "files") else _holds(value, CHECKPOINT_FILES)
+
+
+def _scored(value: str, info: ValidationInfo) -> str:
+    return value if _left_out(info, "files") else _holds(value, SCORED_FILES)
 
 
 def _holds(value: str, files: tuple[str, ...]) -> str:
@@ -51,8 +64,8 @@ def _holds(value: str, files: tuple[str, ...]) -> str:
     return value
 
 
-def _images(value: str) -> str:
-    if value == "mini":
+def _images(value: str, info: ValidationInfo) -> str:
+    if value == "mini" or _left_out(info, "files"):
         return value
     remedy = "give `mini`, or a zip in EG3D's layout (images and dataset.json)"
     if not Path(value).is_file():
@@ -67,22 +80,26 @@ def _images(value: str) -> str:
     return value
 
 
-def _file(value: str) -> str:
-    if not Path(value).is_file():
+def _file(value: str, info: ValidationInfo) -> str:
+    if not _left_out(info, "files") and not Path(value).is_file():
         raise ValueError(f"{value!r} is no file; give the path of an existing one")
     return value
 
 
-def _rankings(value: str) -> str:
+def _rankings(value: str, info: ValidationInfo) -> str:
     from sigmaflow.preferences.rankings import read_rankings
 
-    pairs = len(read_rankings(_file(value)))
+    if _left_out(info, "files"):
+        return value
+    pairs = len(read_rankings(_file(value, info)))
     if pairs < 4:  # training, validation and test need one each
         raise ValueError(f"{value!r} has {pairs} pairs; give at least 4")
     return value
 
 
-def _reward(value: str) -> str:
+def _reward(value: str, info: ValidationInfo) -> str:
+    if _left_out(info, "files"):
+        return value
     for path in (Path(value), Path(value).with_suffix(".json")):
         if not path.is_file():
             raise ValueError(f"{str(path)!r} is no file; give the `reward.safetensors` of a reward"
@@ -301,7 +318,9 @@ class SweepConfig(Common):
         return self
 
     @model_validator(mode="after")
-    def _paper_scale_has_what_it_needs(self) -> SweepConfig:
+    def _paper_scale_has_what_it_needs(self, info: ValidationInfo) -> SweepConfig:
+        if _left_out(info, "files"):
+            return self
         e = self.evaluation
         lacking = []
         if self.scale == "paper" and self.checkpoint == "mini":
@@ -339,8 +358,9 @@ class PretrainConfig(Common):
     adversarial: AdversarialConfig
 
     @model_validator(mode="after")
-    def _networks_can_be_built(self) -> PretrainConfig:
-        check_networks(self.G, self.D)
+    def _networks_can_be_built(self, info: ValidationInfo) -> PretrainConfig:
+        if not _left_out(info, "networks"):
+            check_networks(self.G, self.D)
         return self
 
 
@@ -354,8 +374,9 @@ class RehearsalConfig(SweepConfig):
     """pictures of the shipped set, enlarged, that stand in for the real images"""
 
     @model_validator(mode="after")
-    def _paper_scale_has_what_it_needs(self) -> RehearsalConfig:
-        check_networks(self.G, self.D)
+    def _paper_scale_has_what_it_needs(self, info: ValidationInfo) -> RehearsalConfig:
+        if not _left_out(info, "networks"):
+            check_networks(self.G, self.D)
         return self
 
 

@@ -7,13 +7,16 @@ World axes are EG3D's: axis 0 is x (image left to right), axis 1 is y (chin to c
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+if TYPE_CHECKING:  # a sweep is planned without torch
+    import torch
+
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+UPPER = 100.0  # end of the scale that slabs are normalised to (section 3.1)
 AXIS_PADS = (("rhs", "lhs"), ("bot", "top"), ("rear", "front"))
 
 # A list of points kept between calls costs 12 bytes a point; above this they are made afresh.
@@ -126,6 +129,8 @@ class Grid(BaseModel):
         released code bit for bit where that code's float32 index is exact (resolutions that are
         powers of two up to 256); beyond, this one keeps the formula and not the rounding.
         """
+        import torch
+
         device = torch.device(device or "cpu")
         if self.size > _KEEP_POINTS:
             return _points(self, device)
@@ -142,6 +147,8 @@ class Grid(BaseModel):
 
 
 def _points(grid: Grid, device: torch.device) -> torch.Tensor:
+    import torch
+
     i, j, k = (
         np.arange(start, stop, dtype=np.float64).reshape(shape)
         for (start, stop), shape in zip(grid.ranges, ((-1, 1, 1), (1, -1, 1), (1, 1, -1)))

@@ -8,9 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from sigmaflow.fields.grid import Grid
-
-UPPER = 100.0
+from sigmaflow.fields.grid import UPPER, Grid
 
 
 class SlabGenerator(Protocol):

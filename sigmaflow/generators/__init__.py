@@ -1,18 +1,23 @@
 """3D-aware generators. `load_generator("mini")` gives the one that ships with the package."""
 
-from .checkpoint import (
-    CheckpointError,
-    GANCheckpoint,
-    build,
-    digest,
-    load_gan,
-    load_generator,
-    resolve,
-    save_gan,
-)
-from .discriminator import DualDiscriminator
-from .triplane import TriPlaneGenerator
-from .volume import RaySampling
+from typing import TYPE_CHECKING
+
+from sigmaflow.lazy import attach
+
+if TYPE_CHECKING:  # for readers and for the hash of a stage's sources
+    from .checkpoint import (
+        CheckpointError,
+        GANCheckpoint,
+        build,
+        digest,
+        load_gan,
+        load_generator,
+        resolve,
+        save_gan,
+    )
+    from .discriminator import DualDiscriminator
+    from .triplane import TriPlaneGenerator
+    from .volume import RaySampling
 
 __all__ = [
     "CheckpointError",
@@ -27,3 +32,4 @@ __all__ = [
     "resolve",
     "save_gan",
 ]
+__getattr__, __dir__ = attach(__name__, __file__)

@@ -1,8 +1,12 @@
 """The separable form of sigma compiled by numba for CPUs. Imported by `sampler.kernels` only.
 
-One thread owns a set of columns and every cell is summed in one order, so that bytes do not depend
+One thread owns a set of lines and every cell is summed in one order, so that bytes do not depend
 on the number of threads: `torch.get_num_threads()` of them, ordinary threads for one call each
 (the kernels let go of the interpreter's lock), since numba's own pools do not survive forks.
+
+Softplus is ln 2 log2(1 + 2^y) without a branch or bound where tables are small enough that no
+power overflows (`NARROW`), which is decided for every call; other tables, infinite ones and those
+with a NaN take `_softplus`. Integers stand for the bits of floats throughout.
 """
 
 from __future__ import annotations
@@ -19,20 +23,37 @@ from torch import Tensor
 from .sampler import HIDDEN
 from .sites import Sites
 
+ROWS = 4  # x rows of one call where the grid is regular
 COLUMNS = 8  # y rows that share a row of the xz table while it is in the cache
-LEVELS = 16  # cells along z that fill a line of the cache
+CELLS = 32  # cells along x whose texels stay in the first cache
+LEVELS = 16  # cells along z that fill a line of the cache, and a vector of 512 bits
+NARROW = 80  # bound on the sum of the tables' largest sizes: exp(80) is far from overflow
+ALONE = 2**14  # cells that one thread samples before another would have started
 
-f32 = np.float32
-LOG2E = f32(1.4426950408889634)
-ROUND = f32(1.5 * 2**23)  # adding it leaves the nearest integer in the low bits
-# 2^f on [-1/2, 1/2] and log(1 + t) / t on [0, 1]: minimax in float64, then rounded.
-EXP2 = tuple(
+f32, i32 = np.float32, np.int32
+FRACTION = i32(2**23 - 1)  # the 23 bits behind the exponent of a float
+EXPONENT = i32(-(2**23))
+ONE = i32(127 << 23)  # the bits of 1.0
+TO_POWERS = f32(2**23 * np.log2(np.e))  # h to the integer that `_power` takes, 2^23 for one octave
+FROM_LOGS = np.log(2) / 2**23  # what `_log` gives, to natural logarithms
+# Minimax in float64, then rounded: 2^(t - 1) on [1, 2], 7.5e-8 relative;
+POWER = tuple(
     f32(c)
     for c in (
-        1.0000000716546806, 0.6931469670646171, 0.24022119723855143,
-        0.05550713273734411, 0.009675541333847957, 0.001327647191617929,
+        0.49828591377561493, 0.3537553188591458, 0.1078348318299707,
+        0.0386447286903987, -0.00039854504624107736, 0.0018775769540218536,
     )
 )  # fmt: skip
+# log2(1 + t) / t on [0, 1], 2.2e-6 absolute in t times it, which is 0 at 0 and 1 at 1, so that the
+# logarithm is continuous and exact where hidden units are closed or near 0;
+LOG = tuple(
+    f32(c * 2**23)
+    for c in (
+        1.4425449437443767, -0.7181452574439193, 0.4575491970960123,
+        -0.2779053412989715, 0.12179790535172641, -0.02584144744922457,
+    )
+)  # fmt: skip
+# log(1 + t) / t on [0, 1], for any size of h.
 LOG1P = tuple(
     f32(c)
     for c in (
@@ -55,20 +76,39 @@ def _jit(**options: Any) -> Callable:
 
 
 @_jit(fastmath={"contract"}, forceinline=True)
+def _power(z):
+    """2^(z / 2^23); sizes of z below 126 * 2^23."""
+    n = i32(z)
+    t = i32(i32(n & FRACTION) | ONE).view(np.float32)
+    p = POWER[5]
+    p = p * t + POWER[4]
+    p = p * t + POWER[3]
+    p = p * t + POWER[2]
+    p = p * t + POWER[1]
+    p = p * t + POWER[0]
+    return i32(f32(p).view(np.int32) + i32(n & EXPONENT)).view(np.float32)
+
+
+@_jit(fastmath={"contract"}, forceinline=True)
+def _log(p):
+    """2^23 log2(p) of finite p >= 1."""
+    bits = f32(p).view(np.int32)
+    mantissa = i32(i32(bits & FRACTION) | ONE)
+    octaves = f32(i32(bits - mantissa))
+    t = mantissa.view(np.float32) - f32(1)
+    q = LOG[5]
+    q = q * t + LOG[4]
+    q = q * t + LOG[3]
+    q = q * t + LOG[2]
+    q = q * t + LOG[1]
+    q = q * t + LOG[0]
+    return q * t + octaves
+
+
+@_jit(fastmath={"contract"}, forceinline=True)
 def _softplus(x):
-    """max(x, 0) + log(1 + exp(-|x|)) to 2e-7; NaN stays NaN."""
-    size = abs(x)
-    y = max(-size * LOG2E, f32(-126))
-    shifted = y + ROUND
-    f = y - (shifted - ROUND)
-    p = EXP2[5]
-    p = p * f + EXP2[4]
-    p = p * f + EXP2[3]
-    p = p * f + EXP2[2]
-    p = p * f + EXP2[1]
-    p = p * f + EXP2[0]
-    power = f32(shifted).view(np.int32) << np.int32(23)  # the integer, where exponents stand
-    t = np.int32(f32(p).view(np.int32) + power).view(np.float32)
+    """max(x, 0) + log(1 + exp(-|x|)); infinities give 0 and infinity, NaN stays NaN."""
+    t = _power(max(-abs(x), f32(-87)) * TO_POWERS)
     q = LOG1P[6]
     q = q * t + LOG1P[5]
     q = q * t + LOG1P[4]
@@ -76,73 +116,109 @@ def _softplus(x):
     q = q * t + LOG1P[2]
     q = q * t + LOG1P[1]
     q = q * t + LOG1P[0]
-    return q * t + f32(0.5) * (x + size)
+    return q * t + (f32(0) if x < f32(0) else x)
 
 
-@_jit(fastmath={"contract", "reassoc", "nsz"}, forceinline=True)
-def _dot_two(a, b, row):
-    total = f32(0)
+@_jit(nogil=True, fastmath={"contract"})
+def _regular(xy, xz, yz, row, constant, wide, out, i0, i1):
+    """Rows i0..i1-1. xy [ny, nx, C], xz [nz, nx, C], yz [ny, C, nz] or empty.
+
+    Not wide: exp(h) is a product, so that every entry is raised once, yz's by the caller.
+    """
+    _, ny, nz = out.shape
+    # Whole vectors; what lies beyond nz is summed for nothing.
+    padded = (nz + LEVELS - 1) // LEVELS * LEVELS
+    line = np.zeros((HIDDEN, padded), np.float32)
+    both = np.zeros((HIDDEN, padded), np.float32)
+    column = np.empty(HIDDEN, np.float32)
+    total = np.empty(padded, np.float32)
+    for i in range(i0, i1):
+        for k in range(nz):
+            for h in range(HIDDEN):
+                column[h] = xz[k, i, h] if wide else _power(xz[k, i, h] * TO_POWERS)
+            for h in range(HIDDEN):
+                line[h, k] = column[h]
+        for j in range(ny):
+            for h in range(HIDDEN):
+                column[h] = xy[j, i, h] if wide else _power(xy[j, i, h] * TO_POWERS)
+            if yz.shape[0] == 0:
+                _sum(line, column, row, constant, wide, total)
+            else:
+                for h in range(HIDDEN):
+                    for k in range(nz):
+                        both[h, k] = line[h, k] + yz[j, h, k] if wide else line[h, k] * yz[j, h, k]
+                _sum(both, column, row, constant, wide, total)
+            for k in range(nz):
+                out[i, j, k] = total[k]
+
+
+@_jit(nogil=True, fastmath={"contract"})
+def _sum(line, column, row, constant, wide, total):
+    """Write the second layer over a line of cells to `total` [n]; line [C, n], column [C]."""
+    for k in range(total.size):
+        total[k] = constant
     for h in range(HIDDEN):
-        total += row[h] * _softplus(a[h] + b[h])
-    return total
-
-
-@_jit(fastmath={"contract", "reassoc", "nsz"}, forceinline=True)
-def _dot_three(a, b, c, row):
-    total = f32(0)
-    for h in range(HIDDEN):
-        total += row[h] * _softplus(a[h] + b[h] + c[h])
-    return total
-
-
-@_jit(fastmath={"contract", "reassoc", "nsz"}, forceinline=True)
-def _dot_blend(a, b, part, row):
-    total = f32(0)
-    for h in range(HIDDEN):
-        total += row[h] * _softplus(a[h] + part * (b[h] - a[h]))
-    return total
+        if wide:
+            for k in range(total.size):
+                total[k] += row[h] * _softplus(line[h, k] + column[h])
+        else:
+            for k in range(total.size):
+                total[k] += row[h] * _log(line[h, k] * column[h] + f32(1))
 
 
 @_jit(fastmath={"contract"}, forceinline=True)
-def _mix(out, a, b, part, c):
+def _mix(out, a, b, part, c, corner):
     for h in range(HIDDEN):
-        out[h] = a[h] + part * (b[h] - a[h]) + c[h]
+        out[h] = a[h] + part * (b[h] - a[h]) + (c[h] + corner[h])
+
+
+@_jit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def _cells(lower, upper, high, level, corner, low, part, row, constant, texels, out):
+    """Write sigma of a piece of a line along x to `out` [n].
+
+    lower, upper, level [U, C]: rows of xy below and above, and of xz. high: share of `upper`.
+    corner [C]: of yz. low, part [n]: texel below every cell and share of the next. texels [2, C]:
+    room for those about a cell, by parity.
+    """
+    done = np.int64(0)
+    for i in range(out.size):
+        u = low[i]
+        for fresh in range(max(done, u), u + 2):
+            _mix(texels[fresh & 1], lower[fresh], upper[fresh], high, level[fresh], corner)
+        done = u + 2
+        a, b, total = texels[u & 1], texels[done - 1 & 1], f32(0)
+        for h in range(HIDDEN):
+            total += row[h] * _log(_power(a[h] + part[i] * (b[h] - a[h])) + f32(1))
+        out[i] = constant + total
+
+
+@_jit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def _cells_wide(lower, upper, high, level, corner, low, part, row, constant, texels, out):
+    """As `_cells` for any size of h. Apart, as one loop for both is slower."""
+    done = np.int64(0)
+    for i in range(out.size):
+        u = low[i]
+        for fresh in range(max(done, u), u + 2):
+            _mix(texels[fresh & 1], lower[fresh], upper[fresh], high, level[fresh], corner)
+        done = u + 2
+        a, b, total = texels[u & 1], texels[done - 1 & 1], f32(0)
+        for h in range(HIDDEN):
+            total += row[h] * _softplus(a[h] + part[i] * (b[h] - a[h]))
+        out[i] = constant + total
 
 
 @_jit(fastmath={"contract"}, forceinline=True)
-def _flush(buffer, out, j0, k0, columns, levels):
-    for i in range(buffer.shape[2]):
+def _flush(buffer, out, i0, j0, k0, lines, columns, levels):
+    for i in range(lines):
         for j in range(columns):
             for k in range(levels):
-                out[i, j0 + j, k0 + k] = buffer[j, k, i]
+                out[i0 + i, j0 + j, k0 + k] = buffer[j, k, i]
 
 
 @_jit(nogil=True)
-def _regular(xy, xz, yz, row, constant, first, out, j0, j1):
-    """Columns j0..j1-1 of rows from `first`.
-
-    xy [ny, nx, C], xz [nz, nx, C], yz [nz, ny, C] or empty.
-    """
-    nx, _, nz = out.shape
-    buffer = np.empty((COLUMNS, LEVELS, nx), np.float32)
-    for k0 in range(0, nz, LEVELS):
-        levels = min(LEVELS, nz - k0)
-        for k in range(levels):
-            for i in range(nx):
-                for j in range(j1 - j0):
-                    if yz.shape[0] > 0:
-                        sigma = _dot_three(
-                            xy[j0 + j, first + i], xz[k0 + k, first + i], yz[k0 + k, j0 + j], row
-                        )
-                    else:
-                        sigma = _dot_two(xy[j0 + j, first + i], xz[k0 + k, first + i], row)
-                    buffer[j, k, i] = constant + sigma
-        _flush(buffer, out, j0, k0, j1 - j0, levels)
-
-
-@_jit(nogil=True)
-def _sheared(xy, xz, yz, row, constant, y_low, y_part, start, place, out, j0, j1):
-    """Columns j0..j1-1. xy [V, U, C], xz [nz, U, C], yz [nz, V, C] or empty.
+def _sheared(xy, xz, yz, row, constant, wide, y_low, y_part, start, place, out, j0, j1):
+    """Columns j0..j1-1. xy [V, U, C], xz [nz, U, C], yz [nz, V, C] or empty; in units of
+    `_power` unless wide.
 
     y_low, y_part [ny, nz]: lower texel of the table and share of the upper one. start: first kept
     index along x, y, z. place: N, voxel, length / 2, 2 / box_warp, P, first texel of the span.
@@ -152,82 +228,101 @@ def _sheared(xy, xz, yz, row, constant, y_low, y_part, start, place, out, j0, j1
     voxel, half, scale = f32(place[1]), f32(place[2]), f32(place[3])
     size, stretch, origin = f32(place[4]), f32(place[4] / 2), np.int64(place[5])
     last = f32(place[4] - 1)
-    buffer = np.empty((COLUMNS, LEVELS, nx), np.float32)
-    texels = np.empty((2, HIDDEN), np.float32)  # the rows around a cell, by parity
+    buffer = np.empty((COLUMNS, LEVELS, CELLS), np.float32)
+    texels = np.empty((2, HIDDEN), np.float32)
     corner = np.zeros(HIDDEN, np.float32)
-    low = np.empty(nx, np.int64)
-    part = np.empty(nx, np.float32)
+    low = np.empty(CELLS, np.int64)
+    part = np.empty(CELLS, np.float32)
     for k0 in range(0, nz, LEVELS):
         levels = min(LEVELS, nz - k0)
-        for k in range(k0, k0 + levels):
+        for i0 in range(0, nx, CELLS):
+            cells = min(CELLS, nx - i0)
             for j in range(j0, j1):
                 along = (start[1] + j) / resolution
-                deep = (start[2] + k) / (resolution * resolution)
-                for i in range(nx):
-                    world = f32(start[0] + i + along + deep) * voxel - half
-                    position = (world * scale + f32(1)) * stretch - f32(0.5)
-                    position = min(max(position, f32(-1)), size)
-                    below = min(np.floor(position), last)
-                    part[i] = position - below
-                    low[i] = np.int64(below) - origin
-                v, high = y_low[j, k], y_part[j, k]
-                if yz.shape[0] > 0:
-                    for h in range(HIDDEN):
-                        corner[h] = yz[k, v, h] + high * (yz[k, v + 1, h] - yz[k, v, h])
-                done = 0
-                for i in range(nx):
-                    u = low[i]
-                    for fresh in range(max(done, u), u + 2):
-                        _mix(texels[fresh & 1], xy[v, fresh], xy[v + 1, fresh], high, xz[k, fresh])
-                        if yz.shape[0] > 0:
-                            for h in range(HIDDEN):
-                                texels[fresh & 1, h] += corner[h]
-                    done = u + 2
-                    buffer[j - j0, k - k0, i] = constant + _dot_blend(
-                        texels[u & 1], texels[(u + 1) & 1], part[i], row
-                    )
-        _flush(buffer, out, j0, k0, j1 - j0, levels)
+                for k in range(k0, k0 + levels):
+                    deep = (start[2] + k) / (resolution * resolution)
+                    for i in range(CELLS):
+                        world = f32(start[0] + (i0 + i) + along + deep) * voxel - half
+                        position = (world * scale + f32(1)) * stretch - f32(0.5)
+                        position = min(max(position, f32(-1)), size)
+                        below = min(np.floor(position), last)
+                        part[i] = position - below
+                        low[i] = np.int64(below) - origin
+                    v, high = y_low[j, k], y_part[j, k]
+                    if yz.shape[0] > 0:
+                        for h in range(HIDDEN):
+                            corner[h] = yz[k, v, h] + high * (yz[k, v + 1, h] - yz[k, v, h])
+                    lower, upper, level = xy[v], xy[v + 1], xz[k]
+                    x = low, part, row, constant, texels, buffer[j - j0, k - k0, :cells]
+                    if wide:
+                        _cells_wide(lower, upper, high, level, corner, *x)
+                    else:
+                        _cells(lower, upper, high, level, corner, *x)
+            _flush(buffer, out, i0, j0, k0, cells, j1 - j0, levels)
 
 
 def fill(
     tables: Any, row: Tensor, constant: Tensor, sites: Sites, rows: range, out: Tensor
 ) -> None:
     """Write sigma of x rows `rows` to `out` [len(rows), ny, nz]; arguments as in `evaluate`."""
+    xy, xz, yz = tables = [None if t is None else t.detach() for t in tables]
+    sizes = [float(t.abs().amax()) for t in tables if t is not None]
+    wide = not sum(sizes) < NARROW
+    row = row.detach() * (1 if wide else FROM_LOGS)
+    level, target = f32(constant.item()), out.numpy()
     _, ny, nz = sites.grid.shape
-    nu, nv = (
-        (stop - start for start, stop in sites.spans[:2]) if sites.sheared else sites.grid.shape[:2]
-    )
-    shapes = ((nv, nu, HIDDEN), (nz, nu, HIDDEN), (0, 0, HIDDEN))
-    arrays = [
-        np.zeros(shape, f32) if t is None else t.detach().contiguous().numpy()
-        for t, shape in zip(tables, shapes)
-    ]
-    arrays.append(row.detach().contiguous().numpy())
-    level = f32(constant.item())
-    if not sites.sheared:
-        def columns(start: int, stop: int) -> None:
-            _regular(*arrays, level, rows.start, target, start, stop)
+    if sites.sheared:
+        span = _span(sites, rows)
+        across = slice(span[0] - sites.spans[0][0], span[1] - sites.spans[0][0])
+        width, height = span[1] - span[0], sites.spans[1][1] - sites.spans[1][0]
     else:
-        ranges = sites.grid.ranges
-        position = sites.y(range(ny), range(nz))
-        low = position.floor().clamp_(max=sites.size - 1)
-        lower = (low.long() - sites.spans[1][0]).numpy()
-        share = (position - low).numpy()
-        corner = (ranges[0][0] + rows.start, ranges[1][0], ranges[2][0])
-        grid, scale = sites.grid, 2 / sites.box_warp
-        place = (grid.resolution, grid.voxel, grid.length / 2, scale, sites.size, sites.spans[0][0])
-        place = tuple(float(x) for x in place)
+        across, width, height = slice(rows.start, rows.stop), len(rows), ny
+    xy = torch.zeros(height, width, HIDDEN) if xy is None else xy[:, across]
+    xz = torch.zeros(nz, width, HIDDEN) if xz is None else xz[:, across]
+    yz = torch.zeros(0, 0, HIDDEN) if yz is None else yz
+    if not sites.sheared:
+        yz = yz.permute(1, 2, 0).contiguous()
+        yz = yz if wide else yz.exp_()
+        arrays = [t.numpy() for t in (xy, xz, yz, row)]
 
-        def columns(start: int, stop: int) -> None:
-            _sheared(*arrays, level, lower, share, corner, place, target, start, stop)
+        def lines(start: int, stop: int) -> None:
+            _regular(*arrays, level, wide, target, start, stop)
 
-    target = out.numpy()
-    blocks = [(j, min(j + COLUMNS, ny)) for j in range(0, ny, COLUMNS)]
-    threads = min(torch.get_num_threads(), len(blocks))
+        _share(lines, len(rows), ROWS, out.numel())
+        return
+    arrays = [t.contiguous() if wide else t * TO_POWERS for t in (xy, xz, yz)]
+    arrays = [t.numpy() for t in (*arrays, row)]
+    position = sites.y(range(ny), range(nz))
+    low = position.floor().clamp_(max=sites.size - 1)
+    lower = (low.long() - sites.spans[1][0]).numpy()
+    share = (position - low).numpy()
+    ranges, grid, scale = sites.grid.ranges, sites.grid, 2 / sites.box_warp
+    corner = (ranges[0][0] + rows.start, ranges[1][0], ranges[2][0])
+    place = (grid.resolution, grid.voxel, grid.length / 2, scale, sites.size, span[0])
+    place = tuple(float(x) for x in place)
+
+    def columns(start: int, stop: int) -> None:
+        _sheared(*arrays, level, wide, lower, share, corner, place, target, start, stop)
+
+    _share(columns, ny, COLUMNS, out.numel())
+
+
+def _span(sites: Sites, rows: range) -> tuple[int, int]:
+    """Half-open range of texels that x rows `rows` touch."""
+    _, ny, nz = sites.grid.shape
+    first = sites.x(range(rows.start, rows.start + 1), range(1), range(1))
+    last = sites.x(range(rows.stop - 1, rows.stop), range(ny - 1, ny), range(nz - 1, nz))
+    return sites.touched(torch.stack([first, last]))
+
+
+def _share(work: Callable[[int, int], None], total: int, size: int, cells: int) -> None:
+    """Call `work` on ranges of `size` that make up `total`, on several threads if it pays."""
+    blocks = [(start, min(start + size, total)) for start in range(0, total, size)]
+    threads = min(torch.get_num_threads(), len(blocks), max(cells // ALONE, 1))
     if threads == 1:
         for block in blocks:
-            columns(*block)
+            work(*block)
         return
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(columns, *block) for block in blocks]:
+        for done in [pool.submit(work, *block) for block in blocks]:
             done.result()

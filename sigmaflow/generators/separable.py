@@ -26,6 +26,7 @@ from .sites import Sites, hat
 XY, XZ, YZ = (0, 1), (0, 2), (1, 2)
 CELLS_PER_TILE = {"cpu": 2**15, "cuda": 2**18}
 TEXELS_PER_TILE = 24
+CELLS_PER_BAND = 32  # of one matrix product in the interpolation of planes
 
 
 class Tables(NamedTuple):
@@ -51,6 +52,18 @@ def pairs_of(plane_axes: Tensor) -> list[tuple[int, int]] | None:
     return [(rows[0], rows[1]) for rows in axes.argmax(dim=2).tolist()]
 
 
+def few_cells(sites: Sites) -> bool:
+    """Whether points cost less than the tables of a sheared grid, whose texels outnumber cells.
+
+    By measurement on a CPU; never said of regular grids. Points have no repeatable gradients on
+    every device, so ask only where none are wanted.
+    """
+    wide, high = (stop - start for start, stop in sites.spans[:2])
+    which = sampler.resolve(sites.device, sites.dtype, sampler.HIDDEN)
+    worth = wide * high // 2 if which == "numba" else 2 * wide * high
+    return sites.sheared and sites.device.type == "cpu" and sites.grid.size < worth
+
+
 def make_tables(
     planes: Tensor, pairs: list[tuple[int, int]], weight: Tensor, bias: Tensor, sites: Sites
 ) -> Tables:
@@ -65,42 +78,83 @@ def make_tables(
             f"planes are {tuple(planes.shape)}; the last two sides must be {sites.size} texels"
         )
     weight, bias = (weight / len(planes)).to(sites.dtype).t(), bias.to(sites.dtype)
-    weights = _line_weights(sites)
-    tables: dict[tuple[int, int], Tensor] = {}
+    kept = [_texels_kept(sites, axis) for axis in range(3)]
+    weights = _line_weights(sites, kept)
+    seen: dict[tuple[int, int], Tensor] = {}  # texels by pair; those of equal pairs are added
     for plane, (wide, high) in zip(planes, pairs):
-        spans = {2: _kept(sites.spans[wide], sites.size), 1: _kept(sites.spans[high], sites.size)}
-        for dim, (start, stop) in spans.items():
-            plane = plane.narrow(dim, start, stop - start)
+        for dim, texels in ((1, kept[high]), (2, kept[wide])):
+            whole = isinstance(texels, range)
+            plane = (
+                plane.narrow(dim, texels.start, len(texels))
+                if whole
+                else plane.index_select(dim, texels)
+            )
         texels = plane.to(sites.dtype)
-        texels = _along(_along(texels, 2, wide, weights, sites), 1, high, weights, sites)
         if wide > high:
             wide, high, texels = high, wide, texels.transpose(1, 2)
-        flat = texels.flatten(1).t()
-        if (wide, high) in tables:
-            tables[wide, high].view(-1, len(bias)).addmm_(flat, weight)
-        else:
-            table = torch.addmm(bias if not tables else torch.zeros_like(bias), flat, weight)
-            tables[wide, high] = table.view(*texels.shape[1:], len(bias))
+        seen[wide, high] = seen[wide, high] + texels if (wide, high) in seen else texels
+    tables: dict[tuple[int, int], Tensor] = {}
+    for (wide, high), texels in seen.items():
+        texels = _along(_along(texels, 1, high, weights, sites), 2, wide, weights, sites)
+        first = bias if not tables else torch.zeros_like(bias)
+        table = torch.addmm(first, texels.flatten(1).t(), weight)
+        tables[wide, high] = table.view(*texels.shape[1:], len(bias))
     return Tables(tables.get(XY), tables.get(XZ), tables.get(YZ))
 
 
-def _line_weights(sites: Sites) -> dict[int, Tensor]:
-    """Interpolation weights [texels, cells] of the axes whose positions ask for no other index."""
+def _lines(sites: Sites) -> dict[int, Tensor]:
+    """Positions along the axes where they ask for no other index: [cells]."""
     cells = [range(n) for n in sites.grid.shape]
     lines = {2: sites.z(cells[2])}
     if not sites.sheared:
         lines |= {0: sites.x(*cells), 1: sites.y(*cells[1:])}
-    # Texels -1 and P are zeros, so their weights may be left out.
-    kept = {axis: sites.texels(*_kept(sites.spans[axis], sites.size)) for axis in lines}
-    return {axis: hat(position, kept[axis]).t() for axis, position in lines.items()}
+    return lines
+
+
+def _texels_kept(sites: Sites, axis: int) -> range | Tensor:
+    """Texels of the planes along a world axis: those of the span, or of them those that cells of
+    a coarse grid lie between. -1 and P are zeros and left out."""
+    span = _kept(sites.spans[axis], sites.size)
+    lines = _lines(sites)
+    if axis not in lines or sites.stride < 2:
+        return range(*span)
+    low = lines[axis].floor().long()
+    texels = torch.cat([low, low + 1]).unique()
+    return texels[(texels >= span[0]) & (texels < span[1])]
+
+
+def _line_weights(
+    sites: Sites, kept: list[range | Tensor]
+) -> dict[int, list[tuple[int, Tensor]]]:
+    """Interpolation of the axes of `_lines` from texels `kept`, in bands of cells.
+
+    A band is its first texel, counted from the first kept one, and weights [texels, cells]: few
+    texels matter to cells that are neighbours, so the whole matrix would be mostly zeros.
+    """
+    bands: dict[int, list[tuple[int, Tensor]]] = {}
+    for axis, positions in _lines(sites).items():
+        texels = kept[axis]
+        if not isinstance(texels, range):
+            bands[axis] = [(0, hat(positions, texels.to(sites.dtype)).t())]
+            continue
+        bands[axis] = []
+        for position in positions.split(CELLS_PER_BAND):
+            start, stop = _kept(sites.touched(position), sites.size)
+            weight = hat(position, sites.texels(start, stop)).t()
+            bands[axis].append((start - texels.start, weight))
+    return bands
 
 
 def _along(
-    plane: Tensor, dim: int, axis: int, weights: dict[int, Tensor], sites: Sites
+    plane: Tensor, dim: int, axis: int, weights: dict[int, list[tuple[int, Tensor]]], sites: Sites
 ) -> Tensor:
     """`plane` [c, high, wide] interpolated along `dim`, or with the zeros that its span reaches."""
     if axis in weights:
-        return plane @ weights[axis] if dim == 2 else weights[axis].t() @ plane
+        parts = []
+        for start, weight in weights[axis]:
+            band = plane.narrow(dim, start, len(weight))
+            parts.append(band @ weight if dim == 2 else weight.t() @ band)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
     span = sites.spans[axis]
     start, stop = _kept(span, sites.size)
     zeros = [start - span[0], span[1] - stop]

@@ -213,6 +213,11 @@ class TriPlaneGenerator(nn.Module):
         dtype = torch.promote_types(planes.dtype, torch.float32)
         box_warp = self.rendering_kwargs["box_warp"]
         sites = Sites(grid, box_warp, planes.shape[-1], dtype, planes.device)
+        inputs = (planes, *self.decoder.parameters())
+        graph = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
+        if not graph and separable.few_cells(sites):
+            yield from (partial(self._rows_of_points, p.to(dtype), grid) for p in planes)
+            return
         first, last = self.decoder.net[0], self.decoder.net[2]
         weight, bias = first.weight * first.weight_gain, first.bias * first.bias_gain
         row = (last.weight[0] * last.weight_gain).to(dtype)
@@ -224,7 +229,7 @@ class TriPlaneGenerator(nn.Module):
     def _rows_of_points(
         self, planes: Tensor, grid: Grid, rows: range, out: Tensor | None = None
     ) -> Tensor:
-        """Where planes are oblique to the world's axes, there is nothing to separate."""
+        """For planes that are oblique to the world's axes, and for few cells."""
         points = grid.points(planes.device).reshape(*grid.shape, 3)[rows.start : rows.stop]
         sigma = self.sigma(planes.unsqueeze(0), points.reshape(1, -1, 3))
         sigma = sigma.reshape(points.shape[:3])

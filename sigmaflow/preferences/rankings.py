@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from sigmaflow.atomic import write_bytes
 
@@ -217,6 +216,8 @@ def split(rankings: Rankings | Sequence[int] | np.ndarray, seed: int = 42) -> Sp
     n = len(rankings)
     if n < 4:
         raise ValueError(f"{n} items cannot be split in three parts; give at least 4")
+    from sklearn.model_selection import train_test_split  # seconds to import
+
     train, rest = train_test_split(np.arange(n), test_size=0.3, train_size=0.7, random_state=seed)
     val, test = train_test_split(rest, test_size=0.5, random_state=seed)
     return Split(train, val, test)

@@ -6,82 +6,23 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
 from sigmaflow.atomic import write_bytes, write_json
-from sigmaflow.fields.grid import SLAB_ENTIRE, Grid
-from sigmaflow.fields.slab import UPPER, normalise_slab
-from sigmaflow.rewards.unet3d import RECON_CHANNELS, UNet3D, stretch
+from sigmaflow.fields.grid import Grid
+from sigmaflow.fields.slab import normalise_slab
+from sigmaflow.rewards.config import Head, RewardConfig, mini_config
+from sigmaflow.rewards.unet3d import UNet3D, stretch
 
-Head = Literal["scalar", "bt", "pairs"]
+__all__ = ["Head", "MLP", "RewardConfig", "RewardModel", "mini_config", "reconstruction_l1"]
+
 FORMAT = 1
-
-
-class RewardConfig(BaseModel):
-    """What a reward is made of and what it was trained on.
-
-    grid, upper, psi, cutoff and generator say how its slabs were made: they are recorded with the
-    weights and checked at use. The defaults are the released network; `mini_config` is small.
-
-    f_maps: channels by level, multiples of `groups`, the first at least 8.
-    feature_size: length of the global feature (8192 released; the slices are stretched to it).
-    trunk, head: hidden sizes (two each) of the shared MLP and of the heads; trunk_out its output.
-    doubled: the released trunk and heads double their first layer (a residual branch without
-        layers); without it they are plain.
-    heads: "scalar" is the reward; "bt" and "pairs" exist in the released state dict.
-    generator: digest of the generator whose slabs it saw, "" when unknown.
-    checkpoint: remake the U-Net's activations in the backward pass (`UNet3D`): the same numbers.
-    precision: "bfloat16" runs the U-Net under autocast: other numbers, in less memory.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    grid: Grid = Grid(resolution=256, kind="released", pads=SLAB_ENTIRE)
-    upper: float = Field(default=UPPER, gt=0)
-    psi: float = 1.0
-    cutoff: int | None = Field(default=None, ge=0)
-    generator: str = ""
-    f_maps: tuple[int, ...] = Field(default=(8, 16, 32, 64, 128, 256), min_length=2)
-    groups: int = Field(default=8, ge=1)
-    feature_size: int = Field(default=8192, ge=1)
-    trunk: tuple[int, int] = (512, 512)
-    trunk_out: int = Field(default=512, ge=1)
-    head: tuple[int, int] = (256, 128)
-    doubled: bool = True
-    heads: tuple[Head, ...] = ("scalar",)
-    checkpoint: bool = False
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> RewardConfig:
-        if any(width < 1 for width in (*self.trunk, *self.head)):
-            raise ValueError("hidden sizes must be at least 1")
-        if any(width % self.groups or width < 1 for width in self.f_maps):
-            raise ValueError(f"f_maps {self.f_maps} must be multiples of groups {self.groups}")
-        if self.f_maps[0] < 2 * RECON_CHANNELS:
-            raise ValueError(f"the first of f_maps {self.f_maps} must be at least 8")
-        if min(self.grid.shape) >> (len(self.f_maps) - 1) < 1:
-            raise ValueError(
-                f"{len(self.f_maps)} levels halve the slab {self.grid.shape} to nothing; use fewer"
-                " levels (f_maps) or a finer grid"
-            )
-        if "scalar" not in self.heads or len(set(self.heads)) < len(self.heads):
-            raise ValueError(f"heads {self.heads} must name 'scalar', and each head once")
-        return self
-
-
-def mini_config(grid: Grid, **changes: object) -> RewardConfig:
-    """Four levels and a narrow MLP with the scalar head only: what a laptop trains in minutes."""
-    small = dict(f_maps=(8, 16, 32, 64), feature_size=64, trunk=(64, 64), trunk_out=64)
-    return RewardConfig(**{"grid": grid, **small, "head": (32, 16), **changes})
 
 
 class MLP(nn.Module):

@@ -11,43 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
+from sigmaflow.rewards.config import TrainConfig, mini_training
 from sigmaflow.rewards.data import Items, SlabBank
 from sigmaflow.rewards.evaluate import accuracy, mean_ranking_loss, ranking_loss, score_seeds
 from sigmaflow.rewards.model import RewardConfig, RewardModel
 from sigmaflow.rewards.state import RewardState
 
-
-class TrainConfig(BaseModel):
-    """How a reward is trained. The defaults are the paper's; `mini_training` is for small nets.
-
-    seed: of the first weights and of the order of questions. batch: questions a step. patience:
-    epochs without a lower validation loss before it stops. recon_weight: of the auxiliary L1 on the
-    normalised slab, 1e-2 in the paper's text, inactive in the released code. questions_per_tick:
-    also tick within an epoch, at the first step that completes so many; None ticks by epoch.
-    eval_batch: slabs scored at once in evaluation. mirror: show each shape mirrored in x with
-    probability a half, which the paper does not: left and right of a face are worth the same, and a
-    reward that has seen too few faces to know lets the generator win by lopsided ones.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: int = Field(default=42, ge=0)
-    epochs: int = Field(default=10, ge=1)
-    batch: int = Field(default=1, ge=1)
-    lr: float = Field(default=1e-5, gt=0)
-    weight_decay: float = Field(default=1e-4, ge=0)
-    patience: int = Field(default=3, ge=1)
-    recon_weight: float = Field(default=0.0, ge=0)
-    questions_per_tick: int | None = Field(default=None, ge=1)
-    eval_batch: int = Field(default=8, ge=1)
-    mirror: bool = False
-
-
-def mini_training(**changes: object) -> TrainConfig:
-    """Settings that teach `mini_config` within a few epochs of a few hundred questions."""
-    return TrainConfig(**{"lr": 1e-3, "batch": 4, "epochs": 12, "patience": 4, **changes})
+__all__ = ["RewardTick", "TrainConfig", "mini_training", "train_reward"]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint as recomputed
 
-RECON_CHANNELS = 4
+from sigmaflow.rewards.config import RECON_CHANNELS
+
 FEATURE_CHANNELS = 4
 
 

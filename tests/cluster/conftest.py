@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cluster.executor import start
-from cluster.profile import Profile
+from cluster.profile import RayProfile
 
 HERE = Path(__file__).resolve().parent
 JOBS = HERE.parent / "jobs"  # the toy stages
@@ -18,7 +18,7 @@ def ray_executor():
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), str(JOBS)])
     try:
-        with start(Profile(kind="ray", cpus=2, gpus=0)) as executor:
+        with start(RayProfile(cpus=2, gpus=0)) as executor:
             yield executor
     finally:
         os.environ.pop("PYTHONPATH")

@@ -1,15 +1,17 @@
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import calls
 import pytest
 import toys
 from pydantic import ValidationError
 
-from cluster.executor import WorkerLost, start
+from cluster.executor import NodeLost, WorkerLost, start
 from cluster.inline import InlineExecutor
-from cluster.profile import Profile
-from jobs.config import load
+from cluster.profile import KINDS, InlineProfile, RayProfile, SlurmProfile
+from cluster.ray_tasks import RayTasks
+from jobs.config import ConfigError, load_kind
 from jobs.driver import run_graph
 from jobs.stage import Task
 from jobs.store import Store
@@ -47,6 +49,36 @@ def test_a_killed_worker_is_reported_and_not_retried(ray_executor, actor):
     with pytest.raises(WorkerLost, match="worker killed"):
         finish(ray_executor, [ray_executor.submit(calls.killed, actor=actor)])
     assert finish(ray_executor, [ray_executor.submit(calls.double, 4)]) == [8]
+
+
+@pytest.mark.parametrize(
+    "name, lost, nodes",
+    [
+        ("LocalRayletDiedError", NodeLost, None),
+        ("ActorUnavailableError", WorkerLost, [{"Alive": True}]),
+        ("ActorUnavailableError", NodeLost, [{"Alive": True}, {"Alive": False}]),
+        ("ActorUnavailableError", NodeLost, None),
+    ],
+)
+def test_whatever_ray_itself_raises_is_a_loss(name, lost, nodes):
+    """As when SLURM ends all processes of a job at once, Ray's before ours."""
+    from ray import exceptions
+
+    def get(handle):
+        kind = getattr(exceptions, name)
+        raise kind("out of reach", b"0" * 16) if name.startswith("Actor") else kind()
+
+    def ask(*_):
+        if nodes is None:
+            raise ConnectionError("nobody there")
+        return nodes
+
+    tasks = RayTasks(cpus=1, gpus=0, gpu_fraction=1.0, slots=1)
+    tasks._ray = SimpleNamespace(get=get, nodes=ask, kill=ask)
+    tasks._actors["handle"] = object()
+    with pytest.raises(WorkerLost) as error:
+        tasks.result("handle")
+    assert error.type is lost
 
 
 def test_more_cpus_or_gpus_than_there_are_do_not_wait_for_ever(ray_executor):
@@ -93,12 +125,71 @@ def test_progress_is_seen_while_a_stage_runs(ray_executor, tmp_path):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.name)
 def test_shipped_profiles_are_valid(path):
-    assert load(path, Profile).slots() >= 1
+    profile = load_kind(path, KINDS)
+    assert type(profile) is KINDS[profile.kind]
 
 
 def test_profiles_refuse_what_they_do_not_know():
     with pytest.raises(ValidationError):
-        Profile(kind="inline", cpu=3)
+        InlineProfile(cpu=3)
     with pytest.raises(ValidationError):
-        Profile(kind="ray", parallel=0)
-    assert isinstance(start(Profile(kind="inline")), InlineExecutor)
+        RayProfile(parallel=0)
+    assert isinstance(start(InlineProfile()), InlineExecutor)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("kind: slurmm\n", "yaml:1: kind: 'slurmm' must be one of .*; did you mean \"slurm\""),
+        ("nodes: 2\n", "yaml:1: kind: None must be one of inline, ray, slurm, slurm_workers"),
+        ("kind: slurm\npartitoin: a\n", 'yaml:2: partitoin: unknown key; did you mean "part'),
+        ("kind: slurm_workers\nnodes: 2\n", "site.yaml:2: nodes: unknown key"),
+        ("kind: slurm\ntime: soon\n", 'site.yaml:2: time: .*quote "HH:MM:SS"'),
+        ("kind: slurm\nadditional_parameters: {output: x}\n", "output is set by the suite"),
+        ("kind: slurm\nadditional_parameters: {qos: x}\n", "qos is a key of the profile"),
+        ("kind: slurm\nadditional_parameters: {--x: 1}\n", "write it without dashes"),
+    ],
+)
+def test_errors_of_a_profile_name_line_key_and_remedy(tmp_path, text, said):
+    (tmp_path / "site.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load_kind(tmp_path / "site.yaml", KINDS)
+
+
+@pytest.mark.parametrize(
+    "said, minutes",
+    [(90, 90), ("01:30:00", 90), ("1:30", 90), ("2-00:00:00", 2880), ("00:00:20", 1)],
+)
+def test_time_is_minutes_or_a_clock(said, minutes):
+    assert SlurmProfile(time=said).time == minutes
+
+
+def test_what_slurm_gave_is_what_is_used(monkeypatch, tmp_path):
+    from cluster import allocation
+
+    cores = len(os.sched_getaffinity(0))
+    assert allocation._cpus({"SLURM_CPUS_PER_TASK": "1"}) == 1
+    assert allocation._cpus({"SLURM_CPUS_PER_TASK": str(10 * cores)}) == cores
+    assert allocation._gpus({"CUDA_VISIBLE_DEVICES": "2,5", "SLURM_GPUS_ON_NODE": "8"}) == 2
+    assert allocation._gpus({"CUDA_VISIBLE_DEVICES": ""}) == 0
+    assert allocation._gpus({"SLURM_GPUS_ON_NODE": "8"}) == 8
+    monkeypatch.setattr(allocation, "_cgroup_limit", lambda: 2**30)
+    assert allocation._memory({"SLURM_MEM_PER_NODE": "4096"}) == 2**30
+    assert allocation._memory({"SLURM_MEM_PER_CPU": "100", "SLURM_CPUS_ON_NODE": "3"}) == 300 << 20
+    monkeypatch.setattr(allocation, "_cgroup_limit", lambda: None)
+    assert allocation._memory({}) is None
+
+
+@pytest.mark.parametrize(
+    "line, place, name",
+    [("0::/a/b", "a", "memory.max"), ("7:cpu,memory:/a/b", "memory/a", "memory.limit_in_bytes")],
+)
+def test_limits_of_control_groups_are_found_above_too(tmp_path, line, place, name):
+    from cluster.allocation import _cgroup_limit
+
+    (tmp_path / "cgroup").write_text(f"{line}\n")
+    (tmp_path / place / "b").mkdir(parents=True)
+    (tmp_path / place / "b" / name).write_text("max\n")
+    (tmp_path / place / name).write_text("123456\n")
+    assert _cgroup_limit(tmp_path / "cgroup", tmp_path) == 123456
+    assert _cgroup_limit(tmp_path / "absent", tmp_path) is None

@@ -6,9 +6,6 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
-# Ray's workers are polite by default, and on a busy machine would never get to the end of a test.
-os.environ.setdefault("RAY_worker_niceness", "0")
-
 
 @pytest.fixture(scope="session", autouse=True)
 def toys_importable():

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import torch
 
-import sigmaflow.finetune
-import sigmaflow.generators
+import sigmaflow.finetune.loop
+import sigmaflow.generators.checkpoint
 import sigmaflow.rewards.baselines
 import sigmaflow.rewards.train  # noqa: F401
 from jobs.config import load

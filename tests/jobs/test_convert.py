@@ -98,7 +98,7 @@ def test_what_can_only_be_scored(tiny_gan, tiny_images, tmp_path, capsys):
 
     from jobs.graph import checkpoint_files
     from jobs.launch import main as launch
-    from jobs.sweep import _scored
+    from jobs.sweep import SCORED_FILES, _holds
     from sigmaflow.generators.pickles.write import Emitter
     from sweeps import write_sweep
 
@@ -112,7 +112,7 @@ def test_what_can_only_be_scored(tiny_gan, tiny_images, tmp_path, capsys):
     assert "scored" in capsys.readouterr().out
     assert launch([str(write_sweep(tmp_path, folder, tiny_images))]) == 2
     assert "not trained on" in capsys.readouterr().err
-    assert _scored(str(folder)) == str(folder)
+    assert _holds(str(folder), SCORED_FILES) == str(folder)
     assert [Path(f.path).name for f in checkpoint_files(str(folder))] == [
         "config.json", "G_ema.safetensors"
     ]

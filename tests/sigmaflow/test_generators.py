@@ -66,7 +66,7 @@ def test_the_separable_grid_equals_points(tiny_gan, third):
     planes = G.planes(G.mapping(torch.randn(2, 8), G.canonical_label().expand(2, -1)))
     by_points = G.sigma(planes, grid.points().expand(2, -1, -1)).reshape(2, *grid.shape)
     difference = (G.sigma_grid(planes, grid) - by_points).norm() / by_points.norm()
-    assert difference < 1e-6
+    assert difference < 3e-6  # the kernels' bound; random rows cancel
     planes = planes.detach().requires_grad_(True)
     one, two = (
         torch.autograd.grad(f().square().sum(), planes)[0]

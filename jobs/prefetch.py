@@ -1,0 +1,246 @@
+"""``python -m jobs.prefetch SWEEP.yaml``: all that a run needs from outside, checked and fetched.
+
+For nodes without a network: run it where there is one, then launch. Nothing is fetched at run time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import struct
+import sys
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.config import ConfigError, load_with_places
+from jobs.lines import read
+from jobs.stage import hash_file
+from jobs.sweep import CHECKPOINT_FILES, KINDS, NO_FILES, NO_NETWORKS, SCORED_FILES
+from sigmaflow.atomic import write_with
+
+SHIPPED = Path(__file__).resolve().parent.parent
+SCALES = SHIPPED / "sweeps" / "scales"
+RENDERING = ("anny", "roma")  # the extra `faces`
+INCEPTION = "inception-2015-12-05.pt"
+INCEPTION_URL = (
+    "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/" + INCEPTION
+)
+# As in k-diffusion's record of the same file; clean-fid itself checks none.
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+CHECKPOINT_HELP = "convert a snapshot (python -m jobs.convert) and give its folder"
+IMAGES_HELP = "give a zip in EG3D's layout: pictures and dataset.json (docs/users.md)"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing from outside: what key asks for it, whether it is there, and what to do if not."""
+
+    key: str
+    good: bool
+    text: str
+    remedy: str = ""
+
+
+def items(config: Any, network: bool = True) -> Iterator[Item]:
+    """Everything the sweep needs from outside. Fetches what may be fetched, where ``network``."""
+    paper = config.kind == "sweep" and config.scale == "paper"
+    if paper and config.images == "mini":
+        yield Item("images", False, "not given", IMAGES_HELP)
+    elif config.kind in ("sweep", "pretrain"):
+        yield from _images(config)
+    if paper and config.checkpoint == "mini":
+        yield Item("checkpoint", False, "not given", CHECKPOINT_HELP)
+    elif config.kind == "sweep":
+        yield from _checkpoint("checkpoint", config.checkpoint)
+    if config.kind == "sweep":
+        if config.rankings.file is not None:
+            yield from _rankings(config.rankings.file)
+        yield from _extractor(config.evaluation, network)
+    if config.kind == "rehearsal":
+        yield Item("checkpoint", True, "made by the run itself")
+        yield from _extractor(config.evaluation, network)
+    if config.kind == "score":
+        yield from _checkpoint("before", config.before, SCORED_FILES)
+        yield from _checkpoint("after", config.after, SCORED_FILES)
+        yield from _reward(config.reward_model)
+
+
+def _checkpoint(
+    key: str, value: str, files: tuple[str, ...] = CHECKPOINT_FILES
+) -> Iterator[Item]:
+    shipped = value == "mini"
+    folder = SHIPPED / "sigmaflow" / "generators" / "weights" / "mini" if shipped else Path(value)
+    remedy = "install the package again" if shipped else CHECKPOINT_HELP
+    missing = [name for name in files if not (folder / name).is_file()]
+    if missing:
+        yield Item(key, False, f"{value}: no {', '.join(missing)}", remedy)
+        return
+    try:
+        json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        yield Item(key, False, f"{value}: config.json: {error}", remedy)
+        return
+    cut = [name for name in files[1:] if not _whole_safetensors(folder / name)]
+    if cut:
+        yield Item(key, False, f"{value}: {', '.join(cut)} cut off or damaged; copy again", remedy)
+    else:
+        yield Item(key, True, f"{value}: {len(files)} files, whole")
+
+
+def _whole_safetensors(path: Path) -> bool:
+    """Whether the file is as long as its header says."""
+    try:
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > 100 * 2**20:
+                return False
+            header = json.loads(file.read(length))
+        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
+        return path.stat().st_size == 8 + length + max(ends, default=0)
+    except (OSError, ValueError, KeyError, TypeError, struct.error):
+        return False
+
+
+def _images(config: Any) -> Iterator[Item]:
+    value = config.images
+    if value == "mini" and config.kind == "pretrain":
+        yield Item("images", True, "mini: rendered by the run itself")
+        missing = [name for name in RENDERING if importlib.util.find_spec(name) is None]
+        if missing:
+            yield Item("packages", False, f"no {', '.join(missing)}", "pip install -e '.[faces]'")
+        return
+    path = SHIPPED / "sigmaflow" / "datasets" / "faces64.zip" if value == "mini" else Path(value)
+    remedy = "install the package again" if value == "mini" else IMAGES_HELP
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+            labels = json.loads(archive.read("dataset.json"))["labels"]
+            absent = [name for name, _ in labels if name not in names]
+            if labels and not absent:
+                archive.read(labels[0][0]), archive.read(labels[-1][0])
+    except FileNotFoundError:
+        yield Item("images", False, f"{value}: no such file", remedy)
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+        yield Item("images", False, f"{value}: {error or type(error).__name__}", remedy)
+    else:
+        if absent or not labels:
+            said = f"{len(absent)} labelled pictures are not in it, such as {absent[:1]}"
+            yield Item("images", False, f"{value}: {said if labels else 'no labels'}", remedy)
+        else:
+            yield Item("images", True, f"{value}: {len(labels)} pictures")
+
+
+def _rankings(value: str) -> Iterator[Item]:
+    from sigmaflow.preferences.rankings import read_rankings
+
+    remedy = "give a CSV in the released format (docs/users.md)"
+    try:
+        pairs = len(read_rankings(value))
+    except (OSError, ValueError) as error:
+        problems = [str(p) for p in getattr(error, "problems", [error])]
+        yield Item("rankings.file", False, f"{value}: {'; '.join(problems[:3])}", remedy)
+    else:
+        yield Item("rankings.file", True, f"{value}: {pairs} pairs")
+
+
+def _reward(value: str) -> Iterator[Item]:
+    path = Path(value)
+    remedy = "give the reward of a sweep: runs/models/NAME-reward.safetensors, its .json beside it"
+    missing = [str(p) for p in (path, path.with_suffix(".json")) if not p.is_file()]
+    if missing:
+        yield Item("reward_model", False, f"no {', '.join(missing)}", remedy)
+    elif not _whole_safetensors(path):
+        yield Item("reward_model", False, f"{value}: cut off or damaged", remedy)
+    else:
+        yield Item("reward_model", True, f"{value}: whole")
+
+
+def _extractor(evaluation: Any, network: bool) -> Iterator[Item]:
+    key = "evaluation.extractor_weights"
+    if evaluation.extractor != "clean-fid-inception":
+        yield Item("evaluation.extractor", True, f"{evaluation.extractor}: ships with the package")
+        return
+    if evaluation.extractor_weights is None:
+        yield Item(key, False, "not given", f"--set {key}=FOLDER/{INCEPTION}; it is fetched there")
+        return
+    path = Path(evaluation.extractor_weights)
+    if path.name != INCEPTION:
+        yield Item(key, False, f"{path}: clean-fid wants it to be called {INCEPTION}", "rename it")
+        return
+    by_hand = f"on a machine with a network: curl -fLo {INCEPTION} {INCEPTION_URL}"
+    try:
+        fetched = not path.is_file()
+        if fetched:
+            if not network:
+                yield Item(key, False, f"{path}: no such file", by_hand)
+                return
+            fetch(INCEPTION_URL, path, INCEPTION_SHA256)
+        elif (found := hash_file(path)) != INCEPTION_SHA256:
+            said = f"{path}: sha256 {found[:12]}..., not {INCEPTION_SHA256[:12]}..."
+            yield Item(key, False, said, f"remove it (a download that was cut off?) and {by_hand}")
+            return
+    except (OSError, ValueError) as error:
+        yield Item(key, False, f"{path}: {error}", by_hand)
+        return
+    yield Item(key, True, f"{path}: {'fetched, ' if fetched else ''}sha256 as published")
+
+
+def fetch(url: str, path: Path, sha256: str, timeout: float = 60.0) -> None:
+    """Download a file to ``path``, whole and with this digest or not at all.
+
+    Raises OSError where it cannot be had, ValueError for other bytes.
+    """
+
+    def download(temporary: Path) -> None:
+        with urllib.request.urlopen(url, timeout=timeout) as answer, open(temporary, "wb") as file:
+            while block := answer.read(1 << 20):
+                file.write(block)
+        if (found := hash_file(temporary)) != sha256:
+            raise ValueError(f"{url} gave other bytes: sha256 {found}, not {sha256}")
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_with(path, download)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 when nothing is missing, 1 when something is, 2 for a bad sweep."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.prefetch", description=__doc__)
+    parser.add_argument("sweep", help="what will be run: a file such as sweeps/lambda.yaml")
+    parser.add_argument("--scale", choices=("mini", "paper"), help="how big, over the sweep file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                        help="set a value of the sweep; may be repeated")
+    parser.add_argument("--offline", action="store_true", help="check only, fetch nothing")
+    args = parser.parse_args(argv)
+    path = Path(args.sweep)
+    values, _, _ = read(path)
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if not path.is_file() or kind not in KINDS:
+        print(f"{path}: no sweep file with kind {', '.join(KINDS)}", file=sys.stderr)
+        return 2
+    scales = path.parent / "scales"
+    try:
+        config, _ = load_with_places(
+            path, KINDS[kind], args.scale, args.set, scales if scales.is_dir() else SCALES,
+            {**NO_FILES, **NO_NETWORKS},
+        )  # fmt: skip
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    missing = 0
+    for item in items(config, not args.offline):
+        missing += not item.good
+        remedy = f"; {item.remedy}" if item.remedy and not item.good else ""
+        print(f"{'ok' if item.good else 'MISSING':8} {item.key}: {item.text}{remedy}")
+    where = os.path.relpath(path)
+    print(f"{where} has all it needs" if not missing else f"{where} lacks {missing}")
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""When to stop at the next step: because someone asked, or because the time is nearly up."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class Stopped(Exception):
+    """Work ended early, on request and with its state saved. The same command goes on."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A request that any process may make and all on the same disk see. Picklable.
+
+    ``path`` is a file whose existence is the request; ``deadline`` a time (as of ``time.time()``)
+    from which it counts as made.
+    """
+
+    path: str
+    deadline: float | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the request would lie."""
+        return Path(self.path).parent
+
+    def asked(self) -> bool:
+        """Whether to stop now."""
+        if self.deadline is not None and time.time() >= self.deadline:
+            return True
+        folder, name = os.path.split(self.path)
+        try:  # NFS remembers for a while that a file was not there, but reads folders anew
+            return name in os.listdir(folder)
+        except OSError:
+            return False
+
+    def for_good(self) -> bool:
+        """Whether a person asked (`jobs.cancel` says who), so that nothing is to begin again."""
+        try:
+            return os.stat(self.path).st_size > 0
+        except OSError:
+            return False
+
+    def ask(self) -> None:
+        """Make the request, as a pause; again does no harm."""
+        with open(self.path, "ab"):
+            pass

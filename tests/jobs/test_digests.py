@@ -1,0 +1,77 @@
+"""Digests of outside files are taken once, and believed only while the file is the same."""
+
+import json
+import os
+
+import pytest
+
+from jobs import digests, stage
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """Paths that were read, and an empty memory."""
+    read, real = [], stage.hash_file
+    monkeypatch.setattr(stage, "known_digests", {})
+    monkeypatch.setattr(digests, "WORTH", 4)
+    monkeypatch.setattr(stage, "hash_file", lambda path: (read.append(str(path)), real(path))[1])
+    return read
+
+
+def old(path, text, ago=100.0):
+    path.write_text(text)
+    then = path.stat().st_mtime - ago
+    os.utime(path, (then, then))
+    return path
+
+
+def digest(runs, path):
+    """As in a fresh process."""
+    stage.known_digests.clear()
+    with digests.remembered(runs):
+        return stage.file_digest(path)
+
+
+def test_a_file_is_read_once(tmp_path, hashed):
+    path = old(tmp_path / "images.zip", "pictures")
+    first = digest(tmp_path / "runs", path)
+    assert digest(tmp_path / "runs", path) == first
+    assert hashed == [str(path)]
+
+
+def test_a_changed_file_is_read_again(tmp_path, hashed):
+    path = old(tmp_path / "images.zip", "pictures")
+    first = digest(tmp_path / "runs", path)
+    old(path, "picturez", ago=50.0)
+    assert digest(tmp_path / "runs", path) != first
+    assert len(hashed) == 2
+
+
+def test_a_file_written_just_now_is_not_believed(tmp_path, hashed):
+    path = tmp_path / "images.zip"
+    path.write_text("pictures")
+    digest(tmp_path / "runs", path)
+    digest(tmp_path / "runs", path)
+    assert len(hashed) == 2
+
+
+def test_who_waits_for_a_large_file_is_told_why(tmp_path, hashed, monkeypatch, caplog):
+    monkeypatch.setattr(stage, "LONG", 4)
+    path = old(tmp_path / "images.zip", "pictures")
+    digest(tmp_path / "runs", path)
+    digest(tmp_path / "runs", path)
+    assert caplog.text.count(f"reading {path}") == 1
+
+
+def test_small_files_leave_nothing_behind(tmp_path, hashed):
+    path = old(tmp_path / "images.zip", "pic")
+    digest(tmp_path / "runs", path)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 99}', '{"format": 1, "files": {"a": 3}}'])
+def test_a_damaged_record_is_as_none(tmp_path, hashed, text):
+    path = old(tmp_path / "images.zip", "pictures")
+    (tmp_path / "digests.json").write_text(text)
+    digest(tmp_path, path)
+    assert json.loads((tmp_path / "digests.json").read_text())["files"][str(path)][0] == 8

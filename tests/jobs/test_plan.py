@@ -1,0 +1,253 @@
+"""What a dry run says of every task, and why."""
+
+import dataclasses
+import json
+import os
+import shutil
+
+import pytest
+import toys
+
+from cluster.profile import SlurmProfile, SlurmWorkersProfile
+from jobs import plan
+from jobs.claim import Claim
+from jobs.config import load
+from jobs.cost import Costs
+from jobs.plan import plan_tasks
+from jobs.run import run_task
+from jobs.stage import FileInput, Task
+from jobs.store import Store
+from jobs.sweep import SweepConfig
+from sweeps import SCALES, launch, write_sweep
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def done(store, *tasks):
+    for task in tasks:
+        assert run_task(str(store.root), task).ok
+
+
+def of(store, task):
+    """(state, reason) of one task."""
+    found = next(p for p in plan_tasks([task], store) if p.task == task)
+    return found.state, found.reason
+
+
+def test_an_empty_store_has_nothing(store):
+    assert of(store, toys.counting()) == ("RUN", "no count in this store yet")
+
+
+def test_what_is_finished_is_found(store):
+    done(store, toys.counting())
+    assert of(store, toys.counting()) == ("HIT", "")
+
+
+def test_the_first_setting_that_differs_from_the_nearest(store):
+    done(store, toys.counting(seed=1, extra={"a": 1}), toys.counting(seed=2, extra={"a": 5}))
+    wanted = toys.counting(seed=1, extra={"a": 2.5})
+    assert of(store, wanted) == ("RUN", "extra.a 2.5, cached has 1")
+    assert of(store, toys.counting(seed=2, extra={"a": 5}, more=[1] * 9)) == (
+        "RUN", "more [1 ... 1], cached has nothing",
+    )  # fmt: skip
+
+
+def test_a_raised_version(store):
+    done(store, toys.counting())
+    newer = dataclasses.replace(toys.COUNT, version=2)
+    task = Task(newer, toys.counting().config)
+    assert of(store, task) == ("RUN", "version 2 of the stage, cached has 1")
+
+
+def test_siblings_of_the_same_graph_are_no_reason(store):
+    graph = toys.graph(seeds=(1, 2, 3))
+    done(store, *list(graph.needs())[:2])
+    planned = {p.task.label: p for p in plan_tasks([graph], store)}
+    states = [p.state for p in plan_tasks([graph], store)]
+    assert states == ["HIT", "HIT", "RUN", "RUN"]
+    assert planned["count"].reason == "no count in this store yet"
+
+
+def test_other_inputs(store, tmp_path):
+    done(store, *toys.graph(seeds=(1, 2)).needs(), toys.graph(seeds=(1, 2)))
+    assert of(store, toys.graph(seeds=(1, 3))) == ("RUN", "needs count, which runs")
+    done(store, toys.counting(seed=3, runs=""))
+    state, reason = of(store, toys.graph(seeds=(1, 3)))
+    assert (state, reason) == ("RUN", "other parts: count")
+    file = tmp_path / "images.zip"
+    file.write_text("one")
+    first = Task(toys.COUNT, {"threads": 1, "steps": 1}, {"images": FileInput(file)})
+    done(store, first)
+    file.write_text("other")
+    second = Task(toys.COUNT, {"threads": 1, "steps": 1}, {"images": FileInput(file)})
+    assert of(store, second) == ("RUN", f"other images: {file}")
+
+
+def test_a_failure_is_remembered_with_its_last_line(store, tmp_path):
+    task = Task(toys.FAIL, {"threads": 1, "mended": str(tmp_path / "mended")})
+    assert run_task(str(store.root), task).status == "failed"
+    assert of(store, task) == ("RUN", "failed last time: ValueError: not mended yet")
+
+
+def test_a_result_that_lost_bytes(store):
+    task = toys.counting()
+    done(store, task)
+    (store.path(task) / "metrics.jsonl").write_text("")
+    assert of(store, task) == ("RUN", "its files are not whole; made again")
+    shutil.rmtree(store.path(task))
+    assert of(store, task) == ("RUN", "no count in this store yet")
+
+
+def test_a_checkpoint_is_resumed(store):
+    task = toys.counting(steps=20)
+    work = store.claim(task)
+    (work.folder / "checkpoint").mkdir()
+    (work.folder / "checkpoint" / "000000000011").write_bytes(b"1")
+    assert of(store, task)[0] == "BLOCKED"
+    store.release(task, work.claim)
+    assert of(store, task) == ("RESUME", "checkpoint at step 11")
+    (work.folder / "progress.json").write_text(json.dumps({"done": 11, "total": 20}))
+    assert of(store, task) == ("RESUME", "checkpoint at step 11 of 20")
+    (work.folder / "progress.json").write_text(json.dumps({"done": 13, "total": 20}))
+    (found,) = plan_tasks([task], store)
+    assert found.reason == "checkpoint at step 11, 13 of 20 done"
+    assert found.left == pytest.approx(7 / 20)
+
+
+def test_what_another_process_makes_blocks(store):
+    graph = toys.graph(seeds=(1, 2))
+    first = next(graph.needs())
+    store.path(first).parent.mkdir(parents=True)
+    claim = Claim(store.path(first).parent / f".claim-{first.key[:20]}")
+    assert claim.take()
+    by = {p.task.key: p for p in plan_tasks([graph], store)}
+    assert by[first.key].state == "BLOCKED"
+    assert by[first.key].reason.endswith(f":{os.getpid()} works on it")
+    assert (by[graph.key].state, by[graph.key].reason) == ("BLOCKED", "needs count")
+    claim.release()
+    assert of(store, first)[0] == "RUN"
+
+
+def test_ranges():
+    assert plan._ranges([2, 3, 4, 7]) == "2-4, 7"
+    assert plan._ranges([5]) == "5"
+
+
+def test_planning_leaves_the_store_alone(store):
+    plan_tasks([toys.graph()], store)
+    assert not os.path.exists(store.root)
+
+
+# ---------------------------------------------------------------------- estimates
+
+
+def finished(store, task, seconds, **changes):
+    done(store, task)
+    path = store.path(task) / "done.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "seconds": seconds, **changes}))
+
+
+def test_history_gives_the_median_and_the_range(store):
+    for seed, seconds in ((1, 10.0), (2, 20.0), (3, 60.0)):
+        finished(store, toys.counting(seed=seed), seconds)
+    cost = Costs(store.root, "mini").of(toys.counting(seed=4))
+    assert not cost.guessed
+    spans = (cost.seconds.low, cost.seconds.middle, cost.seconds.high)
+    assert spans == (10.0, 20.0, 60.0) and cost.bytes.middle > 0
+    half = Costs(store.root, "mini").of(toys.counting(seed=4), left=0.5)
+    assert half.seconds.middle == 10.0
+
+
+def test_one_finished_task_gives_a_wide_interval(store):
+    finished(store, toys.counting(seed=1), 10.0)
+    span = Costs(store.root, "mini").of(toys.counting(seed=4)).seconds
+    assert (span.low, span.middle, span.high) == (5.0, 10.0, 20.0)
+
+
+def slabs(seeds, resolution=16):
+    from jobs.stages.shapes import SLABS
+
+    grid = {"resolution": resolution, "kind": "regular", "length": 1.0, "pads": None}
+    return Task(SLABS, {"threads": 1, "psi": 1.0, "grid": grid, "seeds": list(range(seeds))})
+
+
+def past(store, task, seconds, size):
+    """A finished folder as a stage would leave it."""
+    work = store.claim(task)
+    with work:
+        (work.folder / "slabs.npy").write_bytes(b"0" * size)
+        work.publish(seconds)
+
+
+def test_history_is_scaled_by_size_and_needs_the_same_grid(store):
+    past(store, slabs(10), 5.0, 40_000)
+    cost = Costs(store.root, "mini").of(slabs(40))
+    assert cost.seconds.middle == pytest.approx(20.0) and not cost.guessed
+    assert cost.bytes.middle == pytest.approx(160_000, rel=0.02)
+    assert Costs(store.root, "mini").of(slabs(40, resolution=32)).guessed
+
+
+def test_without_history_the_table_is_used_and_said_to_be(store):
+    mini, paper = (Costs(store.root, scale).of(slabs(64, 256)) for scale in ("mini", "paper"))
+    assert mini.guessed and paper.guessed
+    assert mini.seconds.middle > 10 * paper.seconds.middle
+    assert paper.bytes.middle == pytest.approx(64 * 256**3 * 4, rel=1e-3)
+
+
+# ---------------------------------------------------------------------- the command
+
+
+def test_a_dry_run_of_a_whole_sweep(tmp_path, tiny_checkpoint, tiny_images, capsys):
+    sweep = write_sweep(
+        tmp_path, tiny_checkpoint, tiny_images,
+        search={"trials": 6, "parallelism": 2,
+                "space": {"lambda_r": {"low": 0.0, "high": 30.0}},
+                "first": [{"lambda_r": 10.0}, {"lambda_r": 0.0}]},
+    )  # fmt: skip
+    runs = tmp_path / "runs"
+    assert launch(sweep, runs, "--dry-run")[0] == 0
+    said = launch(sweep, runs, "--dry-run")[1]
+    assert not runs.exists()
+    assert "fine-tune lambda_r=10" in said and "measure start" in said
+    trials = "trials 2-5: 4 x (fine-tune, measure, compare)"
+    (row,) = [line for line in said.splitlines() if trials in line]
+    assert "trial 2 is asked once trial 0 ended" in row
+    assert "tables and figures" in said and "free" in said and "work: " in said
+    assert "16 RUN, 4 trials not asked yet" in said
+    assert not [line for line in said.splitlines() if " HIT" in line]
+
+
+def test_many_trials_are_shown_together(tmp_path, tiny_checkpoint, tiny_images):
+    first = [{"lambda_r": float(i)} for i in range(20)]
+    sweep = write_sweep(
+        tmp_path, tiny_checkpoint, tiny_images,
+        search={"trials": 20, "space": {"lambda_r": {"low": 0.0, "high": 30.0}}, "first": first},
+    )  # fmt: skip
+    said = launch(sweep, tmp_path / "runs", "--dry-run")[1]
+    assert "fine-tune x20" in said and "20 RUN" in said and len(said.splitlines()) < 25
+
+
+@pytest.mark.parametrize(
+    "site, at_once",
+    [(SlurmProfile(nodes=3, cpus_per_task=2), 6), (SlurmWorkersProfile(workers=5), 5)],
+)
+def test_the_batch_script_is_shown_where_there_is_one(
+    tmp_path, tiny_checkpoint, tiny_images, site, at_once
+):
+    pytest.importorskip("submitit")
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images)
+    config = load(sweep, SweepConfig, scales=SCALES)
+    said = list(plan.lines(config, site, tmp_path / "runs"))
+    assert any(f"at {at_once} at once" in line for line in said)
+    script = said[said.index("#!/bin/bash") :]
+    assert "#SBATCH --job-name=sigmaflow-tiny" in script
+    assert any(f"{tmp_path / 'runs' / 'slurm' / 'tiny' / 'jobs'}" in line for line in script)
+
+
+def test_a_bad_sweep_is_refused_as_ever(tmp_path, tiny_images, capsys):
+    sweep = write_sweep(tmp_path, tmp_path / "nowhere", tiny_images)
+    assert launch(sweep, tmp_path / "runs", "--dry-run")[0] == 2
+    assert "no checkpoint folder" in capsys.readouterr().err
