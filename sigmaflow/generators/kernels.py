@@ -63,8 +63,13 @@ LOG1P = tuple(
 )  # fmt: skip
 
 
-def _jit(**options: Any) -> Callable:
-    """numba.njit with its cache on disk, or without where no folder can be written."""
+def _kernel(*more: str) -> Callable:
+    """numba.njit with its code cached on disk, or without where no folder can be written.
+
+    Whatever a kernel calls is inlined. A call would run another copy of the callee in the process
+    that compiles than in those that read the cache, and sums in another order.
+    """
+    options: dict[str, Any] = {"nogil": True, "fastmath": set(more)}
 
     def compile(function: Callable) -> Callable:
         try:
@@ -75,7 +80,12 @@ def _jit(**options: Any) -> Callable:
     return compile
 
 
-@_jit(fastmath={"contract"}, forceinline=True)
+def _inlined(*more: str) -> Callable:
+    """Part of a kernel. ``more``, here as there: flags of LLVM's for arithmetic."""
+    return numba.njit(fastmath={"contract", *more}, forceinline=True)
+
+
+@_inlined()
 def _power(z):
     """2^(z / 2^23); sizes of z below 126 * 2^23."""
     n = i32(z)
@@ -89,7 +99,7 @@ def _power(z):
     return i32(f32(p).view(np.int32) + i32(n & EXPONENT)).view(np.float32)
 
 
-@_jit(fastmath={"contract"}, forceinline=True)
+@_inlined()
 def _log(p):
     """2^23 log2(p) of finite p >= 1."""
     bits = f32(p).view(np.int32)
@@ -105,7 +115,7 @@ def _log(p):
     return q * t + octaves
 
 
-@_jit(fastmath={"contract"}, forceinline=True)
+@_inlined()
 def _softplus(x):
     """max(x, 0) + log(1 + exp(-|x|)); infinities give 0 and infinity, NaN stays NaN."""
     t = _power(max(-abs(x), f32(-87)) * TO_POWERS)
@@ -119,7 +129,7 @@ def _softplus(x):
     return q * t + (f32(0) if x < f32(0) else x)
 
 
-@_jit(nogil=True, fastmath={"contract"})
+@_kernel("contract")
 def _regular(xy, xz, yz, row, constant, wide, out, i0, i1):
     """Rows i0..i1-1. xy [ny, nx, C], xz [nz, nx, C], yz [ny, C, nz] or empty.
 
@@ -152,7 +162,7 @@ def _regular(xy, xz, yz, row, constant, wide, out, i0, i1):
                 out[i, j, k] = total[k]
 
 
-@_jit(nogil=True, fastmath={"contract"})
+@_inlined()
 def _sum(line, column, row, constant, wide, total):
     """Write the second layer over a line of cells to `total` [n]; line [C, n], column [C]."""
     for k in range(total.size):
@@ -166,13 +176,13 @@ def _sum(line, column, row, constant, wide, total):
                 total[k] += row[h] * _log(line[h, k] * column[h] + f32(1))
 
 
-@_jit(fastmath={"contract"}, forceinline=True)
+@_inlined()
 def _mix(out, a, b, part, c, corner):
     for h in range(HIDDEN):
         out[h] = a[h] + part * (b[h] - a[h]) + (c[h] + corner[h])
 
 
-@_jit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@_inlined("reassoc", "nsz")
 def _cells(lower, upper, high, level, corner, low, part, row, constant, texels, out):
     """Write sigma of a piece of a line along x to `out` [n].
 
@@ -192,7 +202,7 @@ def _cells(lower, upper, high, level, corner, low, part, row, constant, texels, 
         out[i] = constant + total
 
 
-@_jit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@_inlined("reassoc", "nsz")
 def _cells_wide(lower, upper, high, level, corner, low, part, row, constant, texels, out):
     """As `_cells` for any size of h. Apart, as one loop for both is slower."""
     done = np.int64(0)
@@ -207,7 +217,7 @@ def _cells_wide(lower, upper, high, level, corner, low, part, row, constant, tex
         out[i] = constant + total
 
 
-@_jit(fastmath={"contract"}, forceinline=True)
+@_inlined()
 def _flush(buffer, out, i0, j0, k0, lines, columns, levels):
     for i in range(lines):
         for j in range(columns):
@@ -215,7 +225,7 @@ def _flush(buffer, out, i0, j0, k0, lines, columns, levels):
                 out[i0 + i, j0 + j, k0 + k] = buffer[j, k, i]
 
 
-@_jit(nogil=True)
+@_kernel()
 def _sheared(xy, xz, yz, row, constant, wide, y_low, y_part, start, place, out, j0, j1):
     """Columns j0..j1-1. xy [V, U, C], xz [nz, U, C], yz [nz, V, C] or empty; in units of
     `_power` unless wide.

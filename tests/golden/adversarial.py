@@ -39,7 +39,7 @@ class Networks:
     def __init__(self, folder: Folder):
         self.kwargs = folder.config["loss_kwargs"]
         if self.kwargs.get("filter_mode", "antialiased") != "antialiased":
-            raise NotImplementedError(f"filter_mode {self.kwargs['filter_mode']!r}")
+            raise ValueError(f"filter_mode {self.kwargs['filter_mode']!r} is not built")
         generator = Folder((folder.path / folder.config["generator"]).parent)
         self.G: TriPlaneGenerator = eg3d.build(generator).train()
         # The stored runs had all random noise at zero.

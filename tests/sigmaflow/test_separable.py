@@ -1,5 +1,6 @@
 """The separable form against sampling at points, by torch and by compiled kernels."""
 
+import os
 import subprocess
 import sys
 
@@ -362,4 +363,38 @@ def test_kernels_compile_where_no_cache_can_be_written(monkeypatch):
         return plain(function, **options)
 
     monkeypatch.setattr(numba, "njit", no_cache)
-    assert kernels._jit(nogil=True)(lambda x: x + 1)(2) == 3
+    assert kernels._kernel("contract")(lambda x: x + 1)(2) == 3
+
+
+DIGESTS = """
+import hashlib, sys, torch
+from sigmaflow.fields.grid import Grid, SLAB_ENTIRE
+from sigmaflow.generators import build
+from tests.conftest import TINY
+torch.manual_seed(0)
+torch.set_num_threads(1)
+G = build(TINY).G_ema
+planes = 8 * torch.randn(1, 3, 32, 24, 24)
+with torch.no_grad():
+    found = []
+    for kind in sys.argv[1:]:
+        for scale in (1, 50):  # with and without products of exponentials
+            grid = Grid(resolution=23, kind=kind, pads=SLAB_ENTIRE)
+            sigma = G.sigma_grid(scale * planes, grid)
+            found.append((kind, scale, hashlib.sha256(sigma.numpy()).hexdigest()))
+print(sorted(found))
+"""
+
+
+@pytest.mark.skipif("numba" not in sampler.available(), reason="numba is missing")
+def test_a_process_that_compiles_gives_the_bytes_of_those_that_find_the_code(tmp_path):
+    def child(cache: str, *kinds: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-c", DIGESTS, *kinds], capture_output=True, text=True, check=True,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / cache)},
+        ).stdout  # fmt: skip
+
+    compiled = child("cache", "regular", "released")
+    assert list((tmp_path / "cache").rglob("*.nbc"))
+    assert child("cache", "regular", "released") == compiled
+    assert child("other", "released", "regular") == compiled
