@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sigmaflow.atomic import TEMPORARY, write_bytes, write_with
+from sigmaflow.files import sha256_file
 
 MANIFEST = "manifest.parquet"
 SURFACE = ("ply", "glb", "png", "mp4", "webp")  # made from the mesh
@@ -40,16 +41,7 @@ def checkpoint_digest(folder: Path) -> str:
     """sha256 of what the shapes of a checkpoint depend on."""
     total = hashlib.sha256()
     for name in ("config.json", "G_ema.safetensors"):
-        total.update(f"{name}\0{sha256(folder / name)}\0".encode())
-    return total.hexdigest()
-
-
-def sha256(path: Path) -> str:
-    """Of a file's bytes, a megabyte at a time."""
-    total = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(2**20):
-            total.update(part)
+        total.update(f"{name}\0{sha256_file(folder / name)}\0".encode())
     return total.hexdigest()
 
 
@@ -80,7 +72,7 @@ class Manifest:
         if row["note"]:
             return True  # there is no surface, and will be none
         path = self.folder / row["file"]
-        return path.is_file() and sha256(path) == row["sha256"]
+        return path.is_file() and sha256_file(path) == row["sha256"]
 
     def score(self, seed: int, model: str, settings: Settings) -> float | None:
         """The reward of a seed's shape by this model, if it is known."""
@@ -99,7 +91,7 @@ class Manifest:
         """Replace the row of a file; no `path` where the shape has no surface, as `note` says."""
         self.rows[seed, kind] = {
             "seed": seed, "format": kind, **asdict(settings), "note": note,
-            "file": path.name if path else "", "sha256": sha256(path) if path else "",
+            "file": path.name if path else "", "sha256": sha256_file(path) if path else "",
             "bytes": path.stat().st_size if path else 0,
             "vertices": len(mesh.vertices) if mesh is not None else 0,
             "faces": len(mesh.faces) if mesh is not None else 0,

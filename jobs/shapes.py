@@ -192,7 +192,8 @@ def _writable(given: str, out: Path) -> list[str]:
 
 
 def _run(order: Order, console: Console) -> int:
-    from jobs.shapefiles import Manifest, Settings, checkpoint_digest, sha256
+    from jobs.shapefiles import Manifest, Settings, checkpoint_digest
+    from sigmaflow.files import sha256_file
 
     order.out.mkdir(parents=True, exist_ok=True)
     settings = Settings(
@@ -203,7 +204,7 @@ def _run(order: Order, console: Console) -> int:
         manifest = Manifest(order.out)
     except ValueError as error:
         raise ConfigError([str(error)]) from error
-    scorer = sha256(order.reward) if order.reward else ""
+    scorer = sha256_file(order.reward) if order.reward else ""
     todo: dict[int, list[str]] = {}
     for seed in order.seeds:
         kinds = [k for k in order.formats if not manifest.done(seed, k, settings)]

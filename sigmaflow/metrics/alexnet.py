@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sigmaflow.metrics.files import check_digest, sha256_file
+from sigmaflow.files import check_digest, sha256_file
 from sigmaflow.metrics.resize import check_images, clean_resize
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sigmaflow.metrics.files import check_digest, sha256_file
+from sigmaflow.files import check_digest, sha256_file
 from sigmaflow.metrics.resize import check_images, clean_resize
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from torch import Tensor
 from sigmaflow.atomic import write_folder_with, write_json
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid
 from sigmaflow.fields.slab import UPPER
+from sigmaflow.files import sha256_file
 from sigmaflow.generators.pickles import PickleError
-from sigmaflow.generators.pickles.files import is_conversion, sha256
+from sigmaflow.generators.pickles.files import is_conversion
 from sigmaflow.generators.pickles.torchfile import read_torch_file
 from sigmaflow.rewards.model import RewardConfig, RewardModel
 
@@ -79,7 +80,7 @@ def read_bundle(folder: str | Path) -> Bundle:
     provenance = {
         "weights": WEIGHTS,
         "config": found[0].name,
-        "sha256": {f.name: sha256(f) for f in (path, found[0])},
+        "sha256": {f.name: sha256_file(f) for f in (path, found[0])},
         "upper_norm_in_config": upper,
         "dtype_in_config": kind,
     }
@@ -122,7 +123,7 @@ def convert_bundle(folder: str | Path, target: str | Path) -> Bundle:
 
     def write(unfinished: Path) -> None:
         bundle.reward.save(unfinished / "reward.safetensors")
-        written = sha256(unfinished / "reward.safetensors")
+        written = sha256_file(unfinished / "reward.safetensors")
         outputs = {"sha256_written": {"reward.safetensors": written}}
         write_json(unfinished / "provenance.json", {**bundle.provenance, **outputs})
 

@@ -13,12 +13,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sigmaflow.atomic import write_folder_with
+from sigmaflow.files import sha256_file
 
 from ..checkpoint import LABEL_STD, NETWORKS, GANCheckpoint, config_of
 from ..discriminator import DualDiscriminator
 from ..triplane import PLANE_AXES_EG3D, TriPlaneGenerator
 from .errors import PickleError, shown
-from .files import is_conversion, sha256
+from .files import is_conversion
 from .snapshot import Network, Snapshot, read_snapshot
 
 PLANE_SETS = {
@@ -251,7 +252,7 @@ def convert_pickle(path: str | Path, folder: str | Path, plane_axes: Any = None)
     path, folder = Path(path), Path(folder)
     snapshot = read_snapshot(path)
     built = build_networks(snapshot, plane_axes)
-    source = sha256(path)
+    source = sha256_file(path)
     left_out = [
         *(f"{n} ({len(w.stored)} tensors)" for n, w in snapshot.networks.items() if n not in built),
         *snapshot.left_out,
@@ -287,7 +288,7 @@ def _write(
     for name in built:
         file = folder / f"{name}.safetensors"
         save_file(snapshot.networks[name].state(), file)
-        digests[file.name] = sha256(file)
+        digests[file.name] = sha256_file(file)
     meta = {**meta, "sha256": digests}
     config = config_of(built["G_ema"], built.get("D"), meta, tuple(built))
     (folder / "config.json").write_text(json.dumps(config, indent=1, allow_nan=False) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import stat
@@ -30,15 +29,6 @@ def map_file(path: Path) -> memoryview:
         return memoryview(mmap.mmap(handle, about.st_size, access=mmap.ACCESS_READ))
     finally:
         os.close(handle)
-
-
-def sha256(path: str | Path) -> str:
-    """sha256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def is_conversion(folder: Path, source: str, source_of: Callable[[Path], str]) -> bool:

@@ -1,4 +1,4 @@
-"""Digests of weight files."""
+"""Digests of files."""
 
 from __future__ import annotations
 
