@@ -32,16 +32,16 @@ class Curves:
     data: bytes
 
     @classmethod
-    def read(cls, path: Path) -> Curves:
-        """Of a file that may be growing; nothing where there is none."""
+    def read(cls, path: Path) -> Curves | None:
+        """Of a file that may be growing; None where there is none."""
         try:
             data = path.read_bytes()
         except OSError:
-            data = b""
+            return None
         return cls(data[: data.rfind(b"\n") + 1])
 
     def mark(self) -> str:
-        """Size and sha256: by it `since` knows what was taken before."""
+        """Size and sha256, by which `before` knows it again."""
         return f"{len(self.data)} {hashlib.sha256(self.data).hexdigest()}"
 
     def before(self, mark: str) -> Curves | None:

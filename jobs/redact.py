@@ -57,6 +57,16 @@ def text(said: str, more: Sequence[str] = ()) -> str:
     return pattern.sub(STARS, said) if pattern else said
 
 
+def without_userinfo(url: str) -> str:
+    """A URL without what stands before its ``@``."""
+    return _URL.sub(r"\g<scheme>", url)
+
+
+def has_password(url: str) -> bool:
+    """Whether a URL carries one."""
+    return bool(_PASSWORD.search(url))
+
+
 @functools.lru_cache(maxsize=8)
 def _pattern(values: tuple[str, ...]) -> re.Pattern[str] | None:
     forms = set()
@@ -94,7 +104,7 @@ def problems(config: Mapping[str, Any], what: str) -> list[str]:
         if name is not None:
             found.append(f"{what}: {key}: holds the value of the environment variable {name}; "
                          "files and --set may name a variable, never give its value")
-        elif _PASSWORD.search(said):
+        elif has_password(said):
             found.append(f"{what}: {key}: holds a URL with a password; keep it in an environment "
                          "variable, which jobs inherit")
     return found

@@ -12,6 +12,10 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from jobs import redact
+from jobs.ingest import catch_up, local_uri, tracking_uri
+from jobs.ledger import sweeps
+
 VIEW = "?workflowType=machine_learning"  # else MLflow opens on its pages for language models
 
 
@@ -30,8 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.ui", description=__doc__)
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--track", metavar="URI", help="a server that has the runs (default: "
+                        "MLFLOW_TRACKING_URI, else a page of our own)")
     args = parser.parse_args(argv)
-    database = Path(os.path.abspath(args.runs)) / "mlflow.db"
+    runs = Path(os.path.abspath(args.runs))
+    uri = tracking_uri(runs, said=args.track)
+    catch_up(runs, sweeps(runs), uri)
+    if uri != local_uri(runs):
+        print(f"the runs are at {redact.without_userinfo(uri)}")
+        return 0
+    database = runs / "mlflow.db"
     if not database.is_file():
         print(f"{database}: nothing has been tracked there; give --runs", file=sys.stderr)
         return 2
@@ -52,4 +64,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redact.guarded(main))
