@@ -6,7 +6,6 @@ A secret is the value of an environment variable whose name says so (`TOKEN`, `P
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
@@ -147,16 +146,13 @@ def install() -> None:
             setattr(sys, name, Stream(stream))
 
 
-@contextlib.contextmanager
-def exceptions() -> Iterator[None]:
-    """Errors leave as RuntimeError with a redacted traceback: others keep them where we don't
-    see it (a job's result, for one)."""
+def shielded(function: Callable[..., Any], *args: Any) -> Any:
+    """Call it; an error leaves as RuntimeError with the redacted traceback and nothing of the
+    first, for others may keep it where we don't see it (a job's result, for one)."""
     try:
-        yield
+        return function(*args)
     except Exception:
         said = text(traceback.format_exc())
-    else:
-        return
     raise RuntimeError(said)
 
 

@@ -41,8 +41,7 @@ def enter(spec_path: str) -> None:
     secrets taken out of the traceback.
     """
     redact.install()
-    with redact.exceptions():
-        _enter(Path(spec_path))
+    redact.shielded(_enter, Path(spec_path))
 
 
 def _enter(spec_path: Path) -> None:

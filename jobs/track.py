@@ -27,6 +27,7 @@ LONGEST = 4000  # characters of a tag
 MOST = 3  # rows that may fail before the rest is left for later
 PATIENCE = {  # of a client, over which the environment has its say
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }  # fmt: skip
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # pages for training runs
 

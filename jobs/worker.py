@@ -45,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def enter(spec_path: str) -> None:
     """One worker of an array: `work`, with SLURM's signals heard. Raises RuntimeError."""
     redact.install()
-    with redact.exceptions():
-        _enter(Path(spec_path))
+    redact.shielded(_enter, Path(spec_path))
 
 
 def _enter(spec_path: Path) -> None:
