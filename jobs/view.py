@@ -30,7 +30,7 @@ SHOWN = {".png", ".svg", ".pdf", ".parquet", ".csv", ".tex", ".json", ".html", "
 LARGEST = 20 * 2**20  # bytes of a file that is copied; larger ones are named in a tag
 LARGE = 20  # of them, in tags
 WHY, ERROR = "sigmaflow.why", "sigmaflow.error"  # tags that go when the run goes on
-STAGE, FOLDER = "sigmaflow.stage", "sigmaflow.folder"
+STAGE, FOLDER, TRIAL = "sigmaflow.stage", "sigmaflow.folder", "sigmaflow.trial"
 CURVES, SYSTEM = "curves", "system"  # names of a stage's own curves, and of its machine's
 
 
@@ -180,14 +180,21 @@ def _trials(sweep: Sweep, seen: Mapping[str, _Seen]) -> Iterator[Row]:
     tasks = {one.entry.key: one for one in sweep.tasks}
     driven = any(launch.alive for launch in sweep.launches)
     begun = int(min(one.record["begun"] for one in sweep.launches) * 1000)
+    fid_name = sweep.latest.record.get("fid_name") or "fid"
+    objectives = {"reward_gain": "reward_delta_mean", fid_name: "fid"}
     for number, said in sorted(sweep.plan.trials.items()):
         parts = [tasks[k] for n, k in said.items() if n not in ("number", "params") and k in tasks]
-        last, tags, metrics = tasks.get(said["last"]), {"sigmaflow.trial": str(number)}, {}
+        last, tags, metrics = tasks.get(said["last"]), {TRIAL: str(number)}, {}
         states = {one.state for one in parts}
         status: Status = "RUNNING"
         if last is not None and last.state == "done" and last.entry.key in seen:
             status = "FINISHED"
             metrics = _numbers(seen[last.entry.key].folder / "summary.json")
+            for param in said["params"]:  # it has its own column
+                metrics.pop(param, None)
+            for name, source in objectives.items():  # capitals come first where pages sort
+                if source in metrics:
+                    metrics[f"Objective/{name}"] = metrics[source]
         elif states & {"failed", "blocked"}:
             status = "FAILED"
             bad = next((one for one in parts if one.state == "failed"), None)

@@ -1,4 +1,3 @@
-import subprocess
 import time
 
 from launches import launch
@@ -14,9 +13,7 @@ def test_it_links_to_the_runs_of_every_sweep_and_stays_on_loopback(tmp_path, mon
         launch(tmp_path, name, counting())
         time.sleep(1)  # launches are told apart by the second
     asked = []
-    monkeypatch.setattr(
-        subprocess, "run", lambda *a, **k: asked.append(a[0]) or subprocess.CompletedProcess(a, 0)
-    )
+    monkeypatch.setattr(ui, "_serve", lambda command, environment: asked.append(command) or 0)
     assert ui.main(["--runs", str(tmp_path), "--port", "5999"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line.split("   ")[-1] for line in lines[:-1]} == {"lambda", "backbone & more"}
