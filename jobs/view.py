@@ -189,12 +189,11 @@ def _trials(sweep: Sweep, seen: Mapping[str, _Seen]) -> Iterator[Row]:
         status: Status = "RUNNING"
         if last is not None and last.state == "done" and last.entry.key in seen:
             status = "FINISHED"
-            metrics = _numbers(seen[last.entry.key].folder / "summary.json")
-            for param in said["params"]:  # it has its own column
-                metrics.pop(param, None)
-            for name, source in objectives.items():  # capitals come first where pages sort
-                if source in metrics:
-                    metrics[f"Objective/{name}"] = metrics[source]
+            numbers = _numbers(seen[last.entry.key].folder / "summary.json")
+            # First, since pages show the first; and no parameter, which has its own column.
+            metrics = {f"Objective/{name}": numbers[source]
+                       for name, source in objectives.items() if source in numbers}
+            metrics |= {k: v for k, v in numbers.items() if k not in said["params"]}
         elif states & {"failed", "blocked"}:
             status = "FAILED"
             bad = next((one for one in parts if one.state == "failed"), None)
