@@ -132,6 +132,27 @@ def test_a_run_with_planted_secrets_leaves_none(tmp_path, monkeypatch, capfd):
     assert clean(runs) == {}
 
 
+def test_a_whole_sweep_with_planted_secrets_leaves_none(tiny_sweep, runs, monkeypatch, capfd):
+    """A stage that fails with them, a server whose address holds one and that is away."""
+    def tells(ctx):
+        raise RuntimeError(f"no login with {os.environ['LAB_TOKEN']} and {SECRET!r}")
+
+    monkeypatch.setattr("jobs.stages.finetune.run_finetune", tells)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{PASSWORD}@127.0.0.1:9")
+    code = main([str(tiny_sweep.sweep), "--runs", str(runs), "--on", "inline",
+                 "--set", "finetune.kimg=0.008"])  # fmt: skip
+    said = capfd.readouterr()
+    assert code == 1 and "no login with ***" in said.out
+    assert "MLflow at http://***@127.0.0.1:9" in said.out + said.err
+    assert logs.main(["tiny", "--runs", str(runs)]) == 0
+    more = capfd.readouterr()
+    assert not holds((said.out + said.err + more.out + more.err).encode())
+    assert clean(runs) == {}
+    (launched,) = [p for p in (runs / "sweeps" / "tiny").glob("*/launch.json")
+                   if '"failed"' in p.read_text()]
+    assert '"track": "http://127.0.0.1:9"' in launched.read_text()
+
+
 def test_the_uncaught_error_of_a_command(tmp_path):
     code = (
         "import os; from jobs import redact\n"
