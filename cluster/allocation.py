@@ -145,6 +145,7 @@ class _Node:
         """Start the head on ports that are free; its address."""
         token = self._meeting / TOKEN
         handle = os.open(token, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        os.fchmod(handle, 0o600)  # it may have been there
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_hex(32))
         _environment(token, self._here.memory)

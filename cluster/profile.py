@@ -29,6 +29,9 @@ OURS = ("array", "output", "error", "open-mode", "signal", "ntasks-per-node", "j
 class _Profile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    notify: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Name of the environment variable that holds the URL to tell of a sweep's end."""
+
 
 class InlineProfile(_Profile):
     """Everything in one process."""

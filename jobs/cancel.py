@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster import slurm_state
+from jobs import redact
 from jobs.claim import here, is_local, started
 from jobs.ledger import CANCEL, SWEEPS, Launch, launches, sweeps
 from jobs.slurm_files import open_jobs, submitted
@@ -166,4 +167,4 @@ def _end(launch: Launch, until: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redact.guarded(main))

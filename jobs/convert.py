@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobs import redact
+
 AXES = ("eg3d", "fixed")
 
 
@@ -82,4 +84,4 @@ def _export(args: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redact.guarded(main))

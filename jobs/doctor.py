@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs import redact
+
 GIB = 2**30
 PACKAGES = ("torch", "ray", "mlflow", "optuna", "clean-fid", "pyarrow", "scikit-image", "embreex")
 LEAST_MEMORY, LEAST_DISK, LEAST_SHARED = 6 * GIB, 5 * GIB, 0.3
@@ -185,4 +187,4 @@ CHECKS: tuple[Callable[[argparse.Namespace], Iterator[Finding]], ...] = (
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redact.guarded(main))

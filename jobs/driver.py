@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cluster.executor import Executor, NodeLost, WorkerLost
+from jobs import redact
 from jobs.run import Result, run_task
 from jobs.stage import Task, walk
 from jobs.stop import Stop, Stopped
@@ -135,9 +136,9 @@ class Driver:
             if isinstance(error, NodeLost) and self._losses[task.key] < NODE_LOSSES:
                 self._losses[task.key] += 1
                 return None
-            return Result(task.key, "failed", error=str(error))
+            return Result(task.key, "failed", error=redact.text(str(error)))
         except Exception:
-            return Result(task.key, "failed", error=traceback.format_exc())
+            return Result(task.key, "failed", error=redact.text(traceback.format_exc()))
 
     def _end(self, task: Task, result: Result) -> None:
         self.results[task.key] = result

@@ -15,10 +15,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from cluster.slurm import Refused
+from jobs import redact
 from jobs.config import ConfigError, load_kind
 from jobs.driver import Driver, Event
 from jobs.show import Show, duration
@@ -43,15 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if profile.kind == "slurm":
             from jobs import slurm
 
-            return slurm.launch(config, profile, runs, console, argv)
+            return slurm.launch(config, profile, runs, console, argv, args.track or "")
         with terminable() as stop_us:
             return run(
                 config, _executor(config, profile, runs), runs, console, stop_us,
-                on=profile.kind, command=argv,
+                on=profile.kind, command=argv, track=args.track or "",
+                notify=profile.notify,
             )  # fmt: skip
     except (ConfigError, Refused) as error:
         Console(stderr=True).print(
-            str(error), style="red", highlight=False, markup=False, soft_wrap=True
+            redact.text(str(error)), style="red", highlight=False, markup=False, soft_wrap=True
         )
         return 2
     except KeyboardInterrupt:
@@ -100,51 +103,91 @@ def _executor(config, profile, runs: Path):
 
 def run(
     config, executor, runs: Path, console: Console, on_cancel: Callable[[], None] | None = None,
-    stop: Stop | None = None, **said: object,
+    stop: Stop | None = None, track: str = "", notify: str | None = None,
+    command: Sequence[str] = (), on: str = "",
 ) -> int:  # fmt: skip
     """Run a checked configuration to its end; 0 when all is done, 1 when something failed.
 
     Closes the executor. Somebody may ask the launch to stop: ``on_cancel`` is then called, in
     another thread; ``stop``, whose file lies in the ledger's folder, lets what runs come to its
-    next save, and Stopped is raised. With neither nobody listens. ``said`` goes into the ledger as
-    it is.
+    next save, and Stopped is raised. With neither nobody listens. ``track`` and ``notify`` are as
+    in the command; ``command`` and ``on``, the kind of the profile, are for the record.
     """
+    from jobs import notify as webhook
+    from jobs import provenance
     from jobs.digests import remembered
-    from jobs.ledger import Ledger, plan_id
+    from jobs.ingest import Follower, local_uri, tracking_uri
+    from jobs.ledger import Ledger, new_folder, plan_id
     from jobs.plan import first_tasks
     from jobs.store import Store
-    from jobs.track import Tracker
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    store, tracker = Store(runs / "store"), Tracker(runs, config.name)
+    store, uri = Store(runs / "store"), tracking_uri(runs, said=track)
     with remembered(runs):
         graph, first = first_tasks(config)
         plan = plan_id(config.model_dump(mode="json"), first)
-    said |= {
+    said = {
+        "on": on, "command": redact.command(command),
+        "track": "" if uri == local_uri(runs) else redact.without_userinfo(uri),
         "kind": config.kind, "scale": config.scale,
         "trials": config.search.trials if graph else 0, "config": config.model_dump(mode="json"),
         "fid_name": graph.fid_name if graph else "",
         "params": list(config.search.space) if graph else [],  # in the order of the file
     }  # fmt: skip
-    with (
-        Ledger(runs, config.name, plan, on_cancel, stop and stop.folder, **said) as ledger,
-        executor,
-        Show(console) as show,
-    ):
-        executor.on_job = ledger.slurm_job
-        ledger.add(first)
-        if graph is not None:
-            ledger.roles(start=graph.start, reward=graph.reward, heldout=graph.heldout,
-                         real=graph.real, rankings=graph.rankings)
-        if executor.slots > 1:
-            show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
-                     f"{executor.slots} stages at once, results in {runs}[/]")
-        if graph is not None:
-            code = _sweep(config, graph, runs, store, executor, tracker, show, ledger, stop)
-        else:
-            code = _single(config, first[0], runs, store, executor, tracker, show, ledger, stop)
-        ledger.close("failed" if code else "done")
+    folder = stop.folder if stop else new_folder(runs, config.name)
+    follower = Follower(runs, config.name, folder, uri)
+
+    def begin() -> None:
+        provenance.write(folder, command, on)
+        follower.start()
+
+    try:
+        with (
+            Ledger(runs, config.name, plan, on_cancel, folder, **said) as ledger,
+            executor,
+            Show(console) as show,
+        ):
+            executor.on_job = ledger.slurm_job
+            code = _all(config, graph, first, runs, store, executor,
+                        Listener(show, ledger, begin), uri, stop)
+            ledger.close("failed" if code else "done")
         return code
+    finally:
+        if word := follower.finish():
+            console.print(word, style="yellow", highlight=False, markup=False, soft_wrap=True)
+        if notify:
+            webhook.tell_end(notify, runs, config.name, folder)
+
+
+class Listener:
+    """Hands a driver's events to who shows and who records them. The first start calls ``begin``.
+    """
+
+    def __init__(self, show: Show, ledger: Any, begin: Callable[[], None]) -> None:
+        self.show, self.ledger = show, ledger
+        self._begin: Callable[[], None] | None = begin
+
+    def __call__(self, event: Event) -> None:
+        self.show(event)
+        self.ledger.event(event)
+        if event.kind == "start" and self._begin is not None:
+            begin, self._begin = self._begin, None
+            begin()
+
+
+def _all(config, graph, first, runs: Path, store, executor, listener: Listener, uri, stop) -> int:
+    show, ledger = listener.show, listener.ledger
+    ledger.add(first)
+    if graph is not None:
+        ledger.roles(start=graph.start, reward=graph.reward, heldout=graph.heldout,
+                     real=graph.real, rankings=graph.rankings)
+    if executor.slots > 1:
+        show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
+                 f"{executor.slots} stages at once, results in {runs}[/]")
+    driver = Driver(store, executor, listener, stop)
+    if graph is None:
+        return _single(config, first[0], runs, driver, show)
+    return _sweep(config, graph, runs, store, driver, show, ledger, uri)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -156,6 +199,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                         help="set a value of the sweep, such as search.trials=4; may be repeated")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
+    parser.add_argument("--track", metavar="URI", help="MLflow's server (default: "
+                        "MLFLOW_TRACKING_URI, else runs/mlflow.db, which `local` names too)")
+    parser.add_argument("--notify", metavar="VARIABLE", help="environment variable that holds the "
+                        "URL to tell of the end, over the profile's")
     parser.add_argument("--dry-run", action="store_true",
                         help="say what would run, why and what it would cost; run nothing")
     return parser.parse_args(argv)
@@ -190,11 +237,32 @@ def read_sweep(args: argparse.Namespace):
     else:
         try:
             profile = load_kind(place, profiles.KINDS)
+            if args.notify:
+                checked = {**profile.model_dump(), "notify": args.notify}
+                profile = type(profile).model_validate(checked)
         except ConfigError as error:
             problems += error.problems
+        except ValueError:
+            problems.append("--notify: give the name of an environment variable, not its value")
+    problems += _safety_problems(args, config, profile)
     if problems:
         raise ConfigError(problems)
     return config, profile
+
+
+def _safety_problems(args: argparse.Namespace, config, profile) -> list[str]:
+    """Secrets where they would be kept for good, and variables that are not there."""
+    problems = []
+    for what, model in ((str(args.sweep), config), (f"--on {args.on}", profile)):
+        if model is not None:
+            problems += redact.problems(model.model_dump(mode="json"), what)
+    if args.track and redact.has_password(args.track):
+        problems.append("--track: holds a password, which everybody on this machine can see; set "
+                        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead")
+    notify = getattr(profile, "notify", None)
+    if notify and not args.dry_run and not os.environ.get(notify):
+        problems.append(f"notify: {notify}: no such environment variable is set; export it")
+    return problems
 
 
 def _runs_problems(name: str) -> list[str]:
@@ -224,25 +292,11 @@ def _runs_folder(name: str) -> Path:
     return runs
 
 
-def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledger, stop) -> int:
+def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger, uri) -> int:
     from jobs.report import objectives, publish, publish_models, summary
     from jobs.search import Search
     from jobs.trials import run_trials
 
-    sweep_run = None
-    trial_of: dict[str, int] = {}
-    trial_runs: dict[int, str | None] = {}
-
-    def track(event: Event) -> None:
-        show(event)
-        ledger.event(event)
-        if event.kind in ("done", "hit") and sweep_run is not None:
-            number = trial_of.get(event.task.key)
-            tracker.ingest(
-                sweep_run if number is None else trial_runs[number], event.task, event.result.path
-            )
-
-    driver = Driver(store, executor, track, stop)
     s = config.search
     search = Search(
         runs / "optuna" / f"{config.name}.journal",
@@ -252,35 +306,21 @@ def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledg
         {"gain": "maximize", graph.fid_name: "minimize"},
         [dict(p) for p in s.first],
     )
-    trials: dict[int, object] = {}
+    trials: dict[int, Any] = {}
     values: dict[int, dict] = {}
-    sweep_run = tracker.run(
-        graph.reward.key[:16] + config.name, config.name,
-        params={"scale": config.scale, "trials": s.trials, "seed": config.seed},
-    )
 
     def plan(number: int, params) -> Task:
         trial = trials[number] = graph.trial(number, params)
         ledger.trial(
             number, params, trial.summary, finetune=trial.finetune, tuned=trial.tuned
         )
-        for task in (trial.finetune, trial.tuned, trial.summary):
-            trial_of.setdefault(task.key, number)
-        trial_runs[number] = tracker.run(
-            trial.summary.key, f"trial {number}", sweep_run, dict(params)
-        )
         return trial.summary
 
     def on_trial(number: int, params, task, result) -> None:
-        if result is None:
-            return
-        ok = result.path is not None
-        if ok:
+        if result is not None and result.path is not None:
             values[number] = json.loads((result.path / "summary.json").read_text())
             if result.status == "done":
                 show.say(_trial_line(number, trials[number].params, values[number], graph.fid_name))
-        numbers = {k: v for k, v in values.get(number, {}).items() if isinstance(v, (int, float))}
-        tracker.end(trial_runs[number], numbers, failed=not ok)
 
     driver.add(graph.shared())
     run_trials(search, s.trials, driver, plan, objectives, on_trial)
@@ -301,12 +341,7 @@ def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledg
         strongest = trials[_strongest(result.path, config)]
         publish_models(*(driver.results[task.key].path for task in
                          (graph.reward, strongest.finetune)), runs, config.name)
-        files = {p: p.parent.name for p in sorted(result.path.rglob("*"))
-                 if p.suffix in (".png", ".parquet", ".tex")}
-        tracker.end(sweep_run, {}, failed=bool(show.failed), files=files)
-    else:
-        tracker.end(sweep_run, {}, failed=True)
-    for line in summary(config, graph, values, result, store, runs, show, tracker.uri):
+    for line in summary(config, graph, values, result, store, runs, show, uri):
         show.say(line)
     return 1 if show.failed else 0
 
@@ -330,24 +365,14 @@ def _trial_line(number: int, params, v: dict, fid_name: str) -> str:
     )
 
 
-def _single(config, last, runs: Path, store, executor, tracker, show: Show, ledger, stop) -> int:
+def _single(config, last, runs: Path, driver: Driver, show: Show) -> int:
     """Sweeps without a search: one last task and all it needs."""
     from jobs.report import publish
 
-    run = tracker.run(last.key, config.name, params={"scale": config.scale})
-
-    def track(event: Event) -> None:
-        show(event)
-        ledger.event(event)
-        if event.kind in ("done", "hit"):
-            tracker.ingest(run, event.task, event.result.path)
-
-    driver = Driver(store, executor, track, stop)
     driver.add(last)
     while driver.busy:
         driver.step()
     result = driver.results[last.key]
-    tracker.end(run, {}, failed=not result.ok)
     if not result.ok:
         show.say(f"[red]not finished[/]; see {runs / 'store'}")
         return 1
@@ -358,4 +383,4 @@ def _single(config, last, runs: Path, store, executor, tracker, show: Show, ledg
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redact.guarded(main))

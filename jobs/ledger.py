@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobs import redact
 from jobs.claim import BEAT, here, lives
 from jobs.driver import Event
 from jobs.stage import Input, Stage, Task, canonical, walk
@@ -122,7 +123,8 @@ class Ledger:
     def event(self, event: Event) -> None:
         """Failures, which the store does not always know of (a process that was killed)."""
         if event.kind in ("failed", "blocked") and event.result is not None:
-            said = {"key": event.task.key, "status": event.kind, "error": event.result.error}
+            error = redact.text(event.result.error)
+            said = {"key": event.task.key, "status": event.kind, "error": error}
             self._append([{"ended": said}])
 
     def slurm_job(self, job: str) -> None:
@@ -134,7 +136,7 @@ class Ledger:
     def close(self, state: str, error: str = "") -> None:
         """Say how it ended: "done", "failed" or "stopped"."""
         self._ended.set()
-        self._record |= {"state": state, "error": error[-2000:], "ended": time.time()}
+        self._record |= {"state": state, "error": redact.text(error)[-2000:], "ended": time.time()}
         self._harmless(self._write)
 
     # ------------------------------------------------------------------ inside

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jobs import redact
 from jobs.run import Result
 from jobs.show import Show, duration
 from jobs.stage import Task
@@ -150,9 +152,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("name", nargs="?", help="one sweep; without it the latest launched")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
+    parser.add_argument("--track", metavar="URI", help="MLflow's server, brought up to date first "
+                        "(default: MLFLOW_TRACKING_URI, else the one of the launch)")
     args = parser.parse_args(argv)
     from rich.console import Console
 
+    from jobs.ingest import catch_up
     from jobs.ledger import sweeps
     from jobs.partial import report
     from jobs.status import look
@@ -166,6 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LookupError as error:
         print(error, file=sys.stderr)
         return 2
+    catch_up(Path(os.path.abspath(args.runs)), [name], args.track)
     made, said = report(sweep, Path(args.runs).absolute())
     for line in said:
         Console().print(line, highlight=False, soft_wrap=True)
@@ -173,4 +179,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redact.guarded(main))

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs import digests
+from jobs import digests, redact
 from jobs.stage import FileInput, Input, Task, file_digest, hash_file
 from jobs.staging import VARIABLE, local_copy
 from jobs.stop import Stop, Stopped
 from jobs.store import CHECKPOINT, PROGRESS, LostClaim, Store, Work
+from jobs.system import watched
 from sigmaflow import atomic
 
 METRICS = "metrics.jsonl"
@@ -132,7 +133,7 @@ class Context:
 
     def note(self, text: str) -> None:
         """Say what it is at, for whoever watches; no part of the result."""
-        self._say(min_age=0.0, note=text)
+        self._say(min_age=0.0, note=redact.text(text))
 
     def _say(self, min_age: float, **what: Any) -> None:
         self._said.update(what)
@@ -198,9 +199,8 @@ def try_task(
     except Stopped:
         return Result(task.key, "stopped", seconds=time.monotonic() - begun)
     except Exception:
-        return Result(
-            task.key, "failed", seconds=time.monotonic() - begun, error=traceback.format_exc()
-        )
+        said = redact.text(traceback.format_exc())
+        return Result(task.key, "failed", seconds=time.monotonic() - begun, error=said)
     return None
 
 
@@ -213,7 +213,7 @@ def _attempt(
             begin()
         if not work.ready():
             function = _load(task.stage.run)
-            with _sums(task.config, task.stage.torch):
+            with _sums(task.config, task.stage.torch), watched(store.root, task):
                 function(Context(store, task, work.folder, stop))
         path = work.publish(time.monotonic() - begun)
     except Stopped:
@@ -221,7 +221,7 @@ def _attempt(
     except Exception as error:
         if not work.claim.ours():  # its folder went with the claim, so any error may follow
             raise LostClaim(str(error)) from error
-        work.fail(traceback.format_exc())
+        work.fail(redact.text(traceback.format_exc()))
         raise
     return Result(task.key, "done", path, time.monotonic() - begun)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from jobs import redact
 from jobs.config import ConfigError
 
 FORMATS = {
@@ -285,4 +286,4 @@ def _reward(order: Order, G: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redact.guarded(main))

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from jobs import redact
 from jobs.driver import Event
 from jobs.stage import Task
 
@@ -46,7 +47,7 @@ class Show:
 
     def say(self, text: str) -> None:
         """One line above the live view."""
-        self.console.print(text, highlight=False, soft_wrap=True)
+        self.console.print(redact.text(text), highlight=False, soft_wrap=True)
 
     def __call__(self, event: Event) -> None:
         task = event.task

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from cluster import slurm_state
 from cluster.slurm import Refused, logs_in, submit
-from jobs import slurm_job
+from jobs import redact, slurm_job
 from jobs.slurm_files import END, FORMAT, JOB, home, read_json
 from jobs.slurm_job import AGAIN, LOG
 from sigmaflow.atomic import write_json, write_text
@@ -33,11 +33,13 @@ TAIL = 2000  # characters of a finished job's words that are shown again
 
 
 def launch(
-    config: Any, profile: Any, runs: Path, console: Console, command: Sequence[str] = ()
-) -> int:
+    config: Any, profile: Any, runs: Path, console: Console, command: Sequence[str] = (),
+    track: str = "",
+) -> int:  # fmt: skip
     """Submit the sweep, or come back to the job that has it, and follow it to its end.
 
     ``command`` is what was asked for in words; the job notes it and does not depend on it.
+    ``track`` is the tracking server that it was given, if any.
 
     0 when all is done, 1 when something failed, 2 when SLURM or a running job stands in the way,
     130 when Ctrl-C left the job to itself.
@@ -53,7 +55,7 @@ def launch(
     }
     text = json.dumps(spec)  # in its order: that of the parameters is that of the tables
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    text = json.dumps(spec | {"command": list(command)})
+    text = json.dumps(spec | {"command": redact.command(command), "track": track})
     try:
         with _locked(folder):
             job, begin = _find_or_submit(folder, digest, text, config.name, profile, console)

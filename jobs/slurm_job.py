@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from cluster import slurm_state
 from cluster.profile import SlurmProfile
+from jobs import redact
 from jobs.ledger import CANCEL, new_folder
 from jobs.slurm_files import END, FORMAT
 from jobs.staging import stage_to
@@ -35,12 +37,18 @@ def enter(spec_path: str) -> None:
     """Run the sweep of a spec to its end, or until SLURM wants the nodes back.
 
     Every rank of the job calls it. On SIGUSR2 (time limit, preemption) the driver stops at the
-    next saved step and the job goes back into the queue. Raises ValueError for a foreign spec.
+    next saved step and the job goes back into the queue. Raises RuntimeError, with
+    secrets taken out of the traceback.
     """
+    redact.install()
+    redact.shielded(_enter, Path(spec_path))
+
+
+def _enter(spec_path: Path) -> None:
     from cluster.allocation import Rank, join
 
-    spec = read_spec(Path(spec_path))
-    here, folder = Rank.here(), Path(spec_path).parent
+    spec = read_spec(spec_path)
+    here, folder = Rank.here(), spec_path.parent
     profile = SlurmProfile.model_validate(spec["profile"])
     os.chdir(spec["cwd"])
     meeting = folder / f"ray-{here.job}-{here.restart}"
@@ -122,15 +130,16 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
     config = KINDS[spec["config"]["kind"]].model_validate(spec["config"])
     restart = os.environ.get("SLURM_RESTART_COUNT") or "0"
     with open(folder / LOG, "a", encoding="utf-8", buffering=1) as log:
-        console = Console(file=log, width=110)
-        handler = logging.StreamHandler(log)
+        console = Console(file=redact.Stream(log), width=110)
+        handler = logging.StreamHandler(redact.Stream(log))
         logging.getLogger().addHandler(handler)
         again = f", restart {restart}" if restart != "0" else ""
         console.print(f"job {job} on {os.environ.get('SLURM_JOB_NODELIST', '?')}{again}")
         try:
             code = run(
                 config, executor, Path(spec["runs"]), console, stop=stop,
-                on=spec["profile"]["kind"], command=spec["command"],
+                on=spec["profile"]["kind"], command=spec["command"], track=spec.get("track", ""),
+                notify=spec["profile"].get("notify"),
             )  # fmt: skip
         except Stopped:
             if not stop.for_good():
@@ -139,7 +148,7 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
             console.print("cancelled; all is saved, the same command goes on", style="yellow")
             code = CANCELLED
         except Exception:
-            console.print_exception()
+            console.out(redact.text(traceback.format_exc()), highlight=False)
             code = 1
         finally:
             logging.getLogger().removeHandler(handler)

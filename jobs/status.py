@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster import slurm_state
+from jobs import redact
 from jobs.ledger import SWEEPS, Entry, Launch, Plan, launches, read_plan, sweeps
 from jobs.slurm_files import open_job, submitted
 from jobs.store import Store
@@ -68,8 +69,12 @@ def look(runs: str | Path, name: str, found: set[str] | None = None) -> Sweep:
     if not known:
         there = ", ".join(sweeps(runs)) or "none"
         raise LookupError(f"no launch of {name!r} is recorded in {runs}; there are: {there}")
-    plan, store = read_plan(known), Store(Path(runs) / "store")
-    found = set() if found is None else found
+    return stand(known, Store(Path(runs) / "store"), found)
+
+
+def stand(known: list[Launch], store: Store, found: set[str] | None = None) -> Sweep:
+    """How the plan of the latest of these launches stands; ``found`` as in `look`."""
+    plan, found = read_plan(known), set() if found is None else found
     driven = any(one.alive for one in known)
     states: dict[str, Standing] = {}
     for entry in plan.tasks.values():
@@ -315,4 +320,4 @@ def _watch(runs: str, names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redact.guarded(main))

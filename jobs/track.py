@@ -1,245 +1,215 @@
-"""MLflow as a view of the store: nested runs that can be thrown away and ingested again.
+"""MLflow's side of `jobs.view`: makes runs of an experiment equal to rows, however often.
 
-Only the driver writes. Nothing computed depends on it: what goes wrong here is a warning, and
-the next launch ingests what is missing.
+Everything is written so that doing it again, or going on after being killed in the middle, ends
+in the same: points carry fixed times, artefacts fixed names, and a tag that holds a row's digest
+comes last.
 """
 
 from __future__ import annotations
 
-import fcntl
-import functools
-import json
 import logging
 import os
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from jobs.run import METRICS
-from jobs.stage import Task
-from jobs.store import NOT_OUTPUT, read_marker
+from jobs import redact
+from jobs.curves import Curves, Point, thinned, write_parquet
+from jobs.view import ERROR, SYSTEM, WHY, Row
 
-log = logging.getLogger(__name__)
-
-KEY, FOLDER, STAGE, PARENT = (
-    "sigmaflow.key", "sigmaflow.folder", "sigmaflow.stage", "mlflow.parentRunId",
+HOME, KEY, ROW, CURVE, PARENT = (
+    "sigmaflow.runs", "sigmaflow.key", "sigmaflow.row", "sigmaflow.in.", "mlflow.parentRunId",
 )  # fmt: skip
-SHOWN = {".png", ".svg", ".pdf", ".parquet", ".csv", ".tex", ".json", ".html", ".txt", ".md"}
-LARGEST = 20 * 2**20  # bytes of a file that is copied; larger ones are found by the folder's tag
 CHUNK = 1000  # metrics in one call, MLflow's limit
-PATIENCE = (0.2, 0.5, 1.0, 2.0)  # seconds between attempts on a locked database
+LONGEST = 4000  # characters of a tag
+MOST = 3  # rows that may fail before the rest is left for later
+PATIENCE = {  # of a client, over which the environment has its say
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}  # fmt: skip
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # pages for training runs
-
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def _harmless(method: Method) -> Method:
-    """Retry while the database is locked; after that, warn and give None."""
-
-    @functools.wraps(method)
-    def call(self: Tracker, *args: Any, **kwargs: Any) -> Any:
-        for pause in (*PATIENCE, None):
-            if self._failures >= 3:
-                return None
-            try:
-                value = method(self, *args, **kwargs)
-                self._failures = 0
-                return value
-            except Exception as error:
-                if pause is not None and "locked" in str(error).lower():
-                    time.sleep(pause)
-                    continue
-                self._failures += 1
-                end = "; tracking is off for this launch" if self._failures >= 3 else ""
-                log.warning(
-                    "MLflow (%s): %s: %s; results are safe, the next launch will show them%s",
-                    method.__name__, type(error).__name__, str(error).splitlines()[0][:200], end,
-                )  # fmt: skip
-                return None
-
-    return call  # type: ignore[return-value]
 
 
 class Tracker:
-    """Runs of one experiment in ``<folder>/mlflow.db``, artefacts in ``<folder>/mlartifacts``.
+    """Runs of one experiment behind a tracking URI that belong to one results folder.
 
-    A run is known by its key and its parent: asking for it again finds it. Every method gives
-    None where tracking failed, and takes None as a parent or run then.
+    ``home`` names that folder (`jobs.ingest.home_id`): several may share a server. ``artifacts``
+    is where files go when nobody but us decides that. Opening creates what is missing (5 s for a
+    new database) and raises whatever MLflow raises.
     """
 
-    def __init__(self, folder: str | Path, experiment: str) -> None:
-        self.folder = Path(os.path.abspath(folder))
-        self.uri = f"sqlite:///{self.folder / 'mlflow.db'}"
-        self._experiment_name = experiment
-        self._failures = 0
-        self._client: Any = None
-        self._experiment = ""
-        self._known: dict[tuple[str, str], tuple[str, str]] = {}  # parent, key: run, status
-
-    @_harmless
-    def open(self) -> bool | None:
-        """Create or open the store (5 s the first time) and look up its runs."""
-        if self._client is not None:
-            return True
+    def __init__(
+        self, uri: str, experiment: str, home: str, artifacts: Path | None = None
+    ) -> None:
+        for name, value in {**PATIENCE, "GIT_PYTHON_REFRESH": "quiet"}.items():
+            os.environ.setdefault(name, value)
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
         import mlflow
 
         for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / ".mlflow.lock", "ab") as lock:  # creating the tables is a race
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            client = mlflow.MlflowClient(self.uri)
-            experiment = client.get_experiment_by_name(self._experiment_name)
-            if experiment is None:
-                place = self.folder / "mlartifacts" / re.sub(r"\W+", "-", self._experiment_name)
-                self._experiment = client.create_experiment(
-                    self._experiment_name, artifact_location=place.as_uri(), tags=KIND
-                )
-            else:
-                self._experiment = experiment.experiment_id
-        token = None
+            logging.getLogger(name).setLevel(logging.ERROR)
+        self.client = mlflow.MlflowClient(uri)
+        self._home = home
+        found = self.client.get_experiment_by_name(experiment)
+        if found is None:
+            place = artifacts / re.sub(r"\W+", "-", experiment) if artifacts else None
+            self.experiment = self.client.create_experiment(
+                experiment, artifact_location=place.as_uri() if place else None, tags=KIND
+            )
+        else:
+            self.experiment = found.experiment_id
+
+    def runs(self) -> dict[tuple[str, str], Any]:
+        """Our runs by parent's id and key."""
+        found, token = {}, None
         while True:
-            page = client.search_runs([self._experiment], max_results=1000, page_token=token)
+            page = self.client.search_runs(
+                [self.experiment], f"tags.`{HOME}` = '{self._home}'", max_results=1000,
+                page_token=token,
+            )  # fmt: skip
             for run in page:
                 tags = run.data.tags
-                if KEY in tags:
-                    place = (tags.get(PARENT, ""), tags[KEY])
-                    self._known[place] = (run.info.run_id, run.info.status)
+                found[tags.get(PARENT, ""), tags[KEY]] = run
             if not (token := page.token):
-                break
-        self._client = client
+                return found
+
+    def sync(self, rows: Sequence[Row]) -> int:
+        """Make the runs equal to the rows (parents first); how many were touched.
+
+        Runs of ours without a row are history. None of them may look as if it still went on.
+        """
+        known, ids, touched = self.runs(), {"": ""}, 0
+        errors: list[Exception] = []
+        for row in rows:
+            parent = ids.get(row.parent)
+            if parent is None:
+                continue  # that one could not be written
+            run = known.pop((parent, row.key), None)
+            digest = row.digest()
+            if run is not None and run.data.tags.get(ROW) == digest:
+                ids[row.key] = run.info.run_id
+                continue
+            try:
+                ids[row.key] = self._write(row, parent, run, digest)
+            except Exception as error:  # one bad row is no reason to leave out the others
+                errors.append(error)
+                if len(errors) >= MOST:
+                    break
+            touched += 1
+        if errors:
+            raise errors[0]
+        for run in known.values():
+            if run.info.status == "RUNNING":
+                self.client.set_tag(run.info.run_id, WHY, "no part of any launch on record")
+                self.client.set_terminated(run.info.run_id, "KILLED")
+                touched += 1
+        return touched
+
+    def _write(self, row: Row, parent: str, run: Any, digest: str) -> str:
+        """Bring one run up to date; its id."""
+        curves = {name: found for name, path in row.curves.items()
+                  if (found := Curves.read(path)) is not None}
+        whole = row.status == "FINISHED"
+        if run is not None and not self._goes_on(run, curves, whole):
+            self.client.delete_run(run.info.run_id)  # points can't be taken back
+            run = None
+        if run is None:
+            run = self._create(row, parent)
+        number, old = run.info.run_id, run.data.tags
+        for name in (WHY, ERROR):
+            if name in old and name not in row.tags:
+                self.client.delete_tag(number, name)
+        tags = {name: redact.text(value)[:LONGEST] for name, value in row.tags.items()}
+        self._batch(number, tags=tags, metrics=[
+            Point(name, 0, value, row.end or row.start) for name, value in row.metrics.items()
+        ])
+        for name, curve in curves.items():
+            self._curve(number, name, curve, old.get(CURVE + name, ""), whole)
+        self._files(row, number, curves if whole else {})
+        if row.status == "RUNNING":
+            if run.info.status != "RUNNING":
+                self.client.update_run(number, status="RUNNING")
+        else:
+            self.client.set_terminated(number, row.status, row.end)
+        self.client.set_tag(number, ROW, digest)
+        return number
+
+    def _create(self, row: Row, parent: str) -> Any:
+        tags = {KEY: row.key, HOME: self._home, **({PARENT: parent} if parent else {})}
+        run = self.client.create_run(
+            self.experiment, start_time=row.start, tags=tags, run_name=redact.text(row.name)
+        )
+        self._batch(run.info.run_id, params={
+            _clean(name): redact.text(str(value))[:500] for name, value in row.params.items()
+        })
+        return run
+
+    def _goes_on(self, run: Any, curves: Mapping[str, Curves], whole: bool) -> bool:
+        """Whether all points that the run has are among those that it should have."""
+        start = run.info.start_time
+        for name, curve in curves.items():
+            has = _taken(curve, run.data.tags.get(CURVE + name, ""), start)
+            if has is None or not has <= set(thinned(curve.points(start), whole)):
+                return False
         return True
 
-    @_harmless
-    def run(
+    def _curve(self, run: str, name: str, curve: Curves, mark: str, whole: bool) -> None:
+        """Add the points that are missing, and say in a tag up to where the file was taken."""
+        now = f"{curve.mark()} {'whole' if whole else 'open'}"
+        if now == mark or not (curve.data or mark):
+            return
+        start = self.client.get_run(run).info.start_time
+        has = _taken(curve, mark, start) or set()
+        prefix = "system/" if name == SYSTEM else ""  # MLflow has a page of their own for these
+        new = [one._replace(name=prefix + one.name)
+               for one in thinned(curve.points(start), whole) if one not in has]
+        self._batch(run, metrics=new, tags={CURVE + name: now})
+
+    def _files(self, row: Row, run: str, curves: Mapping[str, Curves]) -> None:
+        """Artefacts, and whole curves where only some of their points are shown."""
+        for path, place in row.files:
+            self.client.log_artifact(run, str(path), place or None)
+        for name, said in row.texts.items():
+            self.client.log_text(run, said, name)
+        for name, curve in curves.items():
+            points = curve.points(row.start)
+            if sum(map(len, points.values())) > len(thinned(points, True)):
+                with tempfile.TemporaryDirectory() as folder:
+                    made = Path(folder, f"{name}.parquet")
+                    write_parquet((one for some in points.values() for one in some), made)
+                    self.client.log_artifact(run, str(made))
+
+    def _batch(
         self,
-        key: str,
-        name: str,
-        parent: str | None = "",
-        params: Mapping[str, Any] | None = None,
+        run: str,
+        params: Mapping[str, str] | None = None,
+        metrics: Sequence[Point] = (),
         tags: Mapping[str, str] | None = None,
-    ) -> str | None:
-        """The run of a sweep (no parent) or a trial (its sweep's run), going from now on."""
-        if parent is None or not self.open():
-            return None
-        if (parent, key) in self._known:
-            run, status = self._known[parent, key]
-            if status != "RUNNING":
-                self._client.update_run(run, status="RUNNING")
-        else:
-            run = self._create(key, name, parent, params or {}, tags or {}, None)
-        self._known[parent, key] = (run, "RUNNING")
-        return run
-
-    @_harmless
-    def end(
-        self,
-        run: str | None,
-        metrics: Mapping[str, float] | None = None,
-        failed: bool = False,
-        files: Mapping[str, str | Path] | None = None,
     ) -> None:
-        """Close a run with its results; ``files`` maps a file to its folder among artefacts."""
-        if run is None or not self.open():
-            return
-        from mlflow.entities import Metric
+        """In as few calls as MLflow lets us, tags with the last."""
+        from mlflow.entities import Metric, Param, RunTag
 
-        now = int(time.time() * 1000)
-        found = [Metric(_metric(k), float(v), now, 0) for k, v in (metrics or {}).items()]
-        for i in range(0, len(found), CHUNK):
-            self._client.log_batch(run, metrics=found[i : i + CHUNK])
-        for file, place in (files or {}).items():
-            self._client.log_artifact(run, str(file), str(place) or None)
-        self._client.set_terminated(run, "FAILED" if failed else "FINISHED")
-        for place, (known, _) in self._known.items():
-            if known == run:
-                self._known[place] = (run, "FAILED" if failed else "FINISHED")
-
-    @_harmless
-    def ingest(self, parent: str | None, task: Task, folder: Path) -> str | None:
-        """Show a finished stage below a run: config, curves, pictures and tables. Once."""
-        if parent is None or not self.open():
-            return None
-        place = (parent, task.key)
-        if place in self._known:
-            run, status = self._known[place]
-            if status == "FINISHED":
-                return run
-            self._client.delete_run(run)  # of a driver that died in the middle
-        marker = read_marker(folder, task)
-        if marker is None:
-            raise FileNotFoundError(f"{folder} is not whole")
-        end = int(marker["finished"] * 1000)
-        start = end - int(marker["seconds"] * 1000)
-        tags = {STAGE: f"{task.stage.name} {task.stage.version}", FOLDER: str(folder)}
-        run = self._create(task.key, task.label, parent, flat(task.config), tags, start)
-        self._known[place] = (run, "RUNNING")
-        self._curves(run, folder / METRICS, start, end)
-        for path in sorted(folder.rglob("*")):
-            inside = path.relative_to(folder)
-            hidden = inside.parts[0] in NOT_OUTPUT or inside.name == METRICS
-            if path.is_file() and path.suffix in SHOWN and not hidden:
-                if path.stat().st_size <= LARGEST:
-                    place_in = inside.parent.as_posix()
-                    self._client.log_artifact(
-                        run, str(path), None if place_in == "." else place_in
-                    )
-        self._client.set_terminated(run, "FINISHED", end_time=end)
-        self._known[place] = (run, "FINISHED")
-        return run
-
-    def _create(
-        self,
-        key: str,
-        name: str,
-        parent: str,
-        params: Mapping[str, Any],
-        tags: Mapping[str, str],
-        start: int | None,
-    ) -> str:
-        from mlflow.entities import Param
-
-        tags = {**tags, KEY: key, **({PARENT: parent} if parent else {})}
-        run = self._client.create_run(self._experiment, start_time=start, tags=tags, run_name=name)
-        said = [Param(_metric(k), str(v)[:500]) for k, v in params.items()]
+        said = [Param(name, value) for name, value in (params or {}).items()]
         for i in range(0, len(said), 100):
-            self._client.log_batch(run.info.run_id, params=said[i : i + 100])
-        return run.info.run_id
-
-    def _curves(self, run: str, path: Path, start: int, end: int) -> None:
-        """Lines of metrics.jsonl, dated evenly between start and end (ms): they carry no clock."""
-        if not path.exists():
-            return
-        from mlflow.entities import Metric
-
-        lines = path.read_text(encoding="utf-8").splitlines()
-        batch: list[Any] = []
-        for i, line in enumerate(lines):
-            values = json.loads(line)
-            step = int(values.pop("step"))
-            at = start + (end - start) * (i + 1) // len(lines)
-            batch += [Metric(_metric(k), float(v), at, step) for k, v in values.items()]
-            while len(batch) >= CHUNK or (batch and i == len(lines) - 1):
-                self._client.log_batch(run, metrics=batch[:CHUNK])
-                batch = batch[CHUNK:]
+            self.client.log_batch(run, params=said[i : i + 100])
+        found = [Metric(_clean(p.name), p.value, p.at, p.step) for p in metrics]
+        for i in range(0, len(found), CHUNK):
+            self.client.log_batch(run, metrics=found[i : i + CHUNK])
+        marks = [RunTag(name, value) for name, value in (tags or {}).items()]
+        for i in range(0, len(marks), 100):
+            self.client.log_batch(run, tags=marks[i : i + 100])
 
 
-def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} as {"a.b": 1}."""
-    return dict(_flat(config, above))
+def _taken(curve: Curves, mark: str, start: int) -> set[Point] | None:
+    """Points that were entered when a run got this mark; None where the file was rewritten."""
+    if not mark:
+        return set()
+    before, _, state = mark.rpartition(" ")
+    earlier = curve.before(before)
+    return None if earlier is None else set(thinned(earlier.points(start), state == "whole"))
 
 
-def _flat(config: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
-
-
-def _metric(name: str) -> str:
+def _clean(name: str) -> str:
     return re.sub(r"[^\w\-. :/]", "_", name)

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from jobs import redact
+from jobs.ingest import catch_up, local_uri, tracking_uri
+from jobs.launch import terminable
+from jobs.ledger import sweeps
+from jobs.view import TRIAL
+
 VIEW = "?workflowType=machine_learning"  # else MLflow opens on its pages for language models
+
+
+COMPARED = 100  # trials on one page; with more it gets slow
+
+
+def _list(names: Sequence[str]) -> str:
+    return json.dumps(names, separators=(",", ":"))
 
 
 def _experiments(database: Path) -> list[tuple[str, int]]:
@@ -25,18 +41,42 @@ def _experiments(database: Path) -> list[tuple[str, int]]:
         return rows.fetchall()
 
 
+def _trials(database: Path, experiment: int) -> list[str]:
+    """Ids of its finished trials, by number."""
+    with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
+        rows = connection.execute(
+            "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid"
+            " WHERE t.key = ? AND r.experiment_id = ? AND r.lifecycle_stage = 'active'"
+            " AND r.status = 'FINISHED' ORDER BY CAST(t.value AS INTEGER)",
+            (TRIAL, experiment),
+        )
+        return [row[0] for row in rows]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve `runs/mlflow.db` on the loopback address."""
     parser = argparse.ArgumentParser(prog="python -m jobs.ui", description=__doc__)
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--track", metavar="URI", help="a server that has the runs (default: "
+                        "MLFLOW_TRACKING_URI, else a page of our own)")
     args = parser.parse_args(argv)
-    database = Path(os.path.abspath(args.runs)) / "mlflow.db"
+    runs = Path(os.path.abspath(args.runs))
+    uri = tracking_uri(runs, said=args.track)
+    catch_up(runs, sweeps(runs), uri)
+    if uri != local_uri(runs):
+        print(f"the runs are at {redact.without_userinfo(uri)}")
+        return 0
+    database = runs / "mlflow.db"
     if not database.is_file():
         print(f"{database}: nothing has been tracked there; give --runs", file=sys.stderr)
         return 2
     for name, number in _experiments(database):
         print(f"http://127.0.0.1:{args.port}/#/experiments/{number}/runs{VIEW}   {name}")
+        trials = _trials(database, number)[:COMPARED]
+        if len(trials) > 1:
+            words = f"runs={quote(_list(trials))}&experiments={quote(_list([str(number)]))}"
+            print(f"http://127.0.0.1:{args.port}/#/compare-runs?{words}   its trials side by side")
     print("(Ctrl-C stops it)", flush=True)
     environment = os.environ | {
         "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -46,10 +86,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--host", "127.0.0.1", "--port", str(args.port), "--workers", "1",
     ]
     try:
-        return subprocess.run(command, env=environment).returncode
+        with terminable():
+            return _serve(command, environment)
     except KeyboardInterrupt:
         return 0
 
 
+def _serve(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run the server, and end all of its processes with us."""
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        return process.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redact.guarded(main))

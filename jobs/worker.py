@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from jobs import redact
 from jobs.queue import Queue
 from jobs.run import Result, try_task
 from jobs.stage import Task
@@ -42,17 +43,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def enter(spec_path: str) -> None:
-    """One worker of an array: `work`, with SLURM's signals heard. Raises ValueError."""
+    """One worker of an array: `work`, with SLURM's signals heard. Raises RuntimeError."""
+    redact.install()
+    redact.shielded(_enter, Path(spec_path))
+
+
+def _enter(spec_path: Path) -> None:
     from cluster.profile import SlurmWorkersProfile
     from cluster.slurm_workers import DRAIN
     from jobs.slurm_job import Watch, deadline
 
-    spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
+    spec = json.loads(spec_path.read_text(encoding="utf-8"))
     if spec.get("format") != FORMAT:
         raise ValueError(f"{spec_path}: format {spec.get('format')!r}; this code reads {FORMAT}")
     profile = SlurmWorkersProfile.model_validate(spec["profile"])
     os.chdir(spec["cwd"])
-    home = Path(spec_path).parent
+    home = spec_path.parent
     stage_to(profile.local_folder)
     job = os.environ["SLURM_JOB_ID"]
     restart = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
@@ -123,4 +129,4 @@ def _run(queue: Queue, task: Task, stop: Stop | None) -> Result | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(redact.guarded(main))

@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -115,12 +116,19 @@ def test_mlflow_has_the_sweep_its_trials_and_their_stages(tiny_sweep):
     assert {"trial 0", "trial 1", "reward", "held-out reward", "real images"} <= set(children)
     artifacts = {f.path for f in client.list_artifacts(sweep.info.run_id, "figures")}
     assert "figures/pareto.png" in artifacts
+    (launched,) = client.list_artifacts(sweep.info.run_id, "launches")
+    made = {f.path.split("/")[-1] for f in client.list_artifacts(sweep.info.run_id, launched.path)}
+    assert {"provenance.json", "environment.txt"} <= made
+    assert sweep.data.tags["sigmaflow.profile"] == "inline"
+    assert "tiny.yaml" in sweep.data.tags["sigmaflow.command"]
+    assert sweep.data.params["scale"] == "mini"
     for number, lambda_r in ((0, "10.0"), (1, "0.0")):
         trial = children[f"trial {number}"]
         assert trial.data.params["lambda_r"] == lambda_r
         row = table(tiny_sweep.runs, "trials").iloc[number]
         for metric in ("reward_delta_mean", "fid"):
             assert trial.data.metrics[metric] == pytest.approx(row[metric])
+        assert trial.data.metrics["Objective/fid_mini"] == trial.data.metrics["fid"]
         stages = {r.data.tags["sigmaflow.stage"].split()[0]: r for r in below[trial.info.run_id]}
         assert set(stages) == {"finetune", "evaluate", "trial"}
         history = client.get_metric_history(stages["finetune"].info.run_id, "seeds_gain")
@@ -210,6 +218,12 @@ def test_a_failed_trial_stops_nobody_else(tiny_sweep, runs, monkeypatch):
     assert set(table(runs, "trials")["trial"]) == {0, 1}
 
 
+def states(runs):
+    """How many runs of MLflow have each status."""
+    with sqlite3.connect(runs / "mlflow.db") as base:
+        return Counter(row[0] for row in base.execute("SELECT status FROM runs"))
+
+
 def test_ctrl_c_says_how_to_go_on(tiny_sweep, runs):
     """Stopped in the middle of a training that would take hours; then the short one is done."""
     command = [
@@ -230,6 +244,7 @@ def test_ctrl_c_says_how_to_go_on(tiny_sweep, runs):
     assert process.returncode == 130, said
     assert "the same command goes on from here" in said and "Traceback" not in said
     assert not list(work.glob(".claim-*"))
+    assert states(runs)["KILLED"] >= 3 and not states(runs)["RUNNING"]  # sweep, trial, stage
     before = attempts(runs)
     code, said = launch(tiny_sweep.sweep, runs)
     assert code == 0 and "nothing to do" in said and ran(before, attempts(runs)) == {}
