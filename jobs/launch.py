@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -164,7 +163,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def read_sweep(args: argparse.Namespace):
     """The checked sweep and profile; ConfigError with the problems of both and of --runs."""
     from cluster import profile as profiles
-    from jobs.sweep import KINDS, NO_NETWORKS
+    from jobs.sections import NO_NETWORKS
+    from jobs.sweep import KINDS
 
     context = NO_NETWORKS if args.dry_run else None
     problems = _runs_problems(args.runs)
@@ -225,8 +225,10 @@ def _runs_folder(name: str) -> Path:
 
 
 def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledger, stop) -> int:
-    from jobs.report import objectives, publish, publish_models, summary
+    from jobs.outcomes import directions, objectives, read_summary, violations
+    from jobs.report import publish, publish_models, summary, trial_line
     from jobs.search import Search
+    from jobs.space import POPULATION
     from jobs.trials import run_trials
 
     sweep_run = None
@@ -246,11 +248,14 @@ def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledg
     s = config.search
     search = Search(
         runs / "optuna" / f"{config.name}.journal",
-        {name: space.model_dump(exclude_none=True) for name, space in s.space.items()},
+        s.entries(),
         config.seed,
         s.parallelism,
-        {"gain": "maximize", graph.fid_name: "minimize"},
-        [dict(p) for p in s.first],
+        directions(s.space, graph.fid_name),
+        s.known(),
+        sampler="random" if s.sampler == "grid" else s.sampler,  # a grid is known whole
+        population=s.population or POPULATION,
+        limits=s.limits(),
     )
     trials: dict[int, object] = {}
     values: dict[int, dict] = {}
@@ -262,8 +267,9 @@ def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledg
     def plan(number: int, params) -> Task:
         trial = trials[number] = graph.trial(number, params)
         ledger.trial(
-            number, params, trial.summary, finetune=trial.finetune, tuned=trial.tuned
-        )
+            number, params, trial.summary, finetune=trial.finetune, tuned=trial.tuned,
+            start=trial.start, reward=trial.reward,
+        )  # fmt: skip
         for task in (trial.finetune, trial.tuned, trial.summary):
             trial_of.setdefault(task.key, number)
         trial_runs[number] = tracker.run(
@@ -276,14 +282,17 @@ def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledg
             return
         ok = result.path is not None
         if ok:
-            values[number] = json.loads((result.path / "summary.json").read_text())
+            values[number] = read_summary(result.path)
             if result.status == "done":
-                show.say(_trial_line(number, trials[number].params, values[number], graph.fid_name))
+                show.say(trial_line(number, trials[number].params, values[number], graph.fid_name))
         numbers = {k: v for k, v in values.get(number, {}).items() if isinstance(v, (int, float))}
         tracker.end(trial_runs[number], numbers, failed=not ok)
 
     driver.add(graph.shared())
-    run_trials(search, s.trials, driver, plan, objectives, on_trial)
+    run_trials(
+        search, s.trials, driver, plan, lambda path: objectives(read_summary(path), s.space),
+        on_trial, lambda path: violations(read_summary(path), s.limits()),
+    )  # fmt: skip
     while driver.busy:
         driver.step()
     good = [trials[n] for n in sorted(values)]
@@ -300,7 +309,7 @@ def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledg
         publish(result.path, runs, config.name)
         strongest = trials[_strongest(result.path, config)]
         publish_models(*(driver.results[task.key].path for task in
-                         (graph.reward, strongest.finetune)), runs, config.name)
+                         (strongest.reward, strongest.finetune)), runs, config.name)
         files = {p: p.parent.name for p in sorted(result.path.rglob("*"))
                  if p.suffix in (".png", ".parquet", ".tex")}
         tracker.end(sweep_run, {}, failed=bool(show.failed), files=files)
@@ -319,15 +328,6 @@ def _strongest(tables: Path, config) -> int:
 
     frame = pd.read_parquet(tables / "tables" / "trials.parquet")
     return strongest_trial(frame, list(config.search.space))
-
-
-def _trial_line(number: int, params, v: dict, fid_name: str) -> str:
-    setting = ", ".join(f"{k} {x:.4g}" for k, x in params.items())
-    return (
-        f"         [bold]trial {number}[/] ({setting}): reward {v['reward_delta_mean']:+.2f}, "
-        f"held-out {v['heldout_delta_mean']:+.2f}, {fid_name} {v['fid']:.2f}, "
-        f"annotator prefers tuned {100 * v['preference_share_tuned']:.0f} %"
-    )
 
 
 def _single(config, last, runs: Path, store, executor, tracker, show: Show, ledger, stop) -> int:
