@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ROOMY = 12  # trials that all have room for their settings; of more, the front has
+
+
 def front_of(gain: np.ndarray, fid: np.ndarray, feasible: np.ndarray | None = None) -> np.ndarray:
     """Whether each trial is on the front (bool ``[n]``): no other gains more at a lower FID.
 
@@ -87,7 +90,9 @@ def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
     legend.set_zorder(6)
     corners = np.repeat(np.column_stack([fid[steps], gain[steps]]), 2, axis=0)
     path = np.column_stack([corners[1:, 0], corners[:-1, 1]])
-    _labels(figure, axes, [_text(r) for _, r in t.iterrows()], fid, gain, path)
+    whole = front | role.isin(["control", "paper"]).to_numpy() | (len(t) <= ROOMY)
+    texts = [_text(r) if said else f"{r['trial']}" for said, (_, r) in zip(whole, t.iterrows())]
+    _labels(figure, axes, texts, fid, gain, path)
     return figure
 
 

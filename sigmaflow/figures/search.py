@@ -80,16 +80,16 @@ def slices(table: pd.DataFrame, directions: Mapping[str, str],
     trials = table["trial"].nunique()
     figure.suptitle(f"Objectives against each setting, {trials} trials (later ones darker)",
                     x=0.01, ha="left", fontsize=9.5)
-    marks = [("on the front", {"markerfacecolor": "none", "markeredgecolor": style.INK})] if \
+    marks = [(8, "on the front", {"markerfacecolor": "none", "markeredgecolor": style.INK})] if \
         table["pareto"].any() else []
     if not table["feasible"].all():
-        marks.append(("not feasible", {"markerfacecolor": "white",
-                                       "markeredgecolor": style.CONTROL}))
+        marks.append((6, "not feasible", {"markerfacecolor": "white",
+                                          "markeredgecolor": style.CONTROL}))
     if marks:
         from matplotlib.lines import Line2D
 
-        handles = [Line2D([], [], linestyle="none", marker="o", markersize=6, label=name, **look)
-                   for name, look in marks]
+        handles = [Line2D([], [], linestyle="none", marker="o", markersize=size, label=name, **look)
+                   for size, name, look in marks]
         figure.legend(handles=handles, loc="outside lower right", ncols=len(handles))
     return figure
 
