@@ -104,6 +104,6 @@ def test_the_dashboard_opens_the_journal(whole):
     (summary,) = get("/api/studies")["study_summaries"]
     detail = get(f"/api/studies/{summary['study_id']}")
     assert [t["state"] for t in detail["trials"]] == ["Complete"] * COUNT
-    assert detail["metric_names"] == list(WAYS)
+    assert detail["objective_names"] == list(WAYS)
     over = [t["constraints"] for t in detail["trials"]]
     assert over == [[t["values"][0] - 5e5] for t in detail["trials"]]
