@@ -13,6 +13,8 @@ import os
 import sys
 from pathlib import Path
 
+from toys import COUNT
+
 import jobs.journal
 import jobs.run
 from cluster.inline import InlineExecutor
@@ -21,7 +23,6 @@ from jobs.search import Search
 from jobs.stage import Task
 from jobs.store import Store
 from jobs.trials import run_trials
-from toys import COUNT
 
 WAYS = {"total": "maximize", "rest": "minimize"}
 

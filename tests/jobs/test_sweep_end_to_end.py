@@ -34,8 +34,8 @@ TABLES = {
     "importances": {"objective", "parameter", "importance", "evaluator", "trials"},
     "trials": {
         "trial", "lambda_r", "lambda_c", "control", "pareto", "feasible", "reward_delta_mean",
-        "slope_slope", "heldout_delta_mean", "preference_share_tuned", "closeness_share_closer", "fid",
-        "fid_start", "saturation", "clamp_low", "clamp_high",
+        "slope_slope", "heldout_delta_mean", "preference_share_tuned", "closeness_share_closer",
+        "fid", "fid_start", "saturation", "clamp_low", "clamp_high",
     },
 }  # fmt: skip
 FIGURES = {
