@@ -104,4 +104,6 @@ def pareto(trials: Mapping[int, Numbers], space: Mapping[str, Any], limits: Limi
 
 def shown(value: Any) -> str:
     """A searched setting, for people."""
+    if isinstance(value, Mapping):
+        return " ".join(f"{k}:{shown(v)}" for k, v in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -276,15 +276,17 @@ def apply(
 ) -> tuple[FinetuneSection, RewardSection]:
     """Both sections with a trial's settings put in.
 
-    ``clamp`` is a bound c > 0 and stands for low -c and high c. Raises ValueError naming the
-    setting that they do not take.
+    ``clamp`` is a bound c > 0, which stands for low -c and high c, or a whole clamp. Raises
+    ValueError naming the setting that they do not take.
     """
     tuned, net = finetune.model_dump(), reward.model_dump()
     for name, value in params.items():
         if name.startswith(REWARD):
             _put(net, name.removeprefix(REWARD), value)
+        elif name == "clamp" and isinstance(value, Mapping):
+            tuned["clamp"] = {"low": None, "high": None, **value}
         elif name == "clamp":
-            if value <= 0:
+            if not isinstance(value, (int, float)) or value <= 0:
                 raise ValueError(f"clamp = {value} must be above 0: it stands for [-c, c]")
             tuned["clamp"] = {"low": -value, "high": value, "deviations": None}
         elif name == "clamp.deviations":

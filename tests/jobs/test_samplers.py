@@ -16,9 +16,11 @@ SPACE = {
     "noise_mode": {"choices": ["random", "const"]},
     "reward.train.mirror": {"choices": [True, False]},
     "reward.f_maps": {"choices": [[8, 16], [8, 16, 32]]},
+    "clamp": {"choices": [10.0, {"deviations": 1.5}]},
 }
 FIRST = [{"lambda_r": 10.0, "lambda_c": 0.01, "batch": 16, "aug_p": 0.5, "noise_mode": "const",
-          "reward.train.mirror": False, "reward.f_maps": [8, 16, 32]}]
+          "reward.train.mirror": False, "reward.f_maps": [8, 16, 32],
+          "clamp": {"deviations": 1.5}}]
 COUNT = 14
 
 
@@ -59,6 +61,7 @@ def test_mixed_parameters_stay_in_range_and_in_type(expected, sampler):
         assert params["aug_p"] in (0.0, 0.25, 0.5, 0.75, 1.0)
         assert params["noise_mode"] in ("random", "const")
         assert type(params["reward.train.mirror"]) is bool
+        assert params["clamp"] in (10.0, {"deviations": 1.5})
         assert params["reward.f_maps"] in ([8, 16], [8, 16, 32])
     assert len({p["lambda_r"] for p in expected[sampler]}) > COUNT // 3  # genes are inherited
 

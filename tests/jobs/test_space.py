@@ -72,6 +72,8 @@ def test_a_bad_search_is_told_why(said, space, more):
         ("no trial can have noise_mode = loud", {"noise_mode": {"choices": ["const", "loud"]}}),
         ("no trial can have kimg = 0.0", {"kimg": {"low": 0, "high": 2}}),
         ("no trial can have clamp = 0.0", {"clamp": {"low": 0, "high": 2}}),
+        ("no trial can have clamp = wide", {"clamp": {"choices": ["wide"]}}),
+        ("no trial can have clamp = .'deviation'", {"clamp": {"choices": [{"deviation": 1}]}}),
         ("low 12.0 must be below high 10", {"clamp.low": {"choices": [-1, 12]}}),
         ("low and high, or deviations", {"clamp.high": {"low": 1, "high": 2}}),
         ("levels halve the slab", {"reward.f_maps": {"choices": [[8] * 9]}}),
@@ -143,6 +145,8 @@ def test_settings_are_put_where_they_belong():
     tuned, net = apply({"clamp.deviations": 2.0}, FinetuneSection(), RewardSection())
     assert tuned.clamp.model_dump() == {"low": None, "high": None, "deviations": 2.0}
     assert net == RewardSection()
+    tuned, _ = apply({"clamp": {"deviations": 0.5}}, FinetuneSection(), RewardSection())
+    assert tuned.clamp.model_dump() == {"low": None, "high": None, "deviations": 0.5}
     tuned, _ = apply({"clamp.low": -1.0, "clamp.high": 4.0}, FinetuneSection(), RewardSection())
     assert (tuned.clamp.low, tuned.clamp.high) == (-1.0, 4.0)
     assert {"clamp.deviations", "reward.train.mirror", "lambda_r"} <= set(FIELDS)
@@ -164,7 +168,7 @@ def test_trials_of_equal_reward_share_it(tmp_path, tiny_checkpoint, tiny_images)
 
 # ---------------------------------------------------------------------- the sweeps that ship
 
-CLAMPS = [10.0, 1000.0, 3.0, 1.0, 0.3]
+CLAMPS = [10.0, {"deviations": 1.5}, {"deviations": 0.5}, {"deviations": 3.0}, 1000.0]
 PAIRS = [(10.0, 0.01), (0.0, 0.01), (10.0, 0.1), (1.0, 0.01), (1.0, 0.1), (0.1, 0.01), (0.1, 0.1),
          (0.0, 0.1)]  # fmt: skip
 
