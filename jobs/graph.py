@@ -10,6 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from jobs.outcomes import REWARD as OF_REWARD
+from jobs.outcomes import searches_reward, shown
+from jobs.sections import CHECKPOINT_FILES, RewardSection
+from jobs.space import apply, tables_config
 from jobs.stage import FileInput, Input, Task
 from jobs.stages.evaluate import EVALUATE, REAL
 from jobs.stages.faces import FACES, RENDER
@@ -20,13 +24,7 @@ from jobs.stages.rehearsal import REHEARSAL
 from jobs.stages.reward import REWARD
 from jobs.stages.shapes import MEASURES, SLABS
 from jobs.stages.tables import SCORES, TABLES, TRIAL
-from jobs.sweep import (
-    CHECKPOINT_FILES,
-    PretrainConfig,
-    RehearsalConfig,
-    ScoreConfig,
-    SweepConfig,
-)
+from jobs.sweep import PretrainConfig, RehearsalConfig, ScoreConfig, SweepConfig
 
 PACKAGE = Path(__file__).resolve().parent.parent / "sigmaflow"
 
@@ -60,6 +58,8 @@ class Trial:
 
     number: int
     params: Mapping[str, Any]
+    reward: Task
+    start: Task
     finetune: Task
     tuned: Task
     summary: Task
@@ -164,8 +164,8 @@ class SweepGraph:
         ]
         return (*ranked, *high)
 
-    def _reward(self, seed: int, label: str) -> Task:
-        section, r = self.config.reward, self.config.rankings
+    def _reward(self, section: RewardSection, seed: int, label: str) -> Task:
+        r = self.config.rankings
         digest = _digest(self.generator)
         network = section.network(self.config.slab.grid(), digest, r.psi)
         return Task(
@@ -185,12 +185,14 @@ class SweepGraph:
     @cached_property
     def reward(self) -> Task:
         """The reward that fine-tunes follow."""
-        return self._reward(self.config.reward.split_seed, "reward")
+        section = self.config.reward
+        return self._reward(section, section.split_seed, "reward")
 
     @cached_property
     def heldout(self) -> Task:
         """The second reward, other seed and split, which no fine-tune sees."""
-        return self._reward(self.config.reward.heldout_seed, "held-out reward")
+        section = self.config.reward
+        return self._reward(section, section.heldout_seed, "held-out reward")
 
     def _features(self) -> dict[str, Any]:
         e = self.config.evaluation
@@ -203,7 +205,9 @@ class SweepGraph:
             REAL, {**self._common(), **self._features()}, {"images": self.images}, "real images"
         )
 
-    def _evaluate(self, generator: Input | tuple[Input, ...], label: str) -> Task:
+    def _evaluate(
+        self, generator: Input | tuple[Input, ...], label: str, reward: Task | None = None
+    ) -> Task:
         e, a = self.config.evaluation, self.config.annotator
         keep = (
             "seeds", "first_seed", "psi", "annotator_seeds", "consistency_resolution",
@@ -221,7 +225,7 @@ class SweepGraph:
             },
             {
                 "generator": generator,
-                "reward": self.reward,
+                "reward": reward or self.reward,
                 "heldout": self.heldout,
                 "images": self.images,
             },
@@ -238,27 +242,32 @@ class SweepGraph:
         return self.reward, self.heldout, self.real, self.start
 
     def trial(self, number: int, params: Mapping[str, Any]) -> Trial:
-        """Tasks of one setting."""
-        section = self.config.finetune
-        settings = _dump(section) | dict(params) | {"seed": self.config.seed}
+        """Tasks of one setting. Where the reward is searched, trials of equal reward share it."""
+        section, net = apply(params, self.config.finetune, self.config.reward)
+        settings = _dump(section) | {"seed": self.config.seed}
         own = {k: settings.pop(k) for k in ("clamp", "tick_seeds")}
         for name in ("clamp_low", "clamp_high"):
             settings.pop(name)
-        name = " ".join(f"{k}={_short(v)}" for k, v in params.items())
+        name = _said(params)
+        reward, start = self.reward, self.start
+        if net != self.config.reward:
+            varied = _said({k: v for k, v in params.items() if k.startswith(OF_REWARD)})
+            reward = self._reward(net, net.split_seed, f"reward {varied}")
+            start = self._evaluate(self.generator, f"measure start {varied}", reward)
         finetune = Task(
             FINETUNE,
             {**self._common(), **own, "finetune": settings, "grid": self.grid},
-            {"generator": self.generator, "reward": self.reward, "images": self.images},
+            {"generator": self.generator, "reward": reward, "images": self.images},
             f"fine-tune {name}",
         )
-        tuned = self._evaluate(finetune, f"measure {name}")
+        tuned = self._evaluate(finetune, f"measure {name}", reward)
         summary = Task(
             TRIAL,
             {**self._common(), "params": dict(params)},
-            {"start": self.start, "tuned": tuned, "finetune": finetune, "real": self.real},
+            {"start": start, "tuned": tuned, "finetune": finetune, "real": self.real},
             f"compare {name}",
         )
-        return Trial(number, dict(params), finetune, tuned, summary)
+        return Trial(number, dict(params), reward, start, finetune, tuned, summary)
 
     @property
     def fid_name(self) -> str:
@@ -270,17 +279,15 @@ class SweepGraph:
 
     def tables(self, trials: Sequence[Trial], pareto: Sequence[int]) -> Task:
         """Tables and figures of these trials."""
+        search = self.config.search
+        own: dict[str, tuple[Task, ...]] = {}
+        if searches_reward(search.space):
+            own = {"starts": tuple(t.start for t in trials),
+                   "rewards": tuple(t.reward for t in trials)}
+        settings = {t.number: t.params for t in trials}
         return Task(
             TABLES,
-            {
-                **self._common(),
-                "params": list(self.config.search.space),
-                "numbers": [t.number for t in trials],
-                "settings": [dict(t.params) for t in trials],
-                "pareto": sorted(pareto),
-                "fid_name": self.fid_name,
-                "first": [dict(p) for p in self.config.search.first],
-            },
+            {**self._common(), **tables_config(search, settings, pareto, self.fid_name)},
             {
                 "start": self.start,
                 "reward": self.reward,
@@ -290,6 +297,7 @@ class SweepGraph:
                 "trials": tuple(t.summary for t in trials),
                 "tuned": tuple(t.tuned for t in trials),
                 "finetunes": tuple(t.finetune for t in trials),
+                **own,
             },
             "tables and figures",
         )
@@ -316,8 +324,8 @@ def _digest(generator: Input | tuple[Input, ...]) -> str:
     return hashlib.sha256("".join(f.digest for f in generator).encode()).hexdigest()
 
 
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _said(params: Mapping[str, Any]) -> str:
+    return " ".join(f"{k}={shown(v)}".replace(" ", "") for k, v in params.items())
 
 
 def score_graph(config: ScoreConfig) -> Task:

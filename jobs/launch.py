@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -211,7 +210,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def read_sweep(args: argparse.Namespace):
     """The checked sweep and profile; ConfigError with the problems of both and of --runs."""
     from cluster import profile as profiles
-    from jobs.sweep import KINDS, NO_NETWORKS
+    from jobs.sections import NO_NETWORKS
+    from jobs.sweep import KINDS
 
     context = NO_NETWORKS if args.dry_run else None
     problems = _runs_problems(args.runs)
@@ -293,18 +293,23 @@ def _runs_folder(name: str) -> Path:
 
 
 def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger, uri) -> int:
-    from jobs.report import objectives, publish, publish_models, summary
+    from jobs.outcomes import directions, objectives, read_summary, violations
+    from jobs.report import publish, publish_models, summary, trial_line
     from jobs.search import Search
+    from jobs.space import POPULATION
     from jobs.trials import run_trials
 
     s = config.search
     search = Search(
         runs / "optuna" / f"{config.name}.journal",
-        {name: space.model_dump(exclude_none=True) for name, space in s.space.items()},
+        s.entries(),
         config.seed,
         s.parallelism,
-        {"gain": "maximize", graph.fid_name: "minimize"},
-        [dict(p) for p in s.first],
+        directions(s.space, graph.fid_name),
+        s.known(),
+        sampler="random" if s.sampler == "grid" else s.sampler,  # a grid is known whole
+        population=s.population or POPULATION,
+        limits=s.limits(),
     )
     trials: dict[int, Any] = {}
     values: dict[int, dict] = {}
@@ -312,18 +317,22 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
     def plan(number: int, params) -> Task:
         trial = trials[number] = graph.trial(number, params)
         ledger.trial(
-            number, params, trial.summary, finetune=trial.finetune, tuned=trial.tuned
-        )
+            number, params, trial.summary, finetune=trial.finetune, tuned=trial.tuned,
+            start=trial.start, reward=trial.reward,
+        )  # fmt: skip
         return trial.summary
 
     def on_trial(number: int, params, task, result) -> None:
         if result is not None and result.path is not None:
-            values[number] = json.loads((result.path / "summary.json").read_text())
+            values[number] = read_summary(result.path)
             if result.status == "done":
-                show.say(_trial_line(number, trials[number].params, values[number], graph.fid_name))
+                show.say(trial_line(number, trials[number].params, values[number], graph.fid_name))
 
     driver.add(graph.shared())
-    run_trials(search, s.trials, driver, plan, objectives, on_trial)
+    run_trials(
+        search, s.trials, driver, plan, lambda path: objectives(read_summary(path), s.space),
+        on_trial, lambda path: violations(read_summary(path), s.limits()),
+    )  # fmt: skip
     while driver.busy:
         driver.step()
     good = [trials[n] for n in sorted(values)]
@@ -340,7 +349,7 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
         publish(result.path, runs, config.name)
         strongest = trials[_strongest(result.path, config)]
         publish_models(*(driver.results[task.key].path for task in
-                         (graph.reward, strongest.finetune)), runs, config.name)
+                         (strongest.reward, strongest.finetune)), runs, config.name)
     for line in summary(config, graph, values, result, store, runs, show, uri):
         show.say(line)
     return 1 if show.failed else 0
@@ -354,15 +363,6 @@ def _strongest(tables: Path, config) -> int:
 
     frame = pd.read_parquet(tables / "tables" / "trials.parquet")
     return strongest_trial(frame, list(config.search.space))
-
-
-def _trial_line(number: int, params, v: dict, fid_name: str) -> str:
-    setting = ", ".join(f"{k} {x:.4g}" for k, x in params.items())
-    return (
-        f"         [bold]trial {number}[/] ({setting}): reward {v['reward_delta_mean']:+.2f}, "
-        f"held-out {v['heldout_delta_mean']:+.2f}, {fid_name} {v['fid']:.2f}, "
-        f"annotator prefers tuned {100 * v['preference_share_tuned']:.0f} %"
-    )
 
 
 def _single(config, last, runs: Path, driver: Driver, show: Show) -> int:

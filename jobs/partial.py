@@ -13,12 +13,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.report import OBJECTIVES, accuracy_line, objectives, publish, trial_table
-from jobs.search import front
+from jobs.outcomes import pareto, read_summary, searches_reward
+from jobs.report import accuracy_line, publish, trial_table
+from jobs.space import SearchSection, tables_config
 from jobs.status import Sweep
 from jobs.store import Store
 from sigmaflow.atomic import write_bytes, write_text, write_with
 
+PARTS = ("finetune", "tuned", "last", "start", "reward")  # of a trial; older ledgers lack some
 METADATA = b"sigmaflow.partial"  # in a partial Parquet file: JSON of `missing`
 LAST = {  # stages that end them
     "sweep": "tables", "rehearsal": "tables", "score": "scores", "pretrain": "adversarial",
@@ -80,10 +82,10 @@ def _finished(sweep: Sweep, store: Store) -> dict[int, dict[str, Any]]:
     """Trials with a result, by number."""
     done = {one.entry.key: one.entry for one in sweep.tasks if one.state == "done"}
     return {
-        number: {part: store.path(done[trial[part]]) for part in ("finetune", "tuned", "last")}
+        number: {part: store.path(done[trial[part]]) for part in PARTS if part in trial}
         for number, trial in sorted(sweep.plan.trials.items())
         if number < sweep.latest.record["trials"]
-        and all(trial.get(part) in done for part in ("finetune", "tuned", "last"))
+        and all(trial.get(part, trial["last"]) in done for part in PARTS)
     }
 
 
@@ -95,18 +97,17 @@ def _inputs(sweep: Sweep, store: Store) -> tuple[dict[str, Any], dict[str, Any]]
         entry = done.get(role.get("key", ""))
         inputs[name] = Path(role["file"]) if "file" in role else entry and store.path(entry)
     trials = _finished(sweep, store)
-    for name, part in (("trials", "last"), ("tuned", "tuned"), ("finetunes", "finetune")):
-        inputs[name] = [paths[part] for paths in trials.values()]
     record = sweep.latest.record
-    values = {number: objectives(paths["last"]) for number, paths in trials.items()}
-    return inputs, {
-        "params": record["params"],
-        "numbers": list(trials),
-        "settings": [sweep.plan.trials[number]["params"] for number in trials],
-        "pareto": sorted(front(values, OBJECTIVES)),
-        "fid_name": record["fid_name"],
-        "first": record["config"]["search"]["first"],
-    }
+    search = SearchSection.model_validate(record["config"]["search"])
+    parts = [("trials", "last"), ("tuned", "tuned"), ("finetunes", "finetune")]
+    if searches_reward(search.space):
+        parts += [("starts", "start"), ("rewards", "reward")]
+    for name, part in parts:
+        inputs[name] = [paths[part] for paths in trials.values()]
+    numbers = {number: read_summary(paths["last"]) for number, paths in trials.items()}
+    front = pareto(numbers, search.space, search.limits())
+    settings = {number: sweep.plan.trials[number]["params"] for number in trials}
+    return inputs, tables_config(search, settings, front, record["fid_name"])
 
 
 def _numbers(sweep: Sweep, store: Store) -> Iterator[str]:
@@ -115,13 +116,12 @@ def _numbers(sweep: Sweep, store: Store) -> Iterator[str]:
     reward = done.get(sweep.plan.roles.get("reward", {}).get("key", ""))
     if reward is not None:
         yield accuracy_line(store.path(reward))
-    values = {
-        number: json.loads((paths["last"] / "summary.json").read_text())
-        for number, paths in _finished(sweep, store).items()
-    }
+    trials = _finished(sweep, store)
+    values = {number: read_summary(paths["last"]) for number, paths in trials.items()}
     if values:
         record = sweep.latest.record
-        yield from trial_table(record["params"], record["fid_name"], values)
+        limits = SearchSection.model_validate(record["config"]["search"]).limits()
+        yield from trial_table(record["params"], record["fid_name"], values, limits)
 
 
 def _make(

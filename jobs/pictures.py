@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jobs.outcomes import directions, gain
 from sigmaflow.fields.mesh import Mesh
 
 
@@ -55,17 +56,23 @@ def draw_sweep(
             {title: both[both["trial"] == n] for title, n in shown.items()}
         ),
     )
+    by = gain(config["space"])
     points = trials.rename(
         columns={
-            "reward_delta_mean": "gain",
-            "reward_delta_low": "gain_low",
-            "reward_delta_high": "gain_high",
+            f"{by}_delta_mean": "gain",
+            f"{by}_delta_low": "gain_low",
+            f"{by}_delta_high": "gain_high",
         }
     ).assign(role=[_role(row, config) for _, row in trials.iterrows()])
     keep(
         "pareto",
         figures.pareto_front(points, float(trials["fid_start"].iloc[0]), config["fid_name"]),
     )
+    logs = [name for name, entry in config["space"].items() if entry.get("log")]
+    ways = directions(config["space"], config["fid_name"])
+    keep("slices", figures.slices(tables["slices"], ways, logs))
+    if tables["importances"]["importance"].notna().any():
+        keep("importances", figures.importances(tables["importances"]))
     place = list(config["numbers"]).index(strongest)
     draw_meshes(
         [("start", inputs["start"]), (f"trial {strongest}", inputs["tuned"][place])],

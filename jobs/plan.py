@@ -49,10 +49,10 @@ def first_tasks(config: Any) -> tuple[Any, tuple[Task, ...]]:
 
 
 def asked_trials(config: Any, runs: Path, plan: str) -> dict[int, dict[str, Any]]:
-    """Parameters of the trials that are known: asked by an earlier launch, or given to be first."""
+    """Parameters of the trials that are known: asked by an earlier launch, or given in the file."""
     from jobs.ledger import known_trials
 
-    given = {n: dict(p) for n, p in enumerate(config.search.first[: config.search.trials])}
+    given = dict(enumerate(config.search.known()[: config.search.trials]))
     asked = known_trials(runs, config.name, plan)
     return {n: p for n, p in (given | asked).items() if n < config.search.trials}
 
@@ -264,15 +264,15 @@ def _with_tables(
     planned: list[Planned], graph: Any, trials: Sequence[Any], store: Store
 ) -> list[Planned]:
     """The tables too, where every trial has ended well: only then is their key known."""
-    from jobs.report import OBJECTIVES, objectives
-    from jobs.search import front
+    from jobs.outcomes import pareto, read_summary
 
     paths = {trial.number: store.find(trial.summary) for trial in trials}
     if not all(paths.values()):
         return planned
-    ways = OBJECTIVES
-    values = {n: objectives(path) for n, path in paths.items() if path is not None}
-    return plan_tasks([graph.tables(trials, front(values, ways))], store)
+    numbers = {n: read_summary(path) for n, path in paths.items() if path is not None}
+    search = graph.config.search
+    front = pareto(numbers, search.space, search.limits())
+    return plan_tasks([graph.tables(trials, front)], store)
 
 
 def _groups(planned: Sequence[Planned], apart: bool) -> dict[str, list[Planned]]:
@@ -280,7 +280,7 @@ def _groups(planned: Sequence[Planned], apart: bool) -> dict[str, list[Planned]]
     groups: dict[str, list[Planned]] = {}
     for one in planned:
         name = re.sub(r" \d+-\d+$", "", one.task.label)
-        name = name if apart else re.sub(r" \w+=.*$", "", name)
+        name = name if apart else re.sub(r" [\w.]+=.*$", "", name)
         groups.setdefault(name, []).append(one)
     return groups
 
@@ -308,11 +308,7 @@ def _unasked(
     """Trials whose settings depend on results: their price is that of any other."""
     search = config.search
     missing = [n for n in range(search.trials) if n not in trials]
-    params = {
-        name: space.choices[0] if space.choices else (space.low + space.high) / 2
-        for name, space in search.space.items()
-    }
-    like = graph.trial(-1, params)
+    like = graph.trial(-1, search.middle())
     one = Cost()
     for task in (like.finetune, like.tuned, like.summary):
         one += costs.of(task)

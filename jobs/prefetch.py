@@ -21,8 +21,9 @@ from typing import Any
 from jobs import redact
 from jobs.config import ConfigError, load_with_places
 from jobs.lines import read
+from jobs.sections import CHECKPOINT_FILES, NO_FILES, NO_NETWORKS, SCORED_FILES
 from jobs.stage import hash_file
-from jobs.sweep import CHECKPOINT_FILES, KINDS, NO_FILES, NO_NETWORKS, SCORED_FILES
+from jobs.sweep import KINDS
 from sigmaflow.atomic import write_with
 
 SHIPPED = Path(__file__).resolve().parent.parent

@@ -13,19 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from jobs import redact
+from jobs.outcomes import LEAST, feasible, shown
 from jobs.run import Result
 from jobs.show import Show, duration
 from jobs.stage import Task
 from sigmaflow import atomic
-
-OBJECTIVES = {"gain": "maximize", "fid": "minimize"}  # of a trial, in the order of `objectives`
-
-
-def objectives(summary: Path) -> tuple[float, float]:
-    """Mean reward gain and Frechet distance from the folder of a finished `trial`."""
-    numbers = json.loads((summary / "summary.json").read_text())
-    return numbers["reward_delta_mean"], numbers["fid"]
 
 
 def publish(folder: Path, runs: Path, name: str) -> None:
@@ -80,7 +75,8 @@ def summary(
         yield accuracy_line(path)
     yield from _anchors(graph, store)
     if values:
-        yield from trial_table(list(config.search.space), graph.fid_name, values)
+        s = config.search
+        yield from trial_table(list(s.space), graph.fid_name, values, s.limits())
     if result is None or not result.ok:
         yield "[yellow]no tables: something above did not finish; the same command goes on[/]"
         return
@@ -123,26 +119,43 @@ def _anchors(graph, store) -> Iterator[str]:
                f"in {100 * said['preferred']:.0f} % of the questions")
 
 
+def trial_line(number: int, params: Mapping[str, Any], v: Mapping[str, Any], fid_name: str) -> str:
+    """A trial that has just ended."""
+    setting = ", ".join(f"{k} {shown(x)}" for k, x in params.items())
+    return (
+        f"         [bold]trial {number}[/] ({escape(setting)}): reward "
+        f"{v['reward_delta_mean']:+.2f}, held-out {v['heldout_delta_mean']:+.2f}, {fid_name} "
+        f"{v['fid']:.2f}, annotator prefers tuned {100 * v['preference_share_tuned']:.0f} %"
+    )
+
+
 def trial_table(
-    params: Sequence[str], fid_name: str, values: Mapping[int, Mapping[str, Any]]
+    params: Sequence[str],
+    fid_name: str,
+    values: Mapping[int, Mapping[str, Any]],
+    limits: Mapping[str, Mapping[str, float]],
 ) -> Iterator[str]:
     """Summaries of trials, by number, as a table of text."""
     start = next(iter(values.values()))["fid_start"]
     yield f"[bold]trials[/]  {fid_name} of the start: {start:.2f}"
-    head = ["trial", *params, "reward", "rising", "held-out", fid_name, "prefers", "own"]
+    bounded = ["feasible"] if limits else []
+    head = ["trial", *params, "reward", "rising", "held-out", fid_name, "prefers", "own", *bounded]
     rows = []
     for n, v in sorted(values.items()):
         rows.append([
-            str(n), *(f"{v[p]:.4g}" for p in params), f"{v['reward_delta_mean']:+.2f}",
+            str(n), *(shown(v[p]) for p in params), f"{v['reward_delta_mean']:+.2f}",
             f"{100 * v['reward_share_positive']:.0f} %", f"{v['heldout_delta_mean']:+.2f}",
             f"{v['fid']:.2f}", f"{100 * v['preference_share_tuned']:.0f} %",
             f"{100 * v['closeness_share_closer']:.0f} %",
+            *(["yes" if feasible(v, limits) else "no"] if limits else []),
         ])
     widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]
     for row in [head, *rows]:
-        yield "  " + "  ".join(cell.rjust(w) for cell, w in zip(row, widths))
+        yield "  " + "  ".join(escape(cell.rjust(w)) for cell, w in zip(row, widths))
     yield ("  [dim]reward: mean gain on held-out seeds; prefers: synthetic annotator for the tuned "
            "shape; own: nearer to own original than to the mean face[/]")
+    if len(values) < LEAST:
+        yield f"  [dim]importances: from {LEAST} finished trials on; {len(values)} are[/]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

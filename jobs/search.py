@@ -7,34 +7,27 @@ how often the driver was killed, or on the journal, which only keeps them for pe
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
-import logging
 import math
-import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobs.journal import Journal
+from jobs.samplers import NAMES, Params, Proposer, Seen, Values
 from jobs.stage import canonical
-
-Params = dict[str, Any]
-Values = tuple[float, ...]
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
 class Search:
     """The trials of one sweep.
 
-    ``space`` has ``{low, high, log}`` or ``{choices: [...]}`` for each parameter;
+    ``space`` has ``{low, high, log, step, int}`` or ``{choices: [...]}`` for each parameter;
     ``objectives`` names with "minimize" or "maximize"; ``enqueue`` holds the first trials,
-    taken exactly as given. Another process may hold the journal: then this one goes without,
-    and proposes the same.
+    taken exactly as given (of a grid: all); ``sampler`` is one of `jobs.samplers.NAMES`.
+    ``limits`` says what violations are told of, if any: it is part of what a search is.
+    Another process may hold the journal: then this one goes without, and proposes the same.
     """
 
     path: Path
@@ -44,16 +37,24 @@ class Search:
     objectives: Mapping[str, str]
     enqueue: Sequence[Params] = ()
     startup: int = 10  #: trials before the sampler stops drawing at random
+    sampler: str = "tpe"
+    population: int = 16  #: trials of a generation of nsga2
+    limits: Mapping[str, Any] = field(default_factory=dict)
     trials: list[Params] = field(default_factory=list, init=False)  #: asked, by number
     values: dict[int, Values | None] = field(default_factory=dict, init=False)  #: None: failed
+    violations: dict[int, dict[str, float]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         if self.parallelism < 1:
             raise ValueError(f"parallelism: {self.parallelism} must be at least 1")
-        unset = [set(self.space) ^ set(params) for params in self.enqueue]
-        if any(unset):
-            raise ValueError(f"enqueued trials must set every parameter: {sorted(*unset)}")
-        self._journal = _Journal.open(Path(self.path), self._name(), self.objectives)
+        unset = set().union(*(set(self.space) ^ set(params) for params in self.enqueue))
+        if unset:
+            raise ValueError(f"enqueued trials must set every parameter: {sorted(unset)}")
+        if self.sampler not in NAMES:
+            raise ValueError(f"sampler {self.sampler!r} must be one of {', '.join(NAMES)}")
+        self._journal = Journal.open(
+            Path(self.path), self._name(), self.space, self.objectives
+        )
 
     # ------------------------------------------------------------------ asking and telling
 
@@ -76,14 +77,20 @@ class Search:
         params = self._journal.params(number)
         if params is None:
             params = self._propose(number)
-            self._journal.ask(params, self._distributions())
+            self._journal.ask(params)
         self.trials.append(params)
         return dict(params)
 
-    def tell(self, number: int, values: Sequence[float] | None) -> None:
+    def tell(
+        self,
+        number: int,
+        values: Sequence[float] | None,
+        violations: Mapping[str, float] | None = None,
+    ) -> None:
         """The objectives of a trial in their order, in any order of trials.
 
-        None, or a value that is not finite, says that it failed.
+        None, or a value that is not finite, says that it failed. ``violations``: how far each
+        constraint is overstepped, by name; a trial with one above 0 is not on the front.
         """
         if not 0 <= number < len(self.trials):
             raise RuntimeError(f"trial {number} has not been asked")
@@ -94,12 +101,18 @@ class Search:
             told = None
         if self.values.setdefault(number, told) != told:
             raise RuntimeError(f"trial {number} was told {self.values[number]} before, now {told}")
+        self.violations.setdefault(number, dict(violations or {}))
         while (next_ := self._journal.told) in self.values:  # the journal is in trial order
-            self._journal.tell(next_, self.values[next_])
+            self._journal.tell(next_, self.values[next_], self.violations[next_])
 
     def pareto(self) -> list[int]:
-        """Numbers of the told trials that no other beats in every objective."""
-        return front(self.values, self.objectives)
+        """Numbers of the feasible told trials that no other beats in every objective."""
+        kept = {
+            n: told
+            for n, told in self.values.items()
+            if all(over <= 0 for over in self.violations[n].values())
+        }
+        return front(kept, self.objectives)
 
     def close(self) -> None:
         """Let another process write the journal."""
@@ -113,45 +126,33 @@ class Search:
     def _propose(self, number: int) -> Params:
         """A pure function of the seed, the number, and the trials that it may see."""
         if number < len(self.enqueue):
-            given = self.enqueue[number]
-            return {
-                name: given[name] if "choices" in entry else float(given[name])
-                for name, entry in self.space.items()
-            }
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(
-            seed=self.seed * 100_003 + number, n_startup_trials=self.startup, constant_liar=True
+            return {name: self._given(number, name) for name in self.space}
+        proposer = Proposer(
+            self.sampler, self.space, list(self.objectives.values()), self.startup, self.population
         )
-        study = optuna.create_study(
-            sampler=sampler, directions=list(self.objectives.values()), study_name="proposal"
-        )
-        distributions = self._distributions()
-        for n in range(number):
-            told = n < self._seen_by(number)
-            study.add_trial(
-                _frozen(self.trials[n], distributions, self.values[n] if told else None, told)
-            )
-        trial = study.ask(distributions)
-        return {name: trial.params[name] for name in self.space}
+        trials = [
+            Seen(params, True, self.values[n], self.violations[n])
+            if n in self.values
+            else Seen(params)
+            for n, params in enumerate(self.trials)
+        ]
+        return proposer(self.seed * 100_003 + number, trials, self._seen_by(number))
 
-    def _distributions(self) -> dict[str, Any]:
-        from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-        return {
-            name: CategoricalDistribution(tuple(entry["choices"]))
-            if "choices" in entry
-            else FloatDistribution(entry["low"], entry["high"], log=bool(entry.get("log", False)))
-            for name, entry in self.space.items()
-        }
+    def _given(self, number: int, name: str) -> Any:
+        value, entry = self.enqueue[number][name], self.space[name]
+        if "choices" in entry:
+            return value
+        return int(value) if entry.get("int") else float(value)
 
     def _name(self) -> str:
         """Another space, seed or parallelism is another study in the same journal."""
-        said = canonical(
-            [dict(self.space), self.seed, self.parallelism, dict(self.objectives),
-             list(self.enqueue), self.startup]
-        )  # fmt: skip
+        said = [dict(self.space), self.seed, self.parallelism, dict(self.objectives),
+                list(self.enqueue), self.startup]  # fmt: skip
+        if self.sampler != "tpe":
+            said.append([self.sampler, self.population])
+        if self.limits:
+            said.append(self.limits)
+        said = canonical(said)
         return f"sweep-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
 
@@ -170,109 +171,3 @@ def front(values: Mapping[int, Values | None], objectives: Mapping[str, str]) ->
             other != mine and all(o <= m for o, m in zip(other, mine)) for other in losses.values()
         )
     ]
-
-
-class _Journal:
-    """The record of a search in Optuna's format; trials found in it are kept, never doubled."""
-
-    def __init__(self, study: Any = None, lock: Any = None) -> None:
-        self._study, self._lock = study, lock
-        self.told = 0  # trials written with their result are 0..told-1
-
-    @classmethod
-    def open(cls, path: Path, name: str, objectives: Mapping[str, str]) -> _Journal:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(path.with_name(f".{path.name}.driver"), "ab")  # noqa: SIM115 - kept open
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            log.warning("%s is written by another process; going on without it", path)
-            return cls()
-        # A lock of Optuna's own outlives a killed writer; ours says that there is no other.
-        for leftover in path.parent.glob(f"{path.name}.lock*"):
-            leftover.unlink(missing_ok=True)
-        if not _is_whole(path):
-            aside = path.with_name(f"{path.name}.broken-{os.getpid()}")
-            os.replace(path, aside)
-            log.warning("%s was damaged; it is written anew, the old one is %s", path, aside.name)
-        try:
-            return cls(_study(path, name, objectives), lock)
-        except Exception as error:
-            aside = path.with_name(f"{path.name}.broken-{os.getpid()}")
-            os.replace(path, aside)
-            log.warning("%s cannot be read (%s); it is written anew", path, error)
-            return cls(_study(path, name, objectives), lock)
-
-    def params(self, number: int) -> Params | None:
-        """Of a trial that was asked in an earlier life of the driver."""
-        trials = self._study.get_trials(deepcopy=False) if self._study else []
-        return dict(trials[number].params) if number < len(trials) else None
-
-    def ask(self, params: Params, distributions: Mapping[str, Any]) -> None:
-        if self._study is not None:
-            self._study.add_trial(_frozen(params, distributions, None, told=False))
-
-    def close(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-
-    def tell(self, number: int, values: Values | None) -> None:
-        from optuna.trial import TrialState
-
-        self.told = number + 1
-        if self._study is None:
-            return
-        if self._study.get_trials(deepcopy=False)[number].state == TrialState.RUNNING:
-            if values is None:
-                self._study.tell(number, state=TrialState.FAIL)
-            else:
-                self._study.tell(number, list(values))
-
-
-def _study(path: Path, name: str, objectives: Mapping[str, str]) -> Any:
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(path))),
-        study_name=name,
-        directions=list(objectives.values()),
-        load_if_exists=True,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "experimental" since 3.2
-        study.set_metric_names(list(objectives))
-    study.get_trials(deepcopy=False)
-    return study
-
-
-def _frozen(
-    params: Params, distributions: Mapping[str, Any], values: Values | None, told: bool
-) -> Any:
-    import optuna
-    from optuna.trial import TrialState
-
-    state = TrialState.RUNNING
-    if told:
-        state = TrialState.FAIL if values is None else TrialState.COMPLETE
-    return optuna.trial.create_trial(
-        state=state,
-        params=dict(params),
-        distributions=dict(distributions),
-        values=None if values is None else list(values),
-    )
-
-
-def _is_whole(path: Path) -> bool:
-    if not path.exists():
-        return True
-    data = path.read_bytes()
-    try:
-        for line in data.splitlines():
-            json.loads(line)
-    except ValueError:
-        return False
-    return data == b"" or data.endswith(b"\n")

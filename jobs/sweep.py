@@ -2,280 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
-import zipfile
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    model_validator,
+from pydantic import Field, ValidationInfo, model_validator
+
+from jobs.sections import (
+    AnnotatorSection,
+    Checkpoint,
+    EvaluationSection,
+    FinetuneSection,
+    Images,
+    RankingsSection,
+    RewardFile,
+    RewardSection,
+    ScoredCheckpoint,
+    Section,
+    Slab,
+    left_out,
 )
-
-from sigmaflow.fields.grid import SLAB_ENTIRE, Grid, SlabPads
-from sigmaflow.finetune.config import AdversarialConfig, FinetuneConfig, WarmstartConfig
-from sigmaflow.preferences.config import AnnotatorConfig
-from sigmaflow.rewards.config import RewardConfig, TrainConfig
-
-# What a validator's context may ask to be left out: looking at outside files (a prefetch looks
-# itself), or building networks (a plan does without torch).
-NO_FILES, NO_NETWORKS = {"files": False}, {"networks": False}
-SCORED_FILES = ("config.json", "G_ema.safetensors")
-CHECKPOINT_FILES = (*SCORED_FILES, "G.safetensors", "D.safetensors")
-
-
-class Section(BaseModel):
-    """Frozen; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _left_out(info: ValidationInfo, what: str) -> bool:
-    return bool(info.context) and not info.context.get(what, True)
-
-
-def _checkpoint(value: str, info: ValidationInfo) -> str:
-    return value if _left_out(info, "files") else _holds(value, CHECKPOINT_FILES)
-
-
-def _scored(value: str, info: ValidationInfo) -> str:
-    return value if _left_out(info, "files") else _holds(value, SCORED_FILES)
-
-
-def _holds(value: str, files: tuple[str, ...]) -> str:
-    """A checkpoint with these files; ValueError with the remedy where some are missing."""
-    if value == "mini":
-        return value
-    if value.endswith(".pkl"):
-        raise ValueError(f"{value!r} is a pickle; convert it once: python -m jobs.convert {value}"
-                         f" {Path(value).stem}, and give that folder")
-    missing = [name for name in files if not (Path(value) / name).is_file()]
-    if missing and not set(missing) & set(SCORED_FILES):
-        raise ValueError(f"{value!r} can be scored but not trained on (no {', '.join(missing)} in"
-                         " it); convert a full snapshot, one that holds G and D too")
-    if missing:
-        raise ValueError(f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
-                         " `mini` or the folder of a converted checkpoint")
-    return value
-
-
-def _images(value: str, info: ValidationInfo) -> str:
-    if value == "mini" or _left_out(info, "files"):
-        return value
-    remedy = "give `mini`, or a zip in EG3D's layout (images and dataset.json)"
-    if not Path(value).is_file():
-        raise ValueError(f"{value!r} is no file; {remedy}")
-    try:
-        with zipfile.ZipFile(value) as archive:
-            archive.getinfo("dataset.json")
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{value!r} cannot be read ({error}); {remedy}") from error
-    except KeyError as error:
-        raise ValueError(f"{value!r} has no dataset.json in it; {remedy}") from error
-    return value
-
-
-def _file(value: str, info: ValidationInfo) -> str:
-    if not _left_out(info, "files") and not Path(value).is_file():
-        raise ValueError(f"{value!r} is no file; give the path of an existing one")
-    return value
-
-
-def _rankings(value: str, info: ValidationInfo) -> str:
-    from sigmaflow.preferences.rankings import read_rankings
-
-    if _left_out(info, "files"):
-        return value
-    pairs = len(read_rankings(_file(value, info)))
-    if pairs < 4:  # training, validation and test need one each
-        raise ValueError(f"{value!r} has {pairs} pairs; give at least 4")
-    return value
-
-
-def _reward(value: str, info: ValidationInfo) -> str:
-    if _left_out(info, "files"):
-        return value
-    for path in (Path(value), Path(value).with_suffix(".json")):
-        if not path.is_file():
-            raise ValueError(f"{str(path)!r} is no file; give the `reward.safetensors` of a reward"
-                             " stage, with its `.json` beside it")
-    return value
-
-
-Checkpoint = Annotated[str, AfterValidator(_checkpoint)]
-ScoredCheckpoint = Annotated[str, AfterValidator(_scored)]
-"""A checkpoint of which only G_ema is used: G and D may be missing."""
-Images = Annotated[str, AfterValidator(_images)]
-File = Annotated[str, AfterValidator(_file)]
-RankingsFile = Annotated[str, AfterValidator(_rankings)]
-RewardFile = Annotated[str, AfterValidator(_reward)]
-
-
-class Slab(Section):
-    """Grid on which the reward sees the density (paper section 3.1)."""
-
-    resolution: int = Field(256, ge=8)
-    kind: Literal["released", "regular"] = "released"
-    length: float = Field(1.0, gt=0)
-    pads: SlabPads = SLAB_ENTIRE
-
-    def grid(self) -> Grid:
-        return Grid(
-            resolution=self.resolution, kind=self.kind, length=self.length, pads=self.pads
-        )
-
-
-class Anchors(Section):
-    """High-quality samples from the middle of the latent space (paper section 3.2.1)."""
-
-    count: int = Field(1000, ge=4)
-    psi: float = Field(0.25, ge=0, le=1)
-    use: Literal["auto", "always", "never"] = "auto"
-    """auto: only where the annotator prefers them in `least` of the questions."""
-    least: float = Field(0.9, ge=0, le=1)
-
-
-class RankingsSection(Section):
-    """Where preferences come from: a file, or the synthetic annotator."""
-
-    file: RankingsFile | None = None
-    """rankings in the released format (columns index, rank1, rank2); None asks the annotator"""
-    questions: int = Field(4346, ge=4)
-    sizes: tuple[Annotated[int, Field(ge=2, le=6)], ...] = (2, 3, 4, 5, 6)
-    flip: float = Field(0.1, ge=0, lt=0.5)
-    seed: int = Field(0, ge=0)
-    psi: float = Field(1.0, ge=0, le=1)
-    anchors: Anchors = Anchors()
-
-
-class AnnotatorSection(Section):
-    """The synthetic annotator: how fine it looks, and its fixed reference values."""
-
-    resolution: int = Field(48, ge=16)
-    config: AnnotatorConfig = AnnotatorConfig()
-
-
-class RewardSection(Section):
-    """The reward and its training; `heldout_seed` trains the second one, for evaluation only."""
-
-    f_maps: tuple[int, ...] = RewardConfig.model_fields["f_maps"].default
-    feature_size: int = Field(8192, ge=1)
-    trunk: tuple[int, int] = (512, 512)
-    trunk_out: int = Field(512, ge=1)
-    head: tuple[int, int] = (256, 128)
-    train: TrainConfig = TrainConfig()
-    split_seed: int = Field(42, ge=0)
-    heldout_seed: int = Field(43, ge=0)
-
-    def network(self, grid: Grid, generator: str, psi: float) -> RewardConfig:
-        return RewardConfig(
-            grid=grid, generator=generator, psi=psi, f_maps=self.f_maps,
-            feature_size=self.feature_size, trunk=self.trunk, trunk_out=self.trunk_out,
-            head=self.head,
-        )
-
-
-class Clamp(Section):
-    """Bounds of f_r: fixed, or so many standard deviations about the start's mean reward."""
-
-    low: float | None = -10.0
-    high: float | None = 10.0
-    deviations: float | None = Field(None, gt=0)
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Clamp:
-        if self.deviations is None and (self.low is None or self.high is None):
-            raise ValueError("give both low and high, or deviations")
-        if self.deviations is None and self.low >= self.high:
-            raise ValueError(f"low {self.low} must be below high {self.high}")
-        return self
-
-
-class FinetuneSection(FinetuneConfig):
-    """Settings of every fine-tune; a trial overrides those that are searched."""
-
-    clamp_low: None = None
-    clamp_high: None = None
-    clamp: Clamp = Clamp()
-    tick_seeds: int = Field(200, ge=2)
-    """fixed seeds from 300000 whose reward is followed at every tick (paper Fig. 8)"""
-
-    @model_validator(mode="after")
-    def _clamp_is_an_interval(self) -> FinetuneSection:
-        return self
-
-    def config(self, low: float, high: float) -> FinetuneConfig:
-        fields = self.model_dump(exclude={"clamp", "tick_seeds", "clamp_low", "clamp_high"})
-        return FinetuneConfig(**fields, clamp_low=low, clamp_high=high)
-
-
-class EvaluationSection(Section):
-    """What every generator is measured with; the same latents and poses for all."""
-
-    seeds: int = Field(100, ge=8)
-    first_seed: int = Field(200000, ge=0)
-    psi: float = Field(0.7, ge=0, le=1)
-    annotator_seeds: int = Field(40, ge=4)
-    consistency_resolution: int = Field(64, ge=8)
-    extractor: Literal["clean-fid-inception", "stlpips-alex"] = "clean-fid-inception"
-    extractor_weights: File | None = None
-    fid_images: int = Field(50000, ge=8)
-    mesh_seeds: int = Field(4, ge=1)
-    mesh_resolution: int = Field(256, ge=32)
-
-
-class Space(Section):
-    """Range of one searched setting."""
-
-    low: float | None = None
-    high: float | None = None
-    log: bool = False
-    choices: tuple[Any, ...] | None = None
-
-    @model_validator(mode="after")
-    def _a_range_or_choices(self) -> Space:
-        if self.choices is not None:
-            if self.low is not None or self.high is not None or not self.choices:
-                raise ValueError("give choices, or low and high, not both")
-        elif self.low is None or self.high is None or self.low >= self.high:
-            raise ValueError(f"low {self.low} must be below high {self.high}")
-        elif self.log and self.low <= 0:
-            raise ValueError(f"low {self.low} must be above 0 on a log scale")
-        return self
-
-
-class SearchSection(Section):
-    """Optuna over fields of `finetune`: mean reward gain up, FID down."""
-
-    trials: int = Field(ge=1)
-    parallelism: int = Field(2, ge=1)
-    space: dict[str, Space]
-    first: tuple[dict[str, float], ...] = ()
-    """settings that are tried first, as they are"""
-
-    @model_validator(mode="after")
-    def _fields_exist(self) -> SearchSection:
-        fields = sorted(set(FinetuneConfig.model_fields) - {"clamp_low", "clamp_high", "seed"})
-        for name in self.space:
-            if name not in fields:
-                near = difflib.get_close_matches(name, fields, 1)
-                mean = f"; did you mean {near[0]}?" if near else f"; fields: {', '.join(fields)}"
-                raise ValueError(f"space.{name} is no setting of the fine-tune{mean}")
-        for i, params in enumerate(self.first):
-            if set(params) != set(self.space):
-                raise ValueError(f"first[{i}] must give exactly {', '.join(self.space)}")
-            for name, value in params.items():
-                s = self.space[name]
-                if s.choices is None and not s.low <= value <= s.high:
-                    raise ValueError(
-                        f"first[{i}].{name} = {value} lies outside [{s.low}, {s.high}]"
-                    )
-        return self
+from jobs.space import SearchSection, check_values
+from sigmaflow.finetune.config import AdversarialConfig, WarmstartConfig
 
 
 class Common(Section):
@@ -318,8 +65,16 @@ class SweepConfig(Common):
         return self
 
     @model_validator(mode="after")
+    def _settings_can_be_searched(self) -> SweepConfig:
+        def fits(reward: RewardSection) -> None:
+            reward.network(self.slab.grid(), "", self.rankings.psi)
+
+        check_values(self.search, self.finetune, self.reward, fits)
+        return self
+
+    @model_validator(mode="after")
     def _paper_scale_has_what_it_needs(self, info: ValidationInfo) -> SweepConfig:
-        if _left_out(info, "files"):
+        if left_out(info, "files"):
             return self
         e = self.evaluation
         lacking = []
@@ -359,7 +114,7 @@ class PretrainConfig(Common):
 
     @model_validator(mode="after")
     def _networks_can_be_built(self, info: ValidationInfo) -> PretrainConfig:
-        if not _left_out(info, "networks"):
+        if not left_out(info, "networks"):
             check_networks(self.G, self.D)
         return self
 
@@ -375,7 +130,7 @@ class RehearsalConfig(SweepConfig):
 
     @model_validator(mode="after")
     def _paper_scale_has_what_it_needs(self, info: ValidationInfo) -> RehearsalConfig:
-        if not _left_out(info, "networks"):
+        if not left_out(info, "networks"):
             check_networks(self.G, self.D)
         return self
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from jobs.importances import importances
+from jobs.outcomes import feasible, objective_columns, read_summary, shown
+from jobs.stage import canonical
 
 
 def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
@@ -15,19 +18,22 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
 
     trials: one row a trial. rewards: seed by seed, before and after. ticks: reward of fixed seeds
     along each fine-tune. preferences: the simulated Table 3. fid: Table 2. accuracy: both rewards
-    beside the noise ceiling and the trivial scorers.
+    beside the noise ceiling and the trivial scorers. slices: each objective against each searched
+    setting. importances: how much of an objective's variance each setting explains.
     """
-    summaries = [json.loads((p / "summary.json").read_text()) for p in inputs["trials"]]
+    summaries = [_with_text(read_summary(p), config["params"]) for p in inputs["trials"]]
     numbers = list(config["numbers"])
     trials = pd.DataFrame([{"trial": n, **s} for n, s in zip(numbers, summaries)])
     unsaid = trials.columns[trials.isna().all()]  # such as the saturation of controls alone
     trials = trials.astype(dict.fromkeys(unsaid, float))
     trials["control"] = trials["lambda_r"] == 0 if "lambda_r" in trials else False
     trials["pareto"] = [n in config["pareto"] for n in numbers]
+    trials["feasible"] = [feasible(s, config["constraints"]) for s in summaries]
 
-    before = pd.read_parquet(inputs["start"] / "rewards.parquet")
+    starts = inputs.get("starts") or [inputs["start"]] * len(numbers)
     rewards, ticks = [], []
-    for n, tuned, finetune in zip(numbers, inputs["tuned"], inputs["finetunes"]):
+    for n, start, tuned, finetune in zip(numbers, starts, inputs["tuned"], inputs["finetunes"]):
+        before = pd.read_parquet(start / "rewards.parquet")
         after = pd.read_parquet(tuned / "rewards.parquet")
         merged = before.merge(after, on="seed", suffixes=("_before", "_after"))
         rewards.append(merged.assign(trial=n))
@@ -38,18 +44,20 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
         columns={c: c.removeprefix("preference_") for c in shares}
     )
     name = config["fid_name"]
-    start = {"configuration": "start", name: summaries[0]["fid_start"]} if summaries else {}
+    untuned = {"configuration": "start", name: summaries[0]["fid_start"]} if summaries else {}
     fid = pd.DataFrame(
-        [start]
+        [untuned]
         + [
             {"configuration": f"trial {n}", "trial": n, **_params(s, config), name: s["fid"]}
             for n, s in zip(numbers, summaries)
         ]
     )
+    judges = {which: inputs[which] for which in ("reward", "heldout")}
+    judges |= {f"trial {n}": path for n, path in zip(numbers, inputs.get("rewards", ()))}
     accuracy = pd.concat(
         [
-            pd.read_parquet(inputs[which] / "accuracy.parquet").assign(model=which)
-            for which in ("reward", "heldout")
+            pd.read_parquet(path / "accuracy.parquet").assign(model=which)
+            for which, path in judges.items()
         ],
         ignore_index=True,
     )
@@ -60,11 +68,40 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
         "preferences": preferences,
         "fid": fid,
         "accuracy": _first(accuracy, "model"),
+        "slices": slices(trials, config),
+        "importances": importances(trials, config),
     }
     rankings: Path = inputs["rankings"]
     if rankings.is_dir():
         tables["questions"] = pd.read_parquet(rankings / "questions.parquet")
     return tables
+
+
+def slices(trials: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame:
+    """Each objective against each searched setting, a row a trial, in the order of the space.
+
+    ``value`` is the setting where it is a number of a range, ``label`` what else it is.
+    """
+    columns = objective_columns(config)
+    rows = []
+    for name, entry in config["space"].items():
+        for objective, column in columns.items():
+            for _, row in trials.iterrows():
+                known = "choices" not in entry
+                rows.append({
+                    "parameter": name, "objective": objective, "trial": int(row["trial"]),
+                    "value": float(row[name]) if known else None,
+                    "label": None if known else shown(row[name]),
+                    "outcome": float(row[column]), "feasible": bool(row["feasible"]),
+                    "pareto": bool(row["pareto"]),
+                })  # fmt: skip
+    return pd.DataFrame(rows).astype({"value": float, "label": object})
+
+
+def _with_text(summary: Mapping[str, Any], params: Sequence[str]) -> dict[str, Any]:
+    """Lists among the settings as text, which tables can be grouped by."""
+    return {k: canonical(v) if k in params and isinstance(v, (list, dict)) else v
+            for k, v in summary.items()}
 
 
 def _params(summary: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

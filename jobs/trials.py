@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from jobs.driver import Driver
@@ -18,12 +18,14 @@ def run_trials(
     plan: Callable[[int, Params], Task],
     values: Callable[[Path], Sequence[float] | None],
     on_trial: Callable[[int, Params, Task, Result | None], None] | None = None,
+    violations: Callable[[Path], Mapping[str, float]] | None = None,
 ) -> dict[int, Task]:
     """Ask, run and tell until ``count`` trials have ended; their last tasks by number.
 
     ``plan`` makes a trial's graph and returns its last task; ``values`` reads the objectives
-    from that task's folder. ``on_trial`` hears of each trial when it is planned (no result yet)
-    and when it ended. A trial that fails is told as failed; the others go on.
+    from that task's folder, ``violations`` how far it oversteps constraints. ``on_trial`` hears of
+    each trial when it is planned (no result yet) and when it ended. A trial that fails is told as
+    failed; the others go on.
     """
     tasks: dict[int, Task] = {}
     ended: set[int] = set()
@@ -40,6 +42,10 @@ def run_trials(
             result = driver.results.get(task.key)
             if number not in ended and result is not None:
                 ended.add(number)
-                search.tell(number, values(result.path) if result.path else None)
+                if result.path is None:
+                    search.tell(number, None)
+                else:
+                    over = violations(result.path) if violations else {}
+                    search.tell(number, values(result.path), over)
                 said(number, search.trials[number], task, result)
     return tasks

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from jobs import provenance, redact
 from jobs.ledger import SWEEPS, Launch, launches
+from jobs.outcomes import gain
 from jobs.run import METRICS
 from jobs.stage import canonical
 from jobs.status import STATES, Standing, Sweep, stand
@@ -181,7 +182,6 @@ def _trials(sweep: Sweep, seen: Mapping[str, _Seen]) -> Iterator[Row]:
     driven = any(launch.alive for launch in sweep.launches)
     begun = int(min(one.record["begun"] for one in sweep.launches) * 1000)
     fid_name = sweep.latest.record.get("fid_name") or "fid"
-    objectives = {"reward_gain": "reward_delta_mean", fid_name: "fid"}
     for number, said in sorted(sweep.plan.trials.items()):
         parts = [tasks[k] for n, k in said.items() if n not in ("number", "params") and k in tasks]
         last, tags, metrics = tasks.get(said["last"]), {TRIAL: str(number)}, {}
@@ -190,6 +190,8 @@ def _trials(sweep: Sweep, seen: Mapping[str, _Seen]) -> Iterator[Row]:
         if last is not None and last.state == "done" and last.entry.key in seen:
             status = "FINISHED"
             numbers = _numbers(seen[last.entry.key].folder / "summary.json")
+            which = gain(said["params"])
+            objectives = {f"{which}_gain": f"{which}_delta_mean", fid_name: "fid"}
             # First, since pages show the first; and no parameter, which has its own column.
             metrics = {f"Objective/{name}": numbers[source]
                        for name, source in objectives.items() if source in numbers}

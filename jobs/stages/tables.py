@@ -18,9 +18,12 @@ TRIAL = Stage(
 )
 TABLES = Stage(
     name="tables",
-    version=2,
+    version=3,
     run="jobs.stages.tables:run_tables",
-    sources=("sigmaflow/figures", "jobs/tables.py", "jobs/pictures.py"),
+    sources=(
+        "sigmaflow/figures", "jobs/tables.py", "jobs/pictures.py", "jobs/outcomes.py",
+        "jobs/importances.py",
+    ),
     torch=False,
 )
 SCORES = Stage(
@@ -105,10 +108,13 @@ def _plain(value: Any) -> Any:
 
 def run_tables(ctx: Context) -> None:
     """All tables of a sweep as Parquet and LaTeX, all figures as PNG and PDF."""
+    from jobs.outcomes import searches_reward
     from jobs.pictures import draw_sweep
     from jobs.tables import latex, sweep_tables
 
     names = ("start", "reward", "heldout", "trials", "finetunes", "tuned", "real", "rankings")
+    if searches_reward(ctx.config["space"]):  # then each trial has its own
+        names += ("starts", "rewards")
     inputs = {name: ctx.input(name) for name in names}
     tables = sweep_tables(inputs, ctx.config)
     folder = ctx.folder / "tables"

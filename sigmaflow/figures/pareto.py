@@ -14,13 +14,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def front_of(gain: np.ndarray, fid: np.ndarray) -> np.ndarray:
+ROOMY = 12  # trials that all have room for their settings; of more, the front has
+
+
+def front_of(gain: np.ndarray, fid: np.ndarray, feasible: np.ndarray | None = None) -> np.ndarray:
     """Whether each trial is on the front (bool ``[n]``): no other gains more at a lower FID.
 
-    A trial with a value that is not finite is never on it.
+    A trial with a value that is not finite, or that is not ``feasible``, is never on it and keeps
+    no other from it.
     """
     gain, fid = np.asarray(gain, float), np.asarray(fid, float)
     fine = np.isfinite(gain) & np.isfinite(fid)
+    if feasible is not None:
+        fine &= np.asarray(feasible, bool)
     better = ((gain[:, None] <= gain) & (fid[:, None] >= fid)
               & ((gain[:, None] < gain) | (fid[:, None] > fid)))
     return fine & ~(better & fine[None, :]).any(1)
@@ -32,9 +38,9 @@ def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
     """Trials by FID (left is better) and mean reward gain (up is better).
 
     ``trials``: columns ``trial``, ``gain``, ``fid``; optional ``lambda_r`` and ``lambda_c`` (colour
-    and labels), ``role`` (``"control"``, ``"paper"`` or empty) and ``gain_low``, ``gain_high``
-    (error bars). ``start_fid``: FID before tuning, drawn as a line. Trials without finite numbers
-    are left out and counted in the figure.
+    and labels), ``role`` (``"control"``, ``"paper"`` or empty), ``feasible`` (drawn hollow where it
+    is not) and ``gain_low``, ``gain_high`` (error bars). ``start_fid``: FID before tuning, drawn as
+    a line. Trials without finite numbers are left out and counted in the figure.
     """
     need_columns(trials, ("trial", "gain", "fid"), "pareto_front")
     fine = np.isfinite(trials["gain"]) & np.isfinite(trials["fid"])
@@ -43,7 +49,8 @@ def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
         raise ValueError("no trial has both a finite gain and a finite FID")
     gain, fid = t["gain"].to_numpy(float), t["fid"].to_numpy(float)
     role = t["role"].fillna("").astype(str) if "role" in t else t["trial"].map(lambda _: "")
-    front = front_of(gain, fid)
+    feasible = t["feasible"].to_numpy(bool) if "feasible" in t else np.ones(len(t), bool)
+    front = front_of(gain, fid, feasible)
     left_out = "" if fine.all() else f" ({int((~fine).sum())} without numbers left out)"
     figure = style.new_figure(6.4, 4.2)
     axes = figure.subplots()
@@ -52,8 +59,9 @@ def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
     axes.axhline(0, color=style.SOFT, linewidth=0.8)
     order = np.lexsort((gain, fid))
     steps = [i for i in order if front[i]]
-    axes.step(fid[steps], gain[steps], where="post", color=style.AFTER, linewidth=1.3, alpha=0.7,
-              zorder=2, label="Pareto front")
+    if steps:
+        axes.step(fid[steps], gain[steps], where="post", color=style.AFTER, linewidth=1.3,
+                  alpha=0.7, zorder=2, label="Pareto front")
     if {"gain_low", "gain_high"} <= set(t.columns):
         bars = np.abs(t[["gain_low", "gain_high"]].to_numpy(float).T - gain)
         axes.errorbar(fid, gain, bars, fmt="none", ecolor=style.CONTROL, elinewidth=0.9, zorder=2)
@@ -62,10 +70,14 @@ def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
              ("", "o", style.AFTER, "trial", 38))
     for kind, marker, colour, name, size in kinds:
         chosen = role.to_numpy() == kind if kind else ~role.isin(["control", "paper"]).to_numpy()
+        chosen &= feasible
         if chosen.any():
             axes.scatter(fid[chosen], gain[chosen], s=size, marker=marker, color=colour,
                          edgecolor=style.INK if kind == "paper" else "white", linewidth=0.7,
                          zorder=4, label=name)
+    if not feasible.all():
+        axes.scatter(fid[~feasible], gain[~feasible], s=38, marker="o", color="white",
+                     edgecolor=style.CONTROL, linewidth=1.1, zorder=4, label="not feasible")
     axes.margins(x=0.2, y=0.16)
     if start_fid is not None:
         axes.annotate(f"start {start_fid:.4g}", (start_fid, 1), (4, -3),
@@ -78,7 +90,9 @@ def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
     legend.set_zorder(6)
     corners = np.repeat(np.column_stack([fid[steps], gain[steps]]), 2, axis=0)
     path = np.column_stack([corners[1:, 0], corners[:-1, 1]])
-    _labels(figure, axes, [_text(r) for _, r in t.iterrows()], fid, gain, path)
+    whole = front | role.isin(["control", "paper"]).to_numpy() | (len(t) <= ROOMY)
+    texts = [_text(r) if said else f"{r['trial']}" for said, (_, r) in zip(whole, t.iterrows())]
+    _labels(figure, axes, texts, fid, gain, path)
     return figure
 
 

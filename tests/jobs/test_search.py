@@ -30,7 +30,7 @@ def outcome(params):
     return params["lambda_r"] - params["lambda_c"], params["lambda_r"] ** 2 + params["lambda_c"]
 
 
-def drive(one, count, rng=None, stop_after=10**6):
+def drive(one, count, rng=None, stop_after=10**6, outcome=lambda params: (outcome(params),)):
     """Up to P trials at a time, finishing in an order of ``rng``'s liking."""
     flying, done = [], 0
     for number in itertools.count():
@@ -39,7 +39,7 @@ def drive(one, count, rng=None, stop_after=10**6):
         if not flying or done == stop_after:
             return one.trials
         number, params = flying.pop(rng.randrange(len(flying)) if rng else 0)
-        one.tell(number, outcome(params))
+        one.tell(number, *outcome(params))
         done += 1
 
 

@@ -31,13 +31,17 @@ TABLES = {
         "trial", "seed", "reward_before", "reward_after", "heldout_before", "heldout_after",
     },
     "ticks": {"trial", "images_seen", "seed", "reward"},
+    "slices": {"parameter", "objective", "trial", "value", "label", "outcome", "feasible"},
+    "importances": {"objective", "parameter", "importance", "evaluator", "trials"},
     "trials": {
-        "trial", "lambda_r", "lambda_c", "control", "pareto", "reward_delta_mean", "slope_slope",
-        "heldout_delta_mean", "preference_share_tuned", "closeness_share_closer", "fid",
-        "fid_start", "saturation", "clamp_low", "clamp_high",
+        "trial", "lambda_r", "lambda_c", "control", "pareto", "feasible", "reward_delta_mean",
+        "slope_slope", "heldout_delta_mean", "preference_share_tuned", "closeness_share_closer",
+        "fid", "fid_start", "saturation", "clamp_low", "clamp_high",
     },
 }  # fmt: skip
-FIGURES = {"rewards", "trajectories", "final_against_initial", "pareto", "meshes", "pictures"}
+FIGURES = {
+    "rewards", "trajectories", "final_against_initial", "pareto", "slices", "meshes", "pictures",
+}  # fmt: skip
 STAGES = Counter(
     measures=3, rankings=1, slabs=2, reward=2, real=1, evaluate=3, finetune=2, trial=2, tables=1
 )
@@ -66,6 +70,8 @@ def test_every_table_has_its_columns_and_rows(tiny_sweep):
     trials = table(runs, "trials")
     assert trials[["lambda_r", "lambda_c"]].values.tolist() == [[10.0, 0.01], [0.0, 0.01]]
     assert trials["control"].tolist() == [False, True] and trials["pareto"].any()
+    assert trials["feasible"].all() and table(runs, "importances")["importance"].isna().all()
+    assert len(table(runs, "slices")) == 2 * 2 * 2 and "2 are" in tiny_sweep.said
     assert (trials["fid"] > 0).all() and trials["saturation"].between(0, 1).iloc[0]
     assert len(table(runs, "rewards")) == 2 * 8 and len(table(runs, "questions")) == 20
     ticks = table(runs, "ticks")

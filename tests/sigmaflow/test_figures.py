@@ -153,6 +153,28 @@ def trials(n=8, seed=0):
                          "role": ["paper", "control"] + [""] * (n - 2)})
 
 
+def searched(n=14, seed=1):
+    """Tables `slices` and `importances` of a search over a number and a word."""
+    random = np.random.RandomState(seed)
+    rows = []
+    for parameter in ("lambda_c", "noise_mode"):
+        for objective in ("gain", "fid_mini"):
+            for trial in range(n):
+                number = parameter == "lambda_c"
+                rows.append({
+                    "parameter": parameter, "objective": objective, "trial": trial,
+                    "value": 10 ** (-3 * random.rand()) if number else None,
+                    "label": None if number else ["const", "none", "random"][trial % 3],
+                    "outcome": random.rand(), "feasible": trial != 3, "pareto": trial in (1, 5),
+                })  # fmt: skip
+    shares = pd.DataFrame({
+        "objective": ["gain", "gain", "fid_mini", "fid_mini"],
+        "parameter": ["lambda_c", "noise_mode"] * 2,
+        "importance": [0.1, 0.9, 0.4, 0.6], "trials": n,
+    })  # fmt: skip
+    return pd.DataFrame(rows), shares
+
+
 def all_figures(mesh):
     tables = reward_tables()
     first = ends(tables["tuned"])
@@ -162,6 +184,9 @@ def all_figures(mesh):
         "trajectories": figures.trajectories(tables),
         "final": figures.final_against_initial({k: ends(t) for k, t in tables.items()}),
         "pareto": figures.pareto_front(trials(), start_fid=8.5, fid_label="fid_mini"),
+        "slices": figures.slices(searched()[0], {"gain": "maximize", "fid_mini": "minimize"},
+                                 ["lambda_c"]),
+        "importances": figures.importances(searched()[1]),
         "meshes": figures.mesh_table([("seed 0", [mesh, mesh])], resolution=48, supersample=1),
         "grid": figures.image_grid(pictures, columns=3),
         "sheet": figures.sample_sheet([("a", pictures[:3]), ("b", pictures[3:])],
@@ -195,6 +220,35 @@ def test_figures_hold_what_they_should(made):
     assert set(texts(made["sheet"])) == {"a", "b", "x", "y", "z"}
 
 
+def test_figures_of_a_search_hold_every_trial_and_setting(made):
+    grid = np.array(made["slices"].axes).reshape(2, 2)
+    for row in grid:
+        for axes in row:
+            feasible, not_feasible, ringed = (len(c.get_offsets()) for c in axes.collections)
+            assert (feasible, not_feasible, ringed) == (13, 1, 2)
+    assert [a.get_xlabel() for a in grid[1]] == ["lambda_c", "noise_mode"]
+    assert [a.get_xscale() for a in grid[1]] == ["log", "linear"]
+    assert [t.get_text() for t in grid[1][1].get_xticklabels()] == ["const", "none", "random"]
+    assert "lower is better" in grid[1][0].get_ylabel()
+    bars = made["importances"].axes[0]
+    assert sorted(p.get_width() for p in bars.patches) == [0.1, 0.4, 0.6, 0.9]
+    assert [t.get_text() for t in bars.get_yticklabels()] == ["lambda_c", "noise_mode"]
+    with pytest.raises(ValueError, match="too few trials"):
+        figures.importances(searched()[1].assign(importance=np.nan))
+
+
+def test_trials_that_are_not_feasible_are_hollow_and_off_the_front():
+    table = trials(14).assign(feasible=[True] * 2 + [False] * 12)
+    axes = figures.pareto_front(table, start_fid=8.5).axes[0]
+    names = [t.get_text() for t in axes.get_legend().get_texts()]
+    assert "not feasible" in names and "Pareto front" in names
+    settings = [t.get_text() for t in axes.texts if "lambda" in t.get_text()]
+    assert {s.split(":")[0] for s in settings} == {"0", "1"}  # of many, the front's only
+    none = figures.pareto_front(table.assign(feasible=False)).axes[0]
+    assert "Pareto front" not in [t.get_text() for t in none.get_legend().get_texts()]
+    assert front_of([1.0, 2.0], [2.0, 1.0], [True, False]).tolist() == [True, False]
+
+
 def test_files_are_the_same_bytes_every_time(tmp_path, sphere, made):
     digests = []
     for folder, drawn in (("one", made), ("two", all_figures(sphere))):
@@ -204,7 +258,7 @@ def test_files_are_the_same_bytes_every_time(tmp_path, sphere, made):
         files = sorted((tmp_path / folder).iterdir())
         digests.append({f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files})
         time.sleep(1.1)  # a date in a file would show
-    assert len(digests[0]) == 14 and digests[0] == digests[1]
+    assert len(digests[0]) == 18 and digests[0] == digests[1]
     assert (tmp_path / "one" / "final.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert b"CreationDate" not in (tmp_path / "one" / "final.pdf").read_bytes()
 
