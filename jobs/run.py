@@ -6,18 +6,21 @@ import contextlib
 import importlib
 import json
 import os
+import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jobs import digests
+from jobs.retry import Cause, cause_of
 from jobs.stage import FileInput, Input, Task, file_digest, hash_file
 from jobs.staging import VARIABLE, local_copy
 from jobs.stop import Stop, Stopped
 from jobs.store import CHECKPOINT, PROGRESS, LostClaim, Store, Work
+from jobs.usage import Usage, measured
 from sigmaflow import atomic
 
 METRICS = "metrics.jsonl"
@@ -35,6 +38,10 @@ class Result:
     path: Path | None = None  #: the finished folder
     seconds: float = 0.0  #: spent now
     error: str = ""  #: traceback, or the reason in words
+    cause: Cause | Literal[""] = ""  #: of a failed one (`jobs.retry`)
+    node: str = ""  #: the machine that ran it
+    attempt: int = 1  #: of this launch
+    usage: Usage = field(default_factory=Usage)  #: peaks of memory
 
     @property
     def ok(self) -> bool:
@@ -197,33 +204,42 @@ def try_task(
                 return _attempt(store, task, work, stop, begin)
     except Stopped:
         return Result(task.key, "stopped", seconds=time.monotonic() - begun)
-    except Exception:
-        return Result(
-            task.key, "failed", seconds=time.monotonic() - begun, error=traceback.format_exc()
-        )
+    except Exception as error:
+        return failed(task, error, time.monotonic() - begun)
     return None
+
+
+def failed(task: Task, error: BaseException, seconds: float, usage: Usage | None = None) -> Result:
+    """The result of a task that raised, here."""
+    return Result(
+        task.key, "failed", seconds=seconds, error="".join(traceback.format_exception(error)),
+        cause=cause_of(error), node=platform.node(), usage=usage or Usage(),
+    )  # fmt: skip
 
 
 def _attempt(
     store: Store, task: Task, work: Work, stop: Stop | None, begin: Callable[[], None] | None
 ) -> Result:
-    begun = time.monotonic()
+    begun, usage = time.monotonic(), Usage()
     try:
         if begin is not None:
             begin()
         if not work.ready():
-            function = _load(task.stage.run)
-            with _sums(task.config, task.stage.torch):
-                function(Context(store, task, work.folder, stop))
-        path = work.publish(time.monotonic() - begun)
+            with measured() as usage:
+                function = _load(task.stage.run)
+                with _sums(task.config, task.stage.torch):
+                    function(Context(store, task, work.folder, stop))
+        path = work.publish(time.monotonic() - begun, asdict(usage))
     except Stopped:
         raise  # no failure: the next attempt goes on from what was saved
     except Exception as error:
         if not work.claim.ours():  # its folder went with the claim, so any error may follow
             raise LostClaim(str(error)) from error
-        work.fail(traceback.format_exc())
-        raise
-    return Result(task.key, "done", path, time.monotonic() - begun)
+        result = failed(task, error, time.monotonic() - begun, usage)
+        work.fail(result.error, result.cause)
+        return result
+    seconds = time.monotonic() - begun
+    return Result(task.key, "done", path, seconds, node=platform.node(), usage=usage)
 
 
 @contextlib.contextmanager
