@@ -15,7 +15,6 @@ import secrets
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from cluster import ray_worker
 from cluster.executor import Refused

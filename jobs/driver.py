@@ -30,7 +30,7 @@ class Event:
     result: Result | None = None  #: for hit, done, failed, blocked, again
     done: float = 0.0  #: for progress, out of ``total``
     total: float = 0.0
-    note: str = ""  #: for progress; for failed ones of several attempts, what ended each
+    note: str = ""  #: for progress; "again": the cause; after several attempts: what ended each
 
 
 class Driver:
@@ -174,8 +174,8 @@ class Driver:
         if result.status == "done":
             self._needs.learn(task, result.usage.memory, result.usage.gpu_memory)
         attempts = self._attempts.pop(task.key, None)
-        note = str(attempts) if attempts and attempts.number > 2 else ""
-        self._tell(Event(result.status, task, result, note=note))
+        more = attempts is not None and (result.ok or result.attempt > 1)
+        self._tell(Event(result.status, task, result, note=str(attempts) if more else ""))
         for key in self._dependants.pop(task.key, ()):
             if key not in self._waiting:  # blocked by another of its inputs
                 continue

@@ -18,9 +18,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cluster.slurm import Refused
+from cluster.executor import Refused
+from cluster.profile import Retries
 from jobs.config import ConfigError, load_kind
 from jobs.driver import Driver, Event
+from jobs.retry import told
 from jobs.show import Show, duration
 from jobs.stage import Task
 from jobs.stop import Stop
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with terminable() as stop_us:
             return run(
                 config, _executor(config, profile, runs), runs, console, stop_us,
-                on=profile.kind, command=argv,
+                retries=profile.retries, on=profile.kind, command=argv,
             )  # fmt: skip
     except (ConfigError, Refused) as error:
         Console(stderr=True).print(
@@ -89,10 +91,10 @@ def terminable() -> Iterator[Callable[[], None]]:
 
 
 def _executor(config, profile, runs: Path):
-    from cluster.executor import Lazily
+    from cluster.executor import Lazily, start
 
     if profile.kind != "slurm_workers":
-        return Lazily(profile)
+        return Lazily(profile, lambda p: start(p, shared=runs))
     from jobs.queue import workers
 
     return Lazily(profile, lambda p: workers(p, runs, config.name))
@@ -100,7 +102,7 @@ def _executor(config, profile, runs: Path):
 
 def run(
     config, executor, runs: Path, console: Console, on_cancel: Callable[[], None] | None = None,
-    stop: Stop | None = None, **said: object,
+    stop: Stop | None = None, retries: Retries | None = None, **said: object,
 ) -> int:  # fmt: skip
     """Run a checked configuration to its end; 0 when all is done, 1 when something failed.
 
@@ -139,10 +141,16 @@ def run(
         if executor.slots > 1:
             show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
                      f"{executor.slots} stages at once, results in {runs}[/]")
+
+        def driver(on_event: Callable[[Event], None]) -> Driver:
+            return Driver(store, executor, on_event, stop, retries)
+
         if graph is not None:
-            code = _sweep(config, graph, runs, store, executor, tracker, show, ledger, stop)
+            code = _sweep(config, graph, runs, store, driver, tracker, show, ledger)
         else:
-            code = _single(config, first[0], runs, store, executor, tracker, show, ledger, stop)
+            code = _single(config, first[0], runs, store, driver, tracker, show, ledger)
+        if show.again:
+            show.say(f"tried again: {told(show.again)}")
         ledger.close("failed" if code else "done")
         return code
 
@@ -224,7 +232,7 @@ def _runs_folder(name: str) -> Path:
     return runs
 
 
-def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledger, stop) -> int:
+def _sweep(config, graph, runs: Path, store, make_driver, tracker, show: Show, ledger) -> int:
     from jobs.report import objectives, publish, publish_models, summary
     from jobs.search import Search
     from jobs.trials import run_trials
@@ -242,7 +250,7 @@ def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledg
                 sweep_run if number is None else trial_runs[number], event.task, event.result.path
             )
 
-    driver = Driver(store, executor, track, stop)
+    driver = make_driver(track)
     s = config.search
     search = Search(
         runs / "optuna" / f"{config.name}.journal",
@@ -330,7 +338,7 @@ def _trial_line(number: int, params, v: dict, fid_name: str) -> str:
     )
 
 
-def _single(config, last, runs: Path, store, executor, tracker, show: Show, ledger, stop) -> int:
+def _single(config, last, runs: Path, store, make_driver, tracker, show: Show, ledger) -> int:
     """Sweeps without a search: one last task and all it needs."""
     from jobs.report import publish
 
@@ -342,7 +350,7 @@ def _single(config, last, runs: Path, store, executor, tracker, show: Show, ledg
         if event.kind in ("done", "hit"):
             tracker.ingest(run, event.task, event.result.path)
 
-    driver = Driver(store, executor, track, stop)
+    driver = make_driver(track)
     driver.add(last)
     while driver.busy:
         driver.step()

@@ -18,10 +18,12 @@ import errno
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cluster.executor import Resources, WorkerLost
-from cluster.profile import Retries
+
+if TYPE_CHECKING:
+    from cluster.profile import Retries
 
 Cause = Literal[
     "preempted", "time_limit", "node_lost", "gpu_memory", "host_memory", "worker_killed",
@@ -37,6 +39,8 @@ WORDS: Mapping[Cause, str] = {
     "not_finite": "not finite",
     "bug": "bug",
 }
+PASSING: frozenset[Cause | None] = frozenset({"preempted", "time_limit", "node_lost"})
+"""Causes that say nothing against the task."""
 ALL = 1 << 60  # bytes: as much as a machine has
 _GPU_MEMORY = (
     "cuda out of memory", "hip out of memory", "cuda error: out of memory",
@@ -122,7 +126,12 @@ class Attempts:
         return wanted
 
     def __str__(self) -> str:
-        return ", ".join(
-            WORDS[cause] + (f" {count} times" if count > 1 else "")
-            for cause, count in self.failures.items()
-        )
+        return told(self.failures)
+
+
+def told(causes: Mapping[str, int]) -> str:
+    """Counts by cause, for people: "node lost 2 times, bug"."""
+    return ", ".join(
+        WORDS.get(cause, cause) + (f" {count} times" if count > 1 else "")
+        for cause, count in causes.items()
+    )

@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 from cluster import slurm_state
-from cluster.profile import SlurmProfile
+from cluster.profile import Retries, SlurmProfile
 from jobs.ledger import CANCEL, new_folder
 from jobs.slurm_files import END, FORMAT
 from jobs.staging import stage_to
@@ -119,6 +119,7 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
     from jobs.launch import run
     from jobs.sweep import KINDS
 
+    retries = Retries.model_validate(spec["profile"].get("retries", {}))
     config = KINDS[spec["config"]["kind"]].model_validate(spec["config"])
     restart = os.environ.get("SLURM_RESTART_COUNT") or "0"
     with open(folder / LOG, "a", encoding="utf-8", buffering=1) as log:
@@ -130,7 +131,7 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
         try:
             code = run(
                 config, executor, Path(spec["runs"]), console, stop=stop,
-                on=spec["profile"]["kind"], command=spec["command"],
+                retries=retries, on=spec["profile"]["kind"], command=spec["command"],
             )  # fmt: skip
         except Stopped:
             if not stop.for_good():

@@ -37,7 +37,8 @@ def finish(executor, handles):
 
 
 def test_values_errors_and_actors(executor):
-    handles = [executor.submit(calls.double, i, resources=Resources(actor=i == 2)) for i in range(3)]
+    wanted = [Resources(name="double", actor=i == 2) for i in range(3)]
+    handles = [executor.submit(calls.double, i, resources=one) for i, one in enumerate(wanted)]
     assert finish(executor, handles) == [0, 2, 4]
     with pytest.raises(ValueError, match="a bug"):
         finish(executor, [executor.submit(calls.bug)])

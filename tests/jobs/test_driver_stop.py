@@ -11,7 +11,6 @@ from jobs.run import run_task
 from jobs.stop import Stop, Stopped
 from jobs.store import Store
 
-
 LOSSES = Retries().node_lost
 
 
