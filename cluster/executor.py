@@ -130,7 +130,11 @@ class Lazily(Executor):
     ) -> None:
         self._profile, self._open = profile, open_it or start
         self._executor: Executor | None = None
-        self.slots = profile.slots()
+
+    @property
+    def slots(self) -> int:
+        """Of the profile, and once it is open of the executor, which may change."""
+        return self._profile.slots() if self._executor is None else self._executor.slots
 
     def submit(
         self,
@@ -140,7 +144,7 @@ class Lazily(Executor):
     ) -> Any:
         if self._executor is None:
             self._executor = self._open(self._profile)
-            self.slots, self._executor.on_job = self._executor.slots, self.on_job
+            self._executor.on_job = self.on_job
         return self._executor.submit(function, *args, resources=resources)
 
     def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:

@@ -12,9 +12,10 @@ import logging
 import os
 import platform
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cluster import ray_worker
 from cluster.executor import Refused
@@ -57,11 +58,19 @@ class ClusterRay(RayTasks):
             self._ask_machines()
             if not self._nodes():
                 raise Refused(f"the Ray at {profile.address} has no machine with a CPU")
-            cpus = int(sum(one["CPU"] for one in self._nodes()))
-            self.slots = max(1, cpus) if profile.parallel == "auto" else profile.parallel
+            self._count_slots()
         except BaseException:
             self.close()
             raise
+
+    def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:
+        self._count_slots()
+        return super().wait(handles, timeout)
+
+    def _count_slots(self) -> None:
+        """Machines come and go here."""
+        cpus = int(sum(one["CPU"] for one in self._nodes()))
+        self.slots = max(1, cpus) if self._profile.parallel == "auto" else self._profile.parallel
 
     def close(self) -> None:
         super().close()
@@ -167,11 +176,14 @@ def _token(profile: RayProfile) -> contextlib.AbstractContextManager[None]:
 
 
 def _explain(profile: RayProfile, error: Exception) -> str:
+    """Ray says of a wrong token no more than that it cannot connect."""
     first = next(iter(str(error).strip().splitlines()), repr(error))
-    text = f"profile key address: cannot join the Ray at {profile.address}: {first}"
-    said = str(error).lower()
-    if "token" in said or "unauthenticated" in said or profile.token_env is None:
-        text += "\nwhere it asks for a token, export it and give the variable's name as token_env"
-    if "raylet" in said or "matched" in said:
-        text += "\nlaunch on a machine that belongs to the cluster"
-    return text
+    if profile.token_env is None:
+        token = "whether it asks for a token: export that, and give the variable as token_env"
+    else:
+        token = f"whether the token in {profile.token_env} is this cluster's"
+    return (
+        f"profile key address: cannot join the Ray at {profile.address}: {first}\n"
+        f"look whether it runs and is reached from here; {token}; and whether this machine "
+        "belongs to it"
+    )
