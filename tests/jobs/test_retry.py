@@ -118,7 +118,8 @@ def test_not_finite_on_a_gpu_is_tried_once_more():
 
 
 @pytest.mark.parametrize(
-    "error, name", [(NodeLost, "node_lost"), (Preempted, "preempted"), (WorkerLost, "worker_killed")]
+    "error, name",
+    [(NodeLost, "node_lost"), (Preempted, "preempted"), (WorkerLost, "worker_killed")],
 )
 def test_the_profile_says_how_often(tmp_path, error, name):
     task = toys.counting()
