@@ -89,7 +89,7 @@ def drive(executor: Executor, root: Path, tasks: Sequence[Task]) -> float:
 
 def fan_out(folder: Path, blocks: int) -> dict[str, float]:
     """Blocks of a second on four slots, against blocks / slots seconds."""
-    with start(RayProfile(cpus=SLOTS, gpus=0, parallel=SLOTS)) as executor:
+    with start(RayProfile(cpus=SLOTS, gpus=0)) as executor:
         warm(executor)
         log = str(folder / "fan.log")
         tasks = [Task(BLOCK, {"threads": 1, "seconds": 1.0, "log": log, "n": n})
@@ -190,7 +190,7 @@ def our_trials(folder: Path, count: int) -> float:
         tracker.ingest(runs[task.key], task, result.path)
         tracker.end(runs[task.key], dict(zip(objectives, values(result.path))))
 
-    with start(RayProfile(cpus=SLOTS, gpus=0, parallel=SLOTS)) as executor:
+    with start(RayProfile(cpus=SLOTS, gpus=0)) as executor:
         warm(executor, actors=1)
         driver = Driver(Store(folder / "store"), executor)
         begun = time.perf_counter()
@@ -213,7 +213,8 @@ def tune_trials(folder: Path, count: int) -> float:
     ray.init(address="local", num_cpus=SLOTS, num_gpus=0, include_dashboard=False,
              object_store_memory=200 * 2**20, log_to_driver=False, _temp_dir=place)  # fmt: skip
     try:
-        ray.get([ray.remote(len).remote("x") for _ in range(SLOTS)])
+        warm_up = ray.remote(lambda: None)
+        ray.get([warm_up.remote() for _ in range(SLOTS)])
         tuner = tune.Tuner(
             tune.with_resources(lambda config: measure(**config), {"cpu": 1}),
             param_space={
@@ -355,6 +356,7 @@ def trials(folder: Path, count: int, repeats: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer of everything, each once")
+    parser.add_argument("--repeats", type=int, default=3, help="of the last two parts")
     parser.add_argument("--no-tune", action="store_true", help="leave Ray Tune out")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -370,9 +372,9 @@ def main() -> None:
         out |= driver_memory(folder, 10_000 if quick else 100_000)
         out |= first_stage(folder)
         out |= fan_out(folder, 16 if quick else 100)
-        out |= resume(folder, 20 if quick else 200, 1 if quick else 3)
+        out |= resume(folder, 20 if quick else 200, 1 if quick else args.repeats)
         if not args.no_tune:
-            out |= trials(folder, 8 if quick else 32, 1 if quick else 3)
+            out |= trials(folder, 8 if quick else 32, 1 if quick else args.repeats)
     print(json.dumps(out))
 
 

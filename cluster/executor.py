@@ -68,6 +68,7 @@ class Executor(ABC):
     """Runs module-level functions somewhere. A context manager: leaving it closes it."""
 
     slots: int  #: how many functions may be submitted at once to good effect
+    ahead: int = 0  #: and how many more, so that a next one waits where one ends
     on_job: Callable[[str], None] | None = None
     """told the id of every batch job that works for this executor; whoever listens sets it"""
 
@@ -135,6 +136,10 @@ class Lazily(Executor):
     def slots(self) -> int:
         """Of the profile, and once it is open of the executor, which may change."""
         return self._profile.slots() if self._executor is None else self._executor.slots
+
+    @property
+    def ahead(self) -> int:
+        return 0 if self._executor is None else self._executor.ahead
 
     def submit(
         self,

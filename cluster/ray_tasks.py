@@ -47,6 +47,11 @@ class RayTasks(Executor):
         self._looked = float("-inf")
         self._dead: dict[Any, float] = {}  # machines, and when they were missed first
 
+    @property
+    def ahead(self) -> int:
+        """Where CPUs alone limit what runs at once, Ray keeps the next ones at hand."""
+        return self.slots if getattr(self._profile, "parallel", "auto") == "auto" else 0
+
     def submit(
         self,
         function: Callable[..., Any],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.stage import Task
+from jobs.stage import Task, canonical
 from jobs.store import MARKER, SHORT, SPEC
 from sigmaflow.fields.grid import Grid
 
@@ -219,9 +219,11 @@ class Costs:
         rates = MODEL.get(task.stage.name)
         return rates.memory(self.told(task)) if rates else 0.0
 
-    def add(self, task: Task, past: Past) -> None:
-        """One more that has finished."""
-        self.history(task.stage.name).append(past)
+    def kind(self, task: Task) -> str:
+        """Equal for tasks that are alike, in the sense of `like`."""
+        spec, rates = self.told(task), MODEL.get(task.stage.name)
+        fields = [_field(spec, name) for name in (rates.alike if rates else ())]
+        return canonical([task.stage.name, task.stage.version, fields])
 
     def history(self, stage: str) -> list[Past]:
         """Every finished task of a stage."""

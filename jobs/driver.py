@@ -36,10 +36,11 @@ class Event:
 class Driver:
     """Runs tasks that may be added while others run.
 
-    At most as many are submitted as the executor has slots, so neither it nor this process grows
-    with what waits. A failed task is tried again where its cause deserves it (`jobs.retry`); if it
-    fails for good it blocks those that need it and nobody else. Once ``stop`` is asked nothing is
-    started any more, what runs is awaited, and `step` raises Stopped.
+    At most as many are submitted as the executor has slots, and those that it wants in hand, so
+    neither it nor this process grows with what waits. A failed task is tried again where its cause
+    deserves it (`jobs.retry`); if it fails for good it blocks those that need it and nobody else.
+    Once ``stop`` is asked nothing is started any more, what runs is awaited, and `step` raises
+    Stopped.
     """
 
     def __init__(
@@ -96,8 +97,8 @@ class Driver:
                     heapq.heappush(self._ready, (self._order[task.key], task))
                 else:
                     self._end(task, result)
-            self._poll()
             self._submit()
+            self._poll()
         news = list(self._news)
         self._news.clear()
         return news
@@ -124,7 +125,8 @@ class Driver:
         return Result(task.key, "blocked", error=f"needs {names}")
 
     def _submit(self) -> None:
-        while self._ready and len(self._running) < self._executor.slots and not self._stopping():
+        most = self._executor.slots + self._executor.ahead
+        while self._ready and len(self._running) < most and not self._stopping():
             self._start(heapq.heappop(self._ready)[1])
 
     def _start(self, task: Task) -> None:

@@ -178,11 +178,13 @@ def run_task(root: str, task: Task, poll: float = 0.5, stop: Stop | None = None)
     This is what executors run; it raises only what should end the process (Ctrl-C).
     """
     begun = time.monotonic()
-    while (result := try_task(root, task, stop)) is None:
-        if stop is not None and stop.asked():
-            return Result(task.key, "stopped", seconds=time.monotonic() - begun)
+    while stop is None or not stop.asked():  # it may have been asked while this waited for a place
+        if (result := try_task(root, task, stop)) is not None:
+            return result
         time.sleep(poll)
-    return result
+    if (path := Store(root).find(task)) is not None:
+        return Result(task.key, "hit", path)
+    return Result(task.key, "stopped", seconds=time.monotonic() - begun)
 
 
 def try_task(

@@ -12,7 +12,7 @@ from cluster.executor import NodeLost, OutOfMemory, Preempted, Resources, Worker
 from cluster.inline import InlineExecutor
 from cluster.profile import Retries
 from jobs.driver import Driver
-from jobs.needs import Needs
+from jobs.needs import STEP, Needs
 from jobs.retry import ALL, WORDS, Attempts, cause_in_slurm, cause_of
 from jobs.run import Result, run_task
 from jobs.stage import Task
@@ -167,7 +167,7 @@ def test_peaks_of_finished_tasks_are_in_their_markers_and_are_asked_for(tmp_path
     }  # fmt: skip
     other = Task(SMALL, {"threads": 2, "steps": 3})
     asked = Needs(tmp_path).of(other)
-    assert asked.memory == int(1.15 * result.usage.memory) and asked.gpus == 0.25
+    assert 0 <= asked.memory - 1.15 * result.usage.memory < STEP and asked.gpus == 0.25
     assert asked.cpus == 2 and not asked.gpu_memory
 
 
@@ -177,7 +177,7 @@ def test_the_driver_learns_from_what_ends(tmp_path):
     assert needs.of(task).memory == 0 == needs.of(task).gpu_memory
     needs.learn(task, 3 * 10**9, 5 * 10**9)
     needs.learn(task, 2 * 10**9, 6 * 10**9)
-    assert needs.of(task).memory == int(1.15 * 3e9) and needs.of(task).gpu_memory == 6 * 10**9
+    assert 0 <= needs.of(task).memory - 1.15 * 3e9 < STEP and needs.of(task).gpu_memory == 6 * 10**9
 
 
 def test_a_result_of_before_peaks_were_taken_says_nothing(tmp_path):
