@@ -68,7 +68,7 @@ class AllocationRay(RayTasks):
     """`RayTasks` across all nodes of this job; only rank 0 has one. Closing ends the others."""
 
     def __init__(self, profile: SlurmProfile, here: Rank, meeting: Path) -> None:
-        super().__init__(here.cpus, here.gpus, profile.gpu_fraction, here.cpus * here.ranks)
+        super().__init__(profile, here.cpus * here.ranks)
         self._meeting = meeting
         self._node = _Node(here, profile.object_store_mb, meeting)
         try:

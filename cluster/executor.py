@@ -4,24 +4,71 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cluster.profile import Profile
+
+
+Loss = Literal["worker_killed", "host_memory", "node_lost", "preempted", "time_limit"]
 
 
 class WorkerLost(RuntimeError):
     """The process that ran a function died; says why as far as that is known."""
 
+    cause: Loss = "worker_killed"
+
+
+class OutOfMemory(WorkerLost):
+    """It was ended because main memory ran out."""
+
+    cause = "host_memory"
+
 
 class NodeLost(WorkerLost):
     """The machine that ran a function is gone; another may run it."""
+
+    cause = "node_lost"
+
+
+class Preempted(NodeLost):
+    """The machine was taken away for somebody else's work."""
+
+    cause = "preempted"
+
+
+class Refused(RuntimeError):
+    """The place does not take work as the profile describes it, or cannot be reached."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a function wants. An executor gives what it has: never more, and never nothing at all.
+
+    Numbers of GPUs count only where there are any. A share of a GPU is a guess, which a measured
+    ``gpu_memory`` replaces.
+    """
+
+    cpus: float = 1
+    gpus: float = 0  #: whole ones (1), or a share below 1 of one that is used with others
+    memory: int = 0  #: bytes of main memory; 0: not known
+    gpu_memory: int = 0  #: bytes on the GPU at their peak, as measured; 0: not known
+    alone: bool = False  #: all of a GPU, whatever else is said
+    actor: bool = False  #: a process of its own, gone with the function
+    name: str = ""  #: for people
+
+
+NOTHING_SPECIAL = Resources()
 
 
 class Executor(ABC):
     """Runs module-level functions somewhere. A context manager: leaving it closes it."""
 
     slots: int  #: how many functions may be submitted at once to good effect
+    ahead: int = 0  #: and how many more, so that a next one waits where one ends
     on_job: Callable[[str], None] | None = None
     """told the id of every batch job that works for this executor; whoever listens sets it"""
 
@@ -30,16 +77,9 @@ class Executor(ABC):
         self,
         function: Callable[..., Any],
         *args: Any,
-        cpus: float = 1,
-        gpus: float = 0,
-        name: str = "",
-        actor: bool = False,
+        resources: Resources = NOTHING_SPECIAL,
     ) -> Any:
-        """Start ``function(*args)`` and return a hashable handle.
-
-        ``gpus`` is what it would like where the profile has any; ``actor`` gives it a process
-        of its own.
-        """
+        """Start ``function(*args)`` and return a hashable handle."""
 
     @abstractmethod
     def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:
@@ -60,12 +100,22 @@ class Executor(ABC):
         self.close()
 
 
-def start(profile: Profile) -> Executor:
-    """Open the executor that a profile describes."""
+def start(profile: Profile, shared: Path | None = None) -> Executor:
+    """Open the executor that a profile describes.
+
+    ``shared`` is a folder that all its machines must see; needed for the cluster at an address.
+    Raises Refused where the place cannot be used as the profile says.
+    """
     if profile.kind == "inline":
         from cluster.inline import InlineExecutor
 
         return InlineExecutor()
+    if profile.kind == "ray" and profile.address is not None:
+        from cluster.ray_cluster import ClusterRay
+
+        if shared is None:
+            raise ValueError("a cluster at an address needs a folder that all its machines see")
+        return ClusterRay(profile, shared)
     if profile.kind == "ray":
         from cluster.ray_local import RayExecutor
 
@@ -81,13 +131,26 @@ class Lazily(Executor):
     ) -> None:
         self._profile, self._open = profile, open_it or start
         self._executor: Executor | None = None
-        self.slots = profile.slots()
 
-    def submit(self, function: Callable[..., Any], *args: Any, **resources: Any) -> Any:
+    @property
+    def slots(self) -> int:
+        """Of the profile, and once it is open of the executor, which may change."""
+        return self._profile.slots() if self._executor is None else self._executor.slots
+
+    @property
+    def ahead(self) -> int:
+        return 0 if self._executor is None else self._executor.ahead
+
+    def submit(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        resources: Resources = NOTHING_SPECIAL,
+    ) -> Any:
         if self._executor is None:
             self._executor = self._open(self._profile)
-            self.slots, self._executor.on_job = self._executor.slots, self.on_job
-        return self._executor.submit(function, *args, **resources)
+            self._executor.on_job = self.on_job
+        return self._executor.submit(function, *args, resources=resources)
 
     def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:
         return self._executor.wait(handles, timeout) if self._executor else []

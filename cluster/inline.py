@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.executor import Executor
+from cluster.executor import NOTHING_SPECIAL, Executor, Resources
 
 
 @dataclass(eq=False)
@@ -27,10 +27,7 @@ class InlineExecutor(Executor):
         self,
         function: Callable[..., Any],
         *args: Any,
-        cpus: float = 1,
-        gpus: float = 0,
-        name: str = "",
-        actor: bool = False,
+        resources: Resources = NOTHING_SPECIAL,
     ) -> _Call:
         return _Call(function, args)
 

@@ -6,8 +6,16 @@ import os
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
+ADDRESS = re.compile(r"[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 WALL = re.compile(r"(?:(\d+)-)?(\d{1,3}):(\d{2})(?::(\d{2}))?")
 
 
@@ -26,11 +34,46 @@ Minutes = Annotated[int, Field(ge=1), BeforeValidator(minutes)]
 OURS = ("array", "output", "error", "open-mode", "signal", "ntasks-per-node", "job-name")
 
 
-class _Profile(BaseModel):
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     notify: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Name of the environment variable that holds the URL to tell of a sweep's end."""
+
+
+class Retries(_Strict):
+    """How often a stage is tried again after a failure of each cause. A bug never is."""
+
+    preempted: int = Field(50, ge=0)
+    """Its machine was taken for somebody else."""
+    time_limit: int = Field(50, ge=0)
+    """Its job came to its time limit."""
+    node_lost: int = Field(10, ge=0)
+    """Its machine is gone, or its GPU is broken."""
+    gpu_memory: int = Field(2, ge=0)
+    """Out of GPU memory; again alone on a whole GPU."""
+    host_memory: int = Field(2, ge=0)
+    """Out of main memory; again with twice as much, then with all that a machine has."""
+    worker_killed: int = Field(1, ge=0)
+    """Killed by a signal, by whom is not known; again as if memory had run out."""
+    not_finite: int = Field(1, ge=0)
+    """A loss that is not finite; again from the last save, on a GPU only."""
+
+
+class _Profile(_Strict):
+    retries: Retries = Retries()
+    """How often a stage is tried again, by what ended it."""
+
+
+class _Gpus(_Profile):
+    """How stages share GPUs."""
+
+    gpu_fraction: float = Field(1.0, gt=0, le=1)
+    """Share of a GPU given to a stage that asks for a whole one; 0.5 lets two share it."""
+    gpu_memory_gb: float = Field(24, gt=0)
+    """Memory of one GPU, GB. Small stages share GPUs by what they were measured to take of it."""
+    accelerator: str | None = None
+    """Kind of GPU that stages must get where there are GPUs, such as RTX 4090; none: any."""
 
 
 class InlineProfile(_Profile):
@@ -43,20 +86,49 @@ class InlineProfile(_Profile):
         return 1
 
 
-class RayProfile(_Profile):
-    """This machine, through a Ray of our own."""
+class RayProfile(_Gpus):
+    """This machine, through a Ray of our own; or the cluster at an address."""
 
     kind: Literal["ray"] = "ray"
     cpus: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """CPUs to use; auto is those that this process may use."""
     gpus: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """GPUs to use; auto is those that torch sees."""
-    gpu_fraction: float = Field(1.0, gt=0, le=1)
-    """Share of a GPU given to a stage that asks for a whole one; 0.5 lets two share it."""
     parallel: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Stages at once; auto is the number of CPUs."""
     object_store_mb: int = Field(200, ge=80)
     """Shared memory of Ray, MB. Stages hand over paths, not arrays, so little is needed."""
+    address: str | None = None
+    """host:port (or auto) of a Ray that somebody else runs on this and other machines."""
+    namespace: str = Field("sigmaflow", min_length=1)
+    """Namespace there."""
+    token_env: str | None = None
+    """Environment variable that holds the token of that Ray; none: it asks for none."""
+
+    @field_validator("address")
+    @classmethod
+    def _no_client(cls, value: str | None) -> str | None:
+        if value is None or value == "auto" or ADDRESS.fullmatch(value):
+            return value
+        if value.startswith("ray://"):
+            raise ValueError(
+                "ray:// is not supported: work would end with the connection. Launch on a machine "
+                "of the cluster, and give host:port of its head (6379 by default) or auto"
+            )
+        raise ValueError("give host:port of the cluster's head, or auto")
+
+    @model_validator(mode="after")
+    def _theirs(self) -> RayProfile:
+        said = self.model_fields_set
+        if self.address is None:
+            for name in ("namespace", "token_env"):
+                if name in said:
+                    raise ValueError(f"{name} belongs to an address; give address too")
+        else:
+            for name in ("cpus", "gpus", "object_store_mb"):
+                if name in said:
+                    raise ValueError(f"{name} is the cluster's own affair; leave it out")
+        return self
 
     def cpu_count(self) -> int:
         """CPUs to use, as a number."""
@@ -74,7 +146,9 @@ class RayProfile(_Profile):
 
     def slots(self) -> int:
         """Stages at once, as a number."""
-        return self.cpu_count() if self.parallel == "auto" else self.parallel
+        if self.parallel != "auto":
+            return self.parallel
+        return self.cpu_count() if self.address is None else 1  # until the cluster is asked
 
 
 class _Slurm(_Profile):
@@ -129,13 +203,11 @@ class _Slurm(_Profile):
         return value
 
 
-class SlurmProfile(_Slurm):
+class SlurmProfile(_Slurm, _Gpus):
     """One allocation of some nodes, with a Ray of our own and the driver inside."""
 
     kind: Literal["slurm"] = "slurm"
     nodes: int = Field(1, ge=1)
-    gpu_fraction: float = Field(1.0, gt=0, le=1)
-    """Share of a GPU given to a stage that asks for a whole one."""
     object_store_mb: int = Field(200, ge=80)
     """Shared memory of Ray on each node, MB."""
 

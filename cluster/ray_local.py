@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -23,9 +23,7 @@ class RayExecutor(RayTasks):
     """
 
     def __init__(self, profile: RayProfile) -> None:
-        super().__init__(
-            profile.cpu_count(), profile.gpu_count(), profile.gpu_fraction, profile.slots()
-        )
+        super().__init__(profile, profile.slots())
         self._folder, self._lock = own_folder()
         with _environment(), sigterm_kept():
             import ray
@@ -36,8 +34,8 @@ class RayExecutor(RayTasks):
             try:
                 ray.init(
                     address="local",
-                    num_cpus=max(self._cpus, 1),
-                    num_gpus=self._gpus,
+                    num_cpus=profile.cpu_count(),
+                    num_gpus=profile.gpu_count(),
                     include_dashboard=False,
                     object_store_memory=profile.object_store_mb * 2**20,
                     log_to_driver=False,
@@ -71,24 +69,37 @@ def own_folder(place: str | None = None) -> tuple[str, IO[bytes]]:
     return folder, lock
 
 
-@contextlib.contextmanager
-def _environment() -> Iterator[None]:
+def _environment() -> contextlib.AbstractContextManager[None]:
     """What Ray's processes inherit: our packages, a token of their own, no reports home."""
+    return environment(
+        PYTHONPATH=python_path(),
+        RAY_AUTH_MODE="token",  # Ray listens on this machine's own address
+        RAY_AUTH_TOKEN=secrets.token_hex(16),
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="1",  # who asked for no GPU sees none
+    )
+
+
+def python_path() -> str:
+    """Ours, with these packages first."""
     root = str(Path(__file__).resolve().parent.parent)
-    ours = {
-        "PYTHONPATH": os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p),
-        "RAY_AUTH_MODE": "token",  # Ray listens on this machine's own address
-        "RAY_AUTH_TOKEN": secrets.token_hex(16),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # who asked for no GPU sees none
-    }
+    return os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p)
+
+
+@contextlib.contextmanager
+def environment(**ours: str | None) -> Iterator[None]:
+    """Variables of this process, set (None: absent) and put back."""
     before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
+    _set(ours)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -5,47 +5,71 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from cluster.executor import Executor, NodeLost, WorkerLost
+from cluster import gpus, ray_worker
+from cluster.executor import (
+    NOTHING_SPECIAL,
+    Executor,
+    NodeLost,
+    OutOfMemory,
+    Preempted,
+    Refused,
+    Resources,
+    WorkerLost,
+)
+
+if TYPE_CHECKING:
+    from cluster.profile import RayProfile, SlurmProfile
+
+LOOK = 5.0  # seconds after which machines are counted again
+LATELY = 30.0  # seconds in which the death of a machine explains that of a worker
 
 
 class RayTasks(Executor):
     """Plain functions as Ray tasks, ``actor=True`` ones in an actor killed afterwards.
 
     Ray never retries: a function that dies is reported as WorkerLost, or NodeLost with its
-    machine, and whoever submitted it decides. ``cpus`` and ``gpus`` are those of one node.
+    machine, and whoever submitted it decides. Nothing is asked that no machine has.
     """
 
     _ray: Any = None  #: the module, once this process is connected
+    _probe: tuple[str, str] | None = None  #: a file that every machine must see, and its text
 
-    def __init__(self, cpus: int, gpus: int, gpu_fraction: float, slots: int) -> None:
+    def __init__(self, profile: RayProfile | SlurmProfile, slots: int) -> None:
         self.slots = slots
-        self._cpus, self._gpus, self._gpu_fraction = cpus, gpus, gpu_fraction
+        self._profile = profile
         self._actors: dict[Any, Any] = {}
+        self._remotes: dict[str, Any] = {}  # made once: Ray keeps each for ever
+        self._machines: list[Mapping[str, float]] = []
+        self._looked = float("-inf")
+        self._dead: dict[Any, float] = {}  # machines, and when they were missed first
+
+    @property
+    def ahead(self) -> int:
+        """Where CPUs alone limit what runs at once, Ray keeps the next ones at hand."""
+        return self.slots if getattr(self._profile, "parallel", "auto") == "auto" else 0
 
     def submit(
         self,
         function: Callable[..., Any],
         *args: Any,
-        cpus: float = 1,
-        gpus: float = 0,
-        name: str = "",
-        actor: bool = False,
+        resources: Resources = NOTHING_SPECIAL,
     ) -> Any:
-        cpus = min(cpus, self._cpus)  # more than there are would wait for ever
-        gpus = min(gpus * self._gpu_fraction, self._gpus) if gpus else 0
-        if not actor:
+        asked = fit(resources, self._nodes(), self._profile)
+        conditions = ray_worker.Conditions(
+            asked["num_gpus"], self._profile.accelerator or "", self._probe
+        )
+        name = resources.name or function.__name__
+        if not resources.actor:
             # A process that has used a GPU keeps memory on it, so such a one is not used again.
-            remote = self._ray.remote(
-                num_cpus=cpus, num_gpus=gpus, max_retries=0, max_calls=1 if gpus else 0
-            )(function)
-            return remote.options(name=name or function.__name__).remote(*args)
-        box = self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0)(
-            _Box
-        ).remote()
-        handle = box.call.options(name=name or function.__name__).remote(function, *args)
+            kind = "gpu" if asked["num_gpus"] else "cpu"
+            remote = self._remote(kind).options(name=name, **asked)
+            return remote.remote(conditions, function, *args)
+        box = self._remote("actor").options(**asked).remote()
+        handle = box.call.options(name=name).remote(conditions, function, *args)
         self._actors[handle] = box
         return handle
 
@@ -68,8 +92,10 @@ class RayTasks(Executor):
         except (exceptions.NodeDiedError, exceptions.LocalRayletDiedError) as error:
             raise NodeLost(f"the node was lost: {_first(error)}") from error
         except exceptions.OutOfMemoryError as error:
-            raise WorkerLost(f"worker killed because memory ran out: {_first(error)}") from error
+            raise OutOfMemory(f"worker killed because memory ran out: {_first(error)}") from error
         except exceptions.RayError as error:  # its own, such as a crash or an actor out of reach
+            if getattr(error, "preempted", False):
+                raise Preempted(f"the node was taken away: {_first(error)}") from error
             if self._lost_a_node():
                 raise NodeLost(f"killed, and a node was lost: {_first(error)}") from error
             raise WorkerLost(
@@ -87,11 +113,35 @@ class RayTasks(Executor):
         with sigterm_kept():
             self._ray.shutdown()
 
+    def _remote(self, kind: str) -> Any:
+        if kind not in self._remotes:
+            make = {
+                "cpu": (dict(max_retries=0), ray_worker.call),
+                "gpu": (dict(max_retries=0, max_calls=1), ray_worker.call),
+                "actor": (dict(max_restarts=0, max_task_retries=0), ray_worker.Box),
+            }
+            options, what = make[kind]
+            self._remotes[kind] = self._ray.remote(**options)(what)
+        return self._remotes[kind]
+
+    def _nodes(self) -> list[Mapping[str, float]]:
+        """Resources of the machines that live now and can work."""
+        if time.monotonic() - self._looked > LOOK:
+            self._looked = time.monotonic()
+            there = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+            self._machines = [one for one in there if one.get("CPU")] or self._machines
+        return self._machines
+
     def _lost_a_node(self) -> bool:
+        self._looked = float("-inf")
         try:
-            return any(not node["Alive"] for node in self._ray.nodes())
+            dead = {node.get("NodeID") for node in self._ray.nodes() if not node["Alive"]}
         except Exception:  # the head is gone too
             return True
+        now = time.monotonic()
+        for node in dead:
+            self._dead.setdefault(node, now)
+        return any(now - seen < LATELY for seen in self._dead.values())
 
     def _end(self, box: Any) -> None:
         if box is not None:
@@ -99,9 +149,37 @@ class RayTasks(Executor):
                 self._ray.kill(box)
 
 
-class _Box:
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        return function(*args)
+def fit(
+    wanted: Resources,
+    machines: Sequence[Mapping[str, float]],
+    profile: RayProfile | SlurmProfile,
+) -> dict[str, Any]:
+    """Ray's options for a function, so that there is a machine that has all of it.
+
+    More than a machine has would wait for ever. Raises Refused where there are GPUs, but none of
+    the profile's accelerator.
+    """
+    kind = None
+    with_gpu = [one for one in machines if one.get("GPU")] if wanted.gpus else []
+    if with_gpu and profile.accelerator:
+        kinds = [gpus.label(profile.accelerator, one) for one in with_gpu]
+        kind = next((one for one in kinds if one), None)
+        if kind is None:
+            there = sorted({n.removeprefix(gpus.PREFIX) for one in with_gpu for n in one
+                            if n.startswith(gpus.PREFIX)})  # fmt: skip
+            raise Refused(
+                f"profile key accelerator: no GPU here is an {profile.accelerator}; there are: "
+                f"{', '.join(there) or 'GPUs without a name'}"
+            )
+        with_gpu = [one for one, name in zip(with_gpu, kinds) if name == kind]
+    largest = max(with_gpu or machines, key=lambda one: (one.get("memory", 0), one["CPU"]))
+    part = gpus.share(wanted, profile.gpu_memory_gb, profile.gpu_fraction) if with_gpu else 0
+    asked: dict[str, Any] = {
+        "num_cpus": min(wanted.cpus, largest["CPU"]),
+        "num_gpus": min(part, largest.get("GPU", 0)),
+        "memory": int(min(wanted.memory, largest.get("memory", 0))),
+    }
+    return asked if kind is None else {**asked, "accelerator_type": kind}
 
 
 def _first(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cluster.executor import Refused
 from cluster.profile import SlurmProfile, SlurmWorkersProfile
 from cluster.slurm_state import partitions
 
@@ -44,10 +45,6 @@ REFUSED = (
     ("node configuration", "gpus_per_node", "no node has so many GPUs, CPUs and GB together"),
     ("unrecognized option", "additional_parameters", "give long options of this site's sbatch"),
 )
-
-
-class Refused(RuntimeError):
-    """SLURM will not take the job as the profile describes it, or cannot be reached."""
 
 
 def script(

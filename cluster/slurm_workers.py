@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cluster import slurm_state
-from cluster.executor import Executor
+from cluster.executor import NOTHING_SPECIAL, Executor, Refused, Resources
 from cluster.profile import SlurmWorkersProfile
-from cluster.slurm import Entry, Refused, logs_in, submit
+from cluster.slurm import Entry, logs_in, submit
 
 log = logging.getLogger(__name__)
 IDS, DRAIN = "workers.json", "drain"
@@ -68,10 +68,7 @@ class WorkersExecutor(Executor):
         self,
         function: Callable[..., Any],
         *args: Any,
-        cpus: float = 1,
-        gpus: float = 0,
-        name: str = "",
-        actor: bool = False,
+        resources: Resources = NOTHING_SPECIAL,
     ) -> str:
         offer = self._mailbox.put(function, args)
         self._open.add(offer)

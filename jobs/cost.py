@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.stage import Task
+from jobs.stage import Task, canonical
 from jobs.store import MARKER, SHORT, SPEC
 from sigmaflow.fields.grid import Grid
 
@@ -56,6 +56,17 @@ class Cost:
 
     def __mul__(self, factor: float) -> Cost:
         return Cost(self.seconds * factor, self.bytes * factor, self.memory, self.guessed)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a finished task took; peaks of memory in bytes, 0 where they were not measured."""
+
+    spec: Spec
+    seconds: float
+    bytes: float
+    memory: int = 0
+    gpu_memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -170,22 +181,21 @@ class Costs:
 
     def __init__(self, root: str | Path, scale: str) -> None:
         self._root, self._scale = Path(root), scale
-        self._history: dict[str, list[tuple[Spec, float, float]]] = {}
+        self._history: dict[str, list[Past]] = {}
 
     def of(self, task: Task, left: float = 1.0) -> Cost:
         """Of a task of which the share ``left`` is still to be done. Nothing is known of stages
         that are in neither table nor store."""
-        spec = _told(task)
+        spec = self.told(task)
         rates = MODEL.get(task.stage.name)
         unit = rates.unit(spec) if rates else 1.0
         size = rates.bytes(spec) if rates else 0.0
-        memory = rates.memory(spec) if rates else 0.0
-        alike = rates.alike if rates else ()
+        like = self.like(task)
+        memory = max((one.memory for one in like), default=0) or self.memory(task)
         past = [
-            (seconds / (rates.unit(one) if rates else 1.0), on_disk / rates.bytes(one)
-             if rates else on_disk)
-            for one, seconds, on_disk in self.history(task.stage.name)
-            if one["version"] == task.stage.version and _alike(one, spec, alike)
+            (one.seconds / (rates.unit(one.spec) if rates else 1.0),
+             one.bytes / rates.bytes(one.spec) if rates else one.bytes)
+            for one in like
         ]  # fmt: skip
         if past:
             seconds = _span([rate for rate, _ in past])
@@ -195,8 +205,28 @@ class Costs:
         guess = Span(low, (low * high) ** 0.5, high)
         return Cost(guess * (unit * left), Span(0.5, 1.0, 2.0) * size, memory, True)
 
-    def history(self, stage: str) -> list[tuple[Spec, float, float]]:
-        """(spec, seconds, bytes) of every finished task of a stage."""
+    def like(self, task: Task) -> list[Past]:
+        """Finished tasks of the same stage and version with like settings and inputs."""
+        spec, rates = self.told(task), MODEL.get(task.stage.name)
+        alike = rates.alike if rates else ()
+        return [
+            one for one in self.history(task.stage.name)
+            if one.spec["version"] == task.stage.version and _alike(one.spec, spec, alike)
+        ]  # fmt: skip
+
+    def memory(self, task: Task) -> float:
+        """Bytes of main memory by the table; 0 of stages that are not in it."""
+        rates = MODEL.get(task.stage.name)
+        return rates.memory(self.told(task)) if rates else 0.0
+
+    def kind(self, task: Task) -> str:
+        """Equal for tasks that are alike, in the sense of `like`."""
+        spec, rates = self.told(task), MODEL.get(task.stage.name)
+        fields = [_field(spec, name) for name in (rates.alike if rates else ())]
+        return canonical([task.stage.name, task.stage.version, fields])
+
+    def history(self, stage: str) -> list[Past]:
+        """Every finished task of a stage."""
         if stage not in self._history:
             found = []
             for path in sorted(self._root.glob(f"{stage}/[!.]*/{MARKER}")):
@@ -204,25 +234,29 @@ class Costs:
                     marker = json.loads(path.read_bytes())
                     spec = json.loads((path.parent / SPEC).read_bytes())
                     on_disk = sum(entry["size"] for entry in marker["files"].values())
-                    found.append((self._whole(spec), float(marker["seconds"]), float(on_disk)))
+                    peak = marker.get("peak", {})
+                    found.append(Past(
+                        self._whole(spec), float(marker["seconds"]), float(on_disk),
+                        int(peak.get("memory", 0)), int(peak.get("gpu_memory", 0)),
+                    ))  # fmt: skip
                 except (OSError, ValueError, KeyError, TypeError):
                     continue
             self._history[stage] = found
         return self._history[stage]
 
     def _whole(self, spec: Spec) -> Spec:
-        """As `_told`, of a finished task."""
+        """As `told`, of a finished task."""
         shapes = {}
         for key in spec["inputs"].get("slabs", ()):
             path = self._root / "slabs" / key[:SHORT] / SPEC
             shapes[key] = _count(json.loads(path.read_bytes()))
         return {**spec, "shapes": shapes}
 
-
-def _told(task: Task) -> Spec:
-    """A spec with what its own text leaves out: how many shapes its slabs hold."""
-    slabs = {n.key: _count(n.spec()) for n in task.needs() if n.stage.name == "slabs"}
-    return {**task.spec(), "shapes": slabs}
+    @staticmethod
+    def told(task: Task) -> Spec:
+        """A spec with what its own text leaves out: how many shapes its slabs hold."""
+        slabs = {n.key: _count(n.spec()) for n in task.needs() if n.stage.name == "slabs"}
+        return {**task.spec(), "shapes": slabs}
 
 
 def _alike(one: Spec, other: Spec, fields: tuple[str, ...]) -> bool:

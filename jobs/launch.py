@@ -18,10 +18,12 @@ from typing import Any
 
 from rich.console import Console
 
-from cluster.slurm import Refused
+from cluster.executor import Refused
+from cluster.profile import Retries
 from jobs import redact
 from jobs.config import ConfigError, load_kind
 from jobs.driver import Driver, Event
+from jobs.retry import told
 from jobs.show import Show, duration
 from jobs.stage import Task
 from jobs.stop import Stop
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run(
                 config, _executor(config, profile, runs), runs, console, stop_us,
                 on=profile.kind, command=argv, track=args.track or "",
-                notify=profile.notify,
+                notify=profile.notify, retries=profile.retries,
             )  # fmt: skip
     except (ConfigError, Refused) as error:
         Console(stderr=True).print(
@@ -91,10 +93,10 @@ def terminable() -> Iterator[Callable[[], None]]:
 
 
 def _executor(config, profile, runs: Path):
-    from cluster.executor import Lazily
+    from cluster.executor import Lazily, start
 
     if profile.kind != "slurm_workers":
-        return Lazily(profile)
+        return Lazily(profile, lambda p: start(p, shared=runs))
     from jobs.queue import workers
 
     return Lazily(profile, lambda p: workers(p, runs, config.name))
@@ -103,7 +105,7 @@ def _executor(config, profile, runs: Path):
 def run(
     config, executor, runs: Path, console: Console, on_cancel: Callable[[], None] | None = None,
     stop: Stop | None = None, track: str = "", notify: str | None = None,
-    command: Sequence[str] = (), on: str = "",
+    command: Sequence[str] = (), on: str = "", retries: Retries | None = None,
 ) -> int:  # fmt: skip
     """Run a checked configuration to its end; 0 when all is done, 1 when something failed.
 
@@ -147,8 +149,13 @@ def run(
             Show(console) as show,
         ):
             executor.on_job = ledger.slurm_job
-            code = _all(config, graph, first, runs, store, executor,
-                        Listener(show, ledger, begin), uri, stop)
+            if executor.slots > 1:
+                show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
+                         f"{executor.slots} stages at once, results in {runs}[/]")
+            driver = Driver(store, executor, Listener(show, ledger, begin), stop, retries)
+            code = _all(config, graph, first, runs, store, driver, show, ledger, uri)
+            if show.again:
+                show.say(f"tried again: {told(show.again)}")
             ledger.close("failed" if code else "done")
         return code
     finally:
@@ -174,18 +181,12 @@ class Listener:
             begin()
 
 
-def _all(config, graph, first, runs: Path, store, executor, listener: Listener, uri, stop) -> int:
-    show, ledger = listener.show, listener.ledger
+def _all(config, graph, first, runs: Path, store, driver: Driver, show: Show, ledger, uri) -> int:
     ledger.add(first)
-    if graph is not None:
-        ledger.roles(start=graph.start, reward=graph.reward, heldout=graph.heldout,
-                     real=graph.real, rankings=graph.rankings)
-    if executor.slots > 1:
-        show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
-                 f"{executor.slots} stages at once, results in {runs}[/]")
-    driver = Driver(store, executor, listener, stop)
     if graph is None:
         return _single(config, first[0], runs, driver, show)
+    ledger.roles(start=graph.start, reward=graph.reward, heldout=graph.heldout,
+                 real=graph.real, rankings=graph.rankings)
     return _sweep(config, graph, runs, store, driver, show, ledger, uri)
 
 

@@ -121,11 +121,16 @@ class Ledger:
         self._append([{"roles": said}])
 
     def event(self, event: Event) -> None:
-        """Failures, which the store does not always know of (a process that was killed)."""
-        if event.kind in ("failed", "blocked") and event.result is not None:
-            error = redact.text(event.result.error)
-            said = {"key": event.task.key, "status": event.kind, "error": error}
-            self._append([{"ended": said}])
+        """Failures, which the store does not always know of (a process that was killed), and
+        attempts that failed and are followed by another.
+        """
+        result = event.result
+        if event.kind not in ("failed", "blocked", "again") or result is None:
+            return
+        said = {"key": event.task.key, "status": event.kind, "error": redact.text(result.error)}
+        if event.kind != "blocked":
+            said |= {"cause": result.cause, "attempt": result.attempt, "node": result.node}
+        self._append([{"again" if event.kind == "again" else "ended": said}])
 
     def slurm_job(self, job: str) -> None:
         """A SLURM job that works for this launch; `jobs.cancel` ends it."""
@@ -226,13 +231,14 @@ class Launch:
 
 @dataclass
 class Plan:
-    """What launches of one plan have written: tasks and failures by key, trials by number, and
-    what tables are made of by name."""
+    """What launches of one plan have written: tasks, failures and repeated attempts by key, trials
+    by number, and what tables are made of by name."""
 
     tasks: dict[str, Entry] = field(default_factory=dict)
     trials: dict[int, dict[str, Any]] = field(default_factory=dict)
     ended: dict[str, dict[str, Any]] = field(default_factory=dict)
     roles: dict[str, dict[str, str]] = field(default_factory=dict)
+    again: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 def sweeps(runs: str | Path) -> list[str]:
@@ -262,7 +268,7 @@ def read_plan(all_launches: Sequence[Launch]) -> Plan:
     """All that launches of the latest one's plan have written, failures of the latest only."""
     plan = Plan()
     for launch in reversed([o for o in all_launches if o.record["plan"] == _latest(all_launches)]):
-        plan.ended = {}
+        plan.ended, plan.again = {}, {}
         for line in _lines(launch.folder / TASKS):
             if (one := line.get("task")) is not None:
                 plan.tasks.setdefault(one["key"], _from_line(one))
@@ -270,6 +276,8 @@ def read_plan(all_launches: Sequence[Launch]) -> Plan:
                 plan.trials[one["number"]] = one
             elif (one := line.get("ended")) is not None:
                 plan.ended[one["key"]] = one
+            elif (one := line.get("again")) is not None:
+                plan.again.setdefault(one["key"], []).append(one)
             elif (one := line.get("roles")) is not None:
                 plan.roles |= one
     return plan

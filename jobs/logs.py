@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jobs import redact
 from jobs.ledger import sweeps
+from jobs.retry import told
 from jobs.status import Standing, look
 
 # What tells equal failures apart without meaning anything: addresses, keys, attempts, processes.
@@ -24,10 +26,11 @@ _PASSING = (
 
 @dataclass(frozen=True)
 class Group:
-    """Stages that failed alike: the traceback of the first, and their labels."""
+    """Stages that failed alike: the traceback of the first, their labels, and why and where."""
 
     error: str
     labels: tuple[str, ...]
+    why: str = ""
 
 
 def grouped(failed: Iterable[Standing]) -> list[Group]:
@@ -36,7 +39,21 @@ def grouped(failed: Iterable[Standing]) -> list[Group]:
     for one in failed:
         groups.setdefault(normal(one.error), []).append(one)
     ordered = sorted(groups.values(), key=len, reverse=True)
-    return [Group(g[0].error.strip(), tuple(one.entry.label for one in g)) for g in ordered]
+    return [
+        Group(g[0].error.strip(), tuple(one.entry.label for one in g), _why(g)) for g in ordered
+    ]
+
+
+def _why(failed: Sequence[Standing]) -> str:
+    """ "cause: node lost 2 times on n1, n2; 3 attempts before: preempted 3 times"."""
+    causes = Counter(one.cause for one in failed if one.cause)
+    if not causes:
+        return ""
+    nodes = ", ".join(sorted({one.node for one in failed if one.node}))
+    before = Counter(cause for one in failed for cause in one.again)
+    count = before.total()
+    earlier = f"; {count} attempt{'s' * (count > 1)} before: {told(before)}" if before else ""
+    return f"cause: {told(causes)}" + (f" on {nodes}" if nodes else "") + earlier
 
 
 def normal(error: str) -> str:
@@ -71,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         count = len(group.labels)
         print(f"{count} stage{'s' * (count > 1)} failed: {'; '.join(group.labels[:8])}"
               + (f"; and {count - 8} more" if count > 8 else ""))
+        if group.why:
+            print(f"    {group.why}")
         rows = group.error.splitlines()
         if len(rows) > args.lines:
             print(f"    ... {len(rows) - args.lines} lines before")

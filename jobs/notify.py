@@ -15,7 +15,7 @@ from typing import Any
 
 from jobs import redact
 from jobs.ledger import SWEEPS, launches
-from jobs.report import objectives
+from jobs.outcomes import objectives, read_summary
 from jobs.status import STATES, Sweep, look
 from jobs.store import Store
 
@@ -40,7 +40,9 @@ def outcome(sweep: Sweep, state: str, runs: Path) -> dict[str, Any]:
     for number, said in sweep.plan.trials.items():
         last = states.get(said["last"])
         if last is not None and last.state == "done":
-            measured[number] = objectives(store.path(last.entry))
+            measured[number] = objectives(
+                read_summary(store.path(last.entry)), said["params"]
+            )
     said = {
         "name": sweep.latest.name, "state": state, "kind": record["kind"],
         "seconds": round(record.get("ended", record["begun"]) - record["begun"], 1),

@@ -6,18 +6,13 @@ held-out reward, which is one for all and which none of them saw.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-
-from sigmaflow.analyses.closeness import Closeness
-from sigmaflow.analyses.diversity import Diversity
-from sigmaflow.analyses.preferences import Preference
-from sigmaflow.analyses.shift import Shift
-from sigmaflow.analyses.slope import Slope
 
 Numbers = Mapping[str, Any]
 Limits = Mapping[str, Mapping[str, float]]
@@ -26,7 +21,15 @@ LEAST = 10  # finished trials from which importances say something
 DEFECTS = ("roughness", "floaters", "cavities", "asymmetry", "nose")
 
 
-def _numbers() -> frozenset[str]:
+@functools.cache
+def known_numbers() -> frozenset[str]:
+    """Names of every number of a trial's summary."""
+    from sigmaflow.analyses.closeness import Closeness
+    from sigmaflow.analyses.diversity import Diversity
+    from sigmaflow.analyses.preferences import Preference
+    from sigmaflow.analyses.shift import Shift
+    from sigmaflow.analyses.slope import Slope
+
     rows = {"reward": Shift, "heldout": Shift, "slope": Slope, "preference": Preference,
             "closeness": Closeness, "diversity": Diversity}
     other = {"confidence", "metric", "simulated"}
@@ -36,8 +39,6 @@ def _numbers() -> frozenset[str]:
         "fid", "fid_start", "saturation", "clamp_low", "clamp_high", "start_mean", "start_std",
     })  # fmt: skip
 
-
-NUMBERS = _numbers()  #: every number of a trial's summary
 
 
 def read_summary(trial: Path) -> dict[str, Any]:

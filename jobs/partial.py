@@ -154,9 +154,7 @@ def _make(
 
 
 def _write_marked(path: Path, frame: Any, missing: Mapping[int, str]) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
+    from jobs.stages.tables import TABLES
+    from jobs.tables import write_table
 
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    said = {**(table.schema.metadata or {}), METADATA: json.dumps(dict(missing)).encode()}
-    parquet.write_table(table.replace_schema_metadata(said), path)
+    write_table(path, frame, TABLES.schema, {METADATA.decode(): json.dumps(dict(missing))})

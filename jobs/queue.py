@@ -15,13 +15,17 @@ import os
 import platform
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster import slurm_state
+from jobs.retry import PASSING, cause_in_slurm
 from jobs.run import Result
 from jobs.spec import SpecError, dump_task, read_task
 from jobs.stage import Task
 from jobs.store import MARKER, Store
+from jobs.usage import Usage
 from sigmaflow.atomic import write_json, write_text
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from cluster.slurm_workers import WorkersExecutor
 
 TRIES = 3  # workers that one task may kill
+MOST_TRIES = 50  # attempts that ended without a word, whatever SLURM says of them
 OFFER, ENDED, TRY = ".json", ".ended.json", ".try-"
 
 
@@ -70,7 +75,11 @@ class Queue:
             seconds = json.loads((path / MARKER).read_bytes())["seconds"]
             return Result(task.key, "done", path, seconds)
         said = json.loads((self.folder / f"{offer}{ENDED}").read_bytes())
-        return Result(task.key, "failed", seconds=said["seconds"], error=said["error"])
+        return Result(
+            task.key, "failed", seconds=said["seconds"], error=said["error"],
+            cause=said.get("cause", ""), node=said.get("node", ""),
+            usage=Usage(**said.get("usage", {})),
+        )  # fmt: skip
 
     def begun(self) -> int:
         """How many of the tasks offered here were begun or have ended."""
@@ -105,7 +114,7 @@ class Queue:
     def begin(self, task: Task) -> Path:
         """Note that we begin it, holding its claim. Raises RuntimeError for one that kills."""
         dead = sorted(self.folder.glob(f"{task.key}{TRY}*"))
-        if len(dead) >= TRIES:
+        if len(dead) >= TRIES and (len(dead) >= MOST_TRIES or len(_killed(dead)) >= TRIES):
             said = "; ".join(path.read_text().strip() for path in dead)
             raise RuntimeError(
                 f"{task.label}: {len(dead)} workers were killed in the middle of it (memory?): "
@@ -113,6 +122,8 @@ class Queue:
             )
         path = self.folder / f"{task.key}{TRY}{secrets.token_hex(4)}"
         job = os.environ.get("SLURM_JOB_ID")
+        if array := os.environ.get("SLURM_ARRAY_JOB_ID"):  # the name by which SLURM is asked
+            job = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
         path.write_text(platform.node() + (f" in job {job}" if job else ""))
         return path
 
@@ -121,7 +132,10 @@ class Queue:
         if result.status == "failed":
             write_json(
                 self.folder / f"{key}{ENDED}",
-                {"status": result.status, "error": result.error, "seconds": result.seconds},
+                {
+                    "status": result.status, "error": result.error, "seconds": result.seconds,
+                    "cause": result.cause, "node": result.node, "usage": asdict(result.usage),
+                },
             )
         for path in [self._offer(key), *self.folder.glob(f"{key}{TRY}*")]:
             path.unlink(missing_ok=True)
@@ -132,6 +146,22 @@ class Queue:
     @staticmethod
     def _is_offer(name: str) -> bool:
         return name.endswith(OFFER) and not name.endswith(ENDED) and not name.startswith(".")
+
+
+def _killed(tries: Sequence[Path]) -> list[Path]:
+    """Attempts whose job did not end by preemption, a time limit or with its node, as far as
+    SLURM knows; those say nothing against the task. Nor does one whose job was put back.
+    """
+    jobs = {path: path.read_text().rpartition(" in job ")[2].strip() for path in tries}
+    try:
+        known = slurm_state.states(set(jobs.values()))
+    except slurm_state.SlurmAway:
+        return list(tries)
+    return [
+        path for path, job in jobs.items()
+        if cause_in_slurm(known[job].state) not in PASSING
+        and known[job].phase not in ("waiting", "running")
+    ]  # fmt: skip
 
 
 def workers(profile: SlurmWorkersProfile, runs: Path, name: str) -> WorkersExecutor:

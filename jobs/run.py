@@ -6,19 +6,22 @@ import contextlib
 import importlib
 import json
 import os
+import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jobs import digests, redact
+from jobs.retry import Cause, cause_of
 from jobs.stage import FileInput, Input, Task, file_digest, hash_file
 from jobs.staging import VARIABLE, local_copy
 from jobs.stop import Stop, Stopped
 from jobs.store import CHECKPOINT, PROGRESS, LostClaim, Store, Work
 from jobs.system import watched
+from jobs.usage import Usage, measured
 from sigmaflow import atomic
 
 METRICS = "metrics.jsonl"
@@ -36,6 +39,10 @@ class Result:
     path: Path | None = None  #: the finished folder
     seconds: float = 0.0  #: spent now
     error: str = ""  #: traceback, or the reason in words
+    cause: Cause | Literal[""] = ""  #: of a failed one (`jobs.retry`)
+    node: str = ""  #: the machine that ran it
+    attempt: int = 1  #: of this launch
+    usage: Usage = field(default_factory=Usage)  #: peaks of memory
 
     @property
     def ok(self) -> bool:
@@ -172,11 +179,13 @@ def run_task(root: str, task: Task, poll: float = 0.5, stop: Stop | None = None)
     This is what executors run; it raises only what should end the process (Ctrl-C).
     """
     begun = time.monotonic()
-    while (result := try_task(root, task, stop)) is None:
-        if stop is not None and stop.asked():
-            return Result(task.key, "stopped", seconds=time.monotonic() - begun)
+    while stop is None or not stop.asked():  # it may have been asked while this waited for a place
+        if (result := try_task(root, task, stop)) is not None:
+            return result
         time.sleep(poll)
-    return result
+    if (path := Store(root).find(task)) is not None:
+        return Result(task.key, "hit", path)
+    return Result(task.key, "stopped", seconds=time.monotonic() - begun)
 
 
 def try_task(
@@ -198,32 +207,42 @@ def try_task(
                 return _attempt(store, task, work, stop, begin)
     except Stopped:
         return Result(task.key, "stopped", seconds=time.monotonic() - begun)
-    except Exception:
-        said = redact.text(traceback.format_exc())
-        return Result(task.key, "failed", seconds=time.monotonic() - begun, error=said)
+    except Exception as error:
+        return failed(task, error, time.monotonic() - begun)
     return None
+
+
+def failed(task: Task, error: BaseException, seconds: float, usage: Usage | None = None) -> Result:
+    """The result of a task that raised, here."""
+    return Result(
+        task.key, "failed", seconds=seconds, cause=cause_of(error), node=platform.node(),
+        error=redact.text("".join(traceback.format_exception(error))), usage=usage or Usage(),
+    )  # fmt: skip
 
 
 def _attempt(
     store: Store, task: Task, work: Work, stop: Stop | None, begin: Callable[[], None] | None
 ) -> Result:
-    begun = time.monotonic()
+    begun, usage = time.monotonic(), Usage()
     try:
         if begin is not None:
             begin()
         if not work.ready():
-            function = _load(task.stage.run)
-            with _sums(task.config, task.stage.torch), watched(store.root, task):
-                function(Context(store, task, work.folder, stop))
-        path = work.publish(time.monotonic() - begun)
+            with measured() as usage, watched(store.root, task):
+                function = _load(task.stage.run)
+                with _sums(task.config, task.stage.torch):
+                    function(Context(store, task, work.folder, stop))
+        path = work.publish(time.monotonic() - begun, asdict(usage))
     except Stopped:
         raise  # no failure: the next attempt goes on from what was saved
     except Exception as error:
         if not work.claim.ours():  # its folder went with the claim, so any error may follow
             raise LostClaim(str(error)) from error
-        work.fail(redact.text(traceback.format_exc()))
-        raise
-    return Result(task.key, "done", path, time.monotonic() - begun)
+        result = failed(task, error, time.monotonic() - begun, usage)
+        work.fail(result.error, result.cause)
+        return result
+    seconds = time.monotonic() - begun
+    return Result(task.key, "done", path, seconds, node=platform.node(), usage=usage)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ class Show:
         self.console = console or Console()
         self.counts: Counter[str] = Counter()
         self.failed: list[Event] = []
+        self.again: Counter[str] = Counter()  # attempts that were followed by another, by cause
         self._running: dict[str, tuple[Task, float, Event | None]] = {}
         self._begun = time.monotonic()
         self._said_at = 0.0
@@ -57,6 +58,12 @@ class Show:
             if task.key in self._running:
                 self._running[task.key] = (*self._running[task.key][:2], event)
             self._lines()
+        elif event.kind == "again":
+            self._running.pop(task.key, None)
+            self.again[event.result.cause] += 1
+            where = f" on {event.result.node}" if event.result.node else ""
+            self.say(f"{self._clock()}  [yellow]again[/]   {_what(task)}: {event.note}{where}, "
+                     f"attempt {event.result.attempt + 1} follows")
         else:
             self._running.pop(task.key, None)
             self.counts[event.kind] += 1
@@ -66,8 +73,9 @@ class Show:
             elif event.kind in ("failed", "blocked"):
                 self.failed.append(event)
                 last = event.result.error.strip().splitlines()[-1:] or [""]
+                tried = f" ({event.note})" if event.note else ""
                 self.say(f"{self._clock()}  [red]{event.kind}[/]  {_what(task)}: "
-                         f"{_plain(last[0])}")
+                         f"{_plain(last[0])}{tried}")
 
     def _clock(self) -> str:
         return f"[dim]{duration(self.elapsed):>7}[/]"

@@ -22,7 +22,8 @@ from typing import Any
 from rich.console import Console
 
 from cluster import slurm_state
-from cluster.slurm import Refused, logs_in, submit
+from cluster.executor import Refused
+from cluster.slurm import logs_in, submit
 from jobs import redact, slurm_job
 from jobs.slurm_files import END, FORMAT, JOB, home, read_json
 from jobs.slurm_job import AGAIN, LOG

@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from cluster import slurm_state
-from cluster.profile import SlurmProfile
+from cluster.profile import Retries, SlurmProfile
 from jobs import redact
 from jobs.ledger import CANCEL, new_folder
 from jobs.slurm_files import END, FORMAT
@@ -127,6 +127,7 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
     from jobs.launch import run
     from jobs.sweep import KINDS
 
+    retries = Retries.model_validate(spec["profile"].get("retries", {}))
     config = KINDS[spec["config"]["kind"]].model_validate(spec["config"])
     restart = os.environ.get("SLURM_RESTART_COUNT") or "0"
     with open(folder / LOG, "a", encoding="utf-8", buffering=1) as log:
@@ -139,7 +140,7 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
             code = run(
                 config, executor, Path(spec["runs"]), console, stop=stop,
                 on=spec["profile"]["kind"], command=spec["command"], track=spec.get("track", ""),
-                notify=spec["profile"].get("notify"),
+                notify=spec["profile"].get("notify"), retries=retries,
             )  # fmt: skip
         except Stopped:
             if not stop.for_good():

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from jobs.outcomes import NUMBERS, REWARD
+from jobs.outcomes import REWARD, known_numbers
 from jobs.sections import Clamp, FinetuneSection, RewardSection, Section
 from jobs.stage import canonical
 from sigmaflow.finetune.config import FinetuneConfig
@@ -127,9 +127,9 @@ class SearchSection(Section):
             raise ValueError(f"space.{ways[0]} and space.{ways[1]} are two ways to say the clamp; "
                              "search one of clamp, clamp.deviations, and clamp.low with clamp.high")
         for name in self.constraints:
-            if name not in NUMBERS:
+            if name not in known_numbers():
                 raise ValueError(f"constraints.{name} is no number of a trial's summary"
-                                 f"{_mean(name, NUMBERS)}")
+                                 f"{_mean(name, known_numbers())}")
         return self
 
     @model_validator(mode="after")

@@ -26,6 +26,11 @@ class Stage:
     actor: bool = False  #: runs in a process of its own (a training), gone when it is done
     torch: bool = True  #: False for stages without torch, which spares them its import
 
+    @property
+    def schema(self) -> str:
+        """Names the columns of its tables: they change with the version only."""
+        return f"{self.name} {self.version}"
+
 
 @dataclass(frozen=True)
 class FileInput:

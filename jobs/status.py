@@ -11,13 +11,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from cluster import slurm_state
 from jobs import redact
 from jobs.ledger import SWEEPS, Entry, Launch, Plan, launches, read_plan, sweeps
+from jobs.retry import told
 from jobs.slurm_files import open_job, submitted
 from jobs.store import Store
 
@@ -40,6 +41,9 @@ class Standing:
     error: str = ""  #: of a failed one, whole
     owner: dict[str, Any] | None = None
     progress: dict[str, Any] | None = None
+    cause: str = ""  #: of a failed one (`jobs.retry`), where it is known
+    node: str = ""  #: that a failed one ran on
+    again: tuple[str, ...] = ()  #: causes that ended earlier attempts of the latest launch
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ def stand(known: list[Launch], store: Store, found: set[str] | None = None) -> S
     driven = any(one.alive for one in known)
     states: dict[str, Standing] = {}
     for entry in plan.tasks.values():
-        states[entry.key] = _standing(entry, plan, store, driven, states, found)
+        now = _standing(entry, plan, store, driven, states, found)
+        causes = tuple(one.get("cause", "") for one in plan.again.get(entry.key, ()))
+        states[entry.key] = replace(now, again=causes) if causes else now
     return Sweep(known, plan, list(states.values()))
 
 
@@ -94,10 +100,12 @@ def _standing(
     ended = plan.ended.get(entry.key)
     if ended is not None:
         state: State = "failed" if ended["status"] == "failed" else "blocked"
-        return Standing(entry, state, ended["error"])
+        cause, node = ended.get("cause", ""), ended.get("node", "")
+        return Standing(entry, state, ended["error"], cause=cause, node=node)
     # A driver that lives tries again what failed in an earlier launch.
     if not driven and (error := store.error(entry)) is not None:
-        return Standing(entry, "failed", str(error.get("error", "")))
+        cause, node = str(error.get("cause", "")), str(error.get("host", ""))
+        return Standing(entry, "failed", str(error.get("error", "")), cause=cause, node=node)
     bad = [k for k in entry.needs if k in states and states[k].state in ("failed", "blocked")]
     if bad:
         return Standing(entry, "blocked", f"needs {states[bad[0]].entry.label}")
@@ -129,6 +137,8 @@ def lines(sweep: Sweep) -> Iterator[str]:
         ends = {one["last"] for one in sweep.plan.trials.values()}
         done = sum(one.state == "done" for one in sweep.tasks if one.entry.key in ends)
         yield f"  trials   {len(ends)} of {record['trials']} asked, {done} measured"
+    if repeated := Counter(cause for one in sweep.tasks for cause in one.again):
+        yield f"  again    [yellow]{told(repeated)}[/]"
     running = [one for one in sweep.tasks if one.state == "running"]
     for one in running[:SHOWN]:
         yield f"  [cyan]running[/]  {_plain(one.entry.label)}  {_far(one)}  [dim]{_who(one)}[/]"
@@ -139,7 +149,8 @@ def lines(sweep: Sweep) -> Iterator[str]:
         yield f"  left     about {duration(max(left))} for what runs now"
     failed = [one for one in sweep.tasks if one.state == "failed"]
     for one in failed[:SHOWN]:
-        yield f"  [red]failed[/]   {_plain(one.entry.label)}: {_plain(_last(one.error))}"
+        why = f"  [dim]{_why(one)}[/]" if one.cause else ""
+        yield f"  [red]failed[/]   {_plain(one.entry.label)}: {_plain(_last(one.error))}{why}"
     if failed:
         yield f"           tracebacks: python -m jobs.logs {latest.name}"
 
@@ -177,6 +188,8 @@ def _far(one: Standing) -> str:
     parts = [_plain(said["note"])] if said.get("note") else []
     if said.get("total"):
         parts.append(f"{100 * said['done'] / said['total']:.0f} %")
+    if one.again:
+        parts.append(f"attempt {len(one.again) + 1} after {told(Counter(one.again))}")
     if (left := _left(one)) is not None:
         parts.append(f"about {duration(left)} left")
     return ", ".join(parts)
@@ -196,6 +209,13 @@ def _who(one: Standing) -> str:
     owner = one.owner or {}
     job = f" job {owner['job']}" if owner.get("job") else ""
     return f"{owner.get('host', '?')}:{owner.get('pid', '?')}{job}, heard of {_ago(owner['beat'])}"
+
+
+def _why(one: Standing) -> str:
+    """The cause of a failure, on which machine, at which attempt."""
+    where = f" on {one.node}" if one.node else ""
+    attempt = f", attempt {len(one.again) + 1}" if one.again else ""
+    return _plain(f"{told({one.cause: 1})}{where}{attempt}")
 
 
 def _ago(seconds: float) -> str:

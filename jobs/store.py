@@ -19,7 +19,7 @@ import platform
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,6 +94,12 @@ class Store:
         """Who works on it now: host, pid, time of the claim, `beat` (s since last heard of)."""
         path = self.path(task)
         return owner_of(path.parent / f".claim-{path.name}")
+
+    def last_host(self, task: Named) -> str:
+        """The machine of whoever claims it or last did and died; empty where nobody is known."""
+        path = self.path(task)
+        said = _read_json(path.parent / f".claim-{path.name}") or {}
+        return str(said.get("host", ""))
 
     def error(self, task: Named) -> dict[str, Any] | None:
         """Why the last attempt failed, or None where it did not."""
@@ -196,16 +202,17 @@ class Work:
         ready = _read_json(self.folder / READY)
         return ready is not None and _whole(self.folder, ready, self.task)
 
-    def publish(self, seconds: float = 0.0) -> Path:
+    def publish(self, seconds: float = 0.0, peak: Mapping[str, int] | None = None) -> Path:
         """Make the outputs the task's result: flush, list, rename, and the marker last.
 
-        Raises LostClaim when the claim is not ours any more.
+        ``peak`` (bytes, by kind of memory) is kept in the marker. Raises LostClaim when the claim
+        is not ours any more.
         """
         self._still_ours()
         if not self.ready():
             for leftover in list(self.folder.rglob(f"{TEMPORARY}*")):
                 _remove(leftover)
-            write_json(self.folder / READY, self._manifest(seconds))
+            write_json(self.folder / READY, self._manifest(seconds, peak or {}))
         for name in (CHECKPOINT, PROGRESS, ERROR):
             _remove(self.folder / name)
         final = self.store.path(self.task)
@@ -216,12 +223,15 @@ class Work:
             fsync_folder(final)
         return final
 
-    def fail(self, error: str) -> None:
+    def fail(self, error: str, cause: str = "bug") -> None:
         """Leave the reason beside the unfinished outputs. Never makes a marker."""
         with contextlib.suppress(OSError):
             write_json(
                 self.folder / ERROR,
-                {"error": error, "host": platform.node(), "attempt": self.claim.attempt},
+                {
+                    "format": FORMAT, "error": error, "cause": cause, "host": platform.node(),
+                    "attempt": self.claim.attempt,
+                },
             )
 
     def _still_ours(self) -> None:
@@ -231,7 +241,7 @@ class Work:
                 "not heard of; its result will be used instead"
             )
 
-    def _manifest(self, seconds: float) -> dict[str, Any]:
+    def _manifest(self, seconds: float, peak: Mapping[str, int]) -> dict[str, Any]:
         files: dict[str, Any] = {}
         folders = {self.folder}
         for path in sorted(self.folder.rglob("*")):
@@ -252,6 +262,7 @@ class Work:
             "version": self.task.stage.version,
             "files": files,
             "seconds": round(seconds, 3),
+            "peak": dict(peak),
             "finished": time.time(),
             "host": platform.node(),
             "attempt": self.claim.attempt,

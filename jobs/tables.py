@@ -12,6 +12,8 @@ from jobs.importances import importances
 from jobs.outcomes import feasible, objective_columns, read_summary, shown
 from jobs.stage import canonical
 
+SCHEMA = "sigmaflow.schema"  # key in a table's metadata
+
 
 def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Every table by name.
@@ -110,6 +112,21 @@ def _params(summary: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, 
 
 def _first(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return frame[[column, *[c for c in frame.columns if c != column]]]
+
+
+def write_table(
+    path: Path, frame: pd.DataFrame, schema: str, more: Mapping[str, str] | None = None
+) -> None:
+    """A table as Parquet. Its metadata say by which ``schema`` it is made ("tables 3": a stage and
+    its version, which changes with the columns), and ``more``."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    said = {k.encode(): v.encode() for k, v in {SCHEMA: schema, **(more or {})}.items()}
+    parquet.write_table(
+        table.replace_schema_metadata({**(table.schema.metadata or {}), **said}), path
+    )
 
 
 def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict[str, str]:

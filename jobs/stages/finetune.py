@@ -59,6 +59,8 @@ def run_finetune(ctx: Context) -> None:
     """`gan/` (checkpoint), `ticks.parquet` (seed, tick, reward of G_ema), `clamp.json`, metrics."""
     import json
 
+    import numpy as np
+
     from sigmaflow.fields.grid import Grid
     from sigmaflow.finetune import FinetuneConfig, RewardTerm, finetune, start_state
     from sigmaflow.finetune.images import open_images
@@ -89,6 +91,11 @@ def run_finetune(ctx: Context) -> None:
     term = RewardTerm(score=reward, grid=reward.config.grid, truncation_psi=psi)
     for tick in finetune(state, images, config, term, G_old):
         scores = score_seeds(state.G_ema, [reward], seeds, psi)[0]
+        if not np.isfinite(scores).all():  # before it is saved
+            raise FloatingPointError(
+                f"rewards of the fine-tuned generator are not finite after {tick.images_seen} "
+                "images; the last save is from before"
+            )
         rewards_log.add(tick.images_seen, scores)
         ctx.log(
             tick.images_seen,

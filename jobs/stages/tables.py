@@ -28,7 +28,7 @@ TABLES = Stage(
 )
 SCORES = Stage(
     name="scores",
-    version=1,
+    version=2,
     run="jobs.stages.tables:run_scores",
     sources=("sigmaflow/analyses", "sigmaflow/figures", "sigmaflow/rewards/model.py"),
 )
@@ -110,7 +110,7 @@ def run_tables(ctx: Context) -> None:
     """All tables of a sweep as Parquet and LaTeX, all figures as PNG and PDF."""
     from jobs.outcomes import searches_reward
     from jobs.pictures import draw_sweep
-    from jobs.tables import latex, sweep_tables
+    from jobs.tables import latex, sweep_tables, write_table
 
     names = ("start", "reward", "heldout", "trials", "finetunes", "tuned", "real", "rankings")
     if searches_reward(ctx.config["space"]):  # then each trial has its own
@@ -120,7 +120,7 @@ def run_tables(ctx: Context) -> None:
     folder = ctx.folder / "tables"
     folder.mkdir()
     for name, frame in tables.items():
-        frame.to_parquet(folder / f"{name}.parquet", index=False)
+        write_table(folder / f"{name}.parquet", frame, TABLES.schema)
     for name, text in latex(tables, ctx.config).items():
         (folder / f"{name}.tex").write_text(text)
     (ctx.folder / "figures").mkdir()
@@ -136,6 +136,7 @@ def run_scores(ctx: Context) -> None:
     from jobs.stages.evaluate import mesh_arrays
     from jobs.stages.reward import load_bank
     from jobs.stages.shapes import device, generator_of
+    from jobs.tables import write_table
     from sigmaflow.analyses.shift import reward_shift
     from sigmaflow.fields.grid import Grid
     from sigmaflow.rewards.evaluate import score_seeds
@@ -152,11 +153,9 @@ def run_scores(ctx: Context) -> None:
     table["after"] = [scores["after"][s] for s in table["seed"]]
     table["delta"] = table["after"] - table["before"]
     (ctx.folder / "tables").mkdir()
-    table.to_parquet(ctx.folder / "tables" / "rewards.parquet", index=False)
-    shift = reward_shift(table["before"], table["after"])
-    pd.DataFrame([shift.as_dict()]).to_parquet(
-        ctx.folder / "tables" / "shift.parquet", index=False
-    )
+    write_table(ctx.folder / "tables" / "rewards.parquet", table, SCORES.schema)
+    shift = pd.DataFrame([reward_shift(table["before"], table["after"]).as_dict()])
+    write_table(ctx.folder / "tables" / "shift.parquet", shift, SCORES.schema)
     columns = []
     for name in ("before", "after"):
         G = generator_of(ctx, f"generator_{name}")

@@ -7,7 +7,7 @@ import pytest
 import toys
 from pydantic import ValidationError
 
-from cluster.executor import NodeLost, WorkerLost, start
+from cluster.executor import NodeLost, Resources, WorkerLost, start
 from cluster.inline import InlineExecutor
 from cluster.profile import KINDS, InlineProfile, RayProfile, SlurmProfile
 from cluster.ray_tasks import RayTasks
@@ -37,7 +37,8 @@ def finish(executor, handles):
 
 
 def test_values_errors_and_actors(executor):
-    handles = [executor.submit(calls.double, i, actor=i == 2, name="double") for i in range(3)]
+    wanted = [Resources(name="double", actor=i == 2) for i in range(3)]
+    handles = [executor.submit(calls.double, i, resources=one) for i, one in enumerate(wanted)]
     assert finish(executor, handles) == [0, 2, 4]
     with pytest.raises(ValueError, match="a bug"):
         finish(executor, [executor.submit(calls.bug)])
@@ -47,7 +48,7 @@ def test_values_errors_and_actors(executor):
 @pytest.mark.parametrize("actor", [False, True])
 def test_a_killed_worker_is_reported_and_not_retried(ray_executor, actor):
     with pytest.raises(WorkerLost, match="worker killed"):
-        finish(ray_executor, [ray_executor.submit(calls.killed, actor=actor)])
+        finish(ray_executor, [ray_executor.submit(calls.killed, resources=Resources(actor=actor))])
     assert finish(ray_executor, [ray_executor.submit(calls.double, 4)]) == [8]
 
 
@@ -73,7 +74,7 @@ def test_whatever_ray_itself_raises_is_a_loss(name, lost, nodes):
             raise ConnectionError("nobody there")
         return nodes
 
-    tasks = RayTasks(cpus=1, gpus=0, gpu_fraction=1.0, slots=1)
+    tasks = RayTasks(RayProfile(), slots=1)
     tasks._ray = SimpleNamespace(get=get, nodes=ask, kill=ask)
     tasks._actors["handle"] = object()
     with pytest.raises(WorkerLost) as error:
@@ -81,8 +82,9 @@ def test_whatever_ray_itself_raises_is_a_loss(name, lost, nodes):
     assert error.type is lost
 
 
-def test_more_cpus_or_gpus_than_there_are_do_not_wait_for_ever(ray_executor):
-    assert finish(ray_executor, [ray_executor.submit(calls.double, 1, cpus=64, gpus=1)]) == [2]
+def test_more_than_there_is_does_not_wait_for_ever(ray_executor):
+    big = Resources(cpus=64, gpus=1, memory=1 << 60)
+    assert finish(ray_executor, [ray_executor.submit(calls.double, 1, resources=big)]) == [2]
 
 
 def test_ray_leaves_this_environment_alone(ray_executor):

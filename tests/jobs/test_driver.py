@@ -92,3 +92,40 @@ def test_walk_has_inputs_first_and_each_task_once():
     two = [Task(replace(COUNT, name=n), {"threads": 1}, {"x": shared}) for n in "ab"]
     top = Task(COUNT, {"threads": 1}, {"x": two})
     assert [t.key for t in walk(top)] == [t.key for t in (shared, *two, top)]
+
+
+def test_no_more_is_submitted_than_there_are_slots_and_the_order_is_kept(tmp_path):
+    class Narrow(InlineExecutor):
+        slots, most, order = 3, 0, []
+
+        def submit(self, function, *args, resources):
+            self.open = getattr(self, "open", 0) + 1
+            self.most = max(self.most, self.open)
+            self.order.append(args[1].config["seed"])
+            return super().submit(function, *args, resources=resources)
+
+        def result(self, handle):
+            self.open -= 1
+            return super().result(handle)
+
+    executor = Narrow()
+    run_graph([counting(seed=i) for i in range(20)], Store(tmp_path), executor)
+    assert executor.most == 3 and executor.order == list(range(20))
+
+
+def test_what_is_handed_over_is_a_path(tmp_path):
+    """However large a result is, the driver and the executor see its folder's name only."""
+    import pickle
+
+    class Weighing(InlineExecutor):
+        most = 0
+
+        def result(self, handle):
+            value = super().result(handle)
+            self.most = max(self.most, len(pickle.dumps((handle.args, value))))
+            return value
+
+    executor = Weighing()
+    results = run_graph(graph(steps=2000), Store(tmp_path), executor)
+    large = max(p.stat().st_size for r in results.values() for p in r.path.rglob("*.jsonl"))
+    assert large > 40_000 and executor.most < 4_000

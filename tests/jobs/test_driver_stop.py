@@ -5,10 +5,13 @@ import toys
 
 from cluster.executor import NodeLost, WorkerLost
 from cluster.inline import InlineExecutor
-from jobs.driver import NODE_LOSSES, Driver
+from cluster.profile import Retries
+from jobs.driver import Driver
 from jobs.run import run_task
 from jobs.stop import Stop, Stopped
 from jobs.store import Store
+
+LOSSES = Retries().node_lost
 
 
 class Unlucky(InlineExecutor):
@@ -17,7 +20,7 @@ class Unlucky(InlineExecutor):
     def __init__(self, *errors: Exception) -> None:
         self.errors, self.calls = list(errors), 0
 
-    def submit(self, function, *args, **resources):
+    def submit(self, function, *args, resources):
         self.calls += 1
         if self.errors:
             error = self.errors.pop(0)
@@ -25,7 +28,7 @@ class Unlucky(InlineExecutor):
             def function(*_):
                 raise error
 
-        return super().submit(function, *args, **resources)
+        return super().submit(function, *args, resources=resources)
 
 
 def run(driver, task):
@@ -36,20 +39,22 @@ def run(driver, task):
 
 
 def test_what_was_lost_with_its_node_runs_again(tmp_path):
-    executor = Unlucky(*[NodeLost("gone")] * NODE_LOSSES)
+    executor = Unlucky(*[NodeLost("gone")] * LOSSES)
     assert run(Driver(Store(tmp_path), executor), toys.counting()).status == "done"
-    assert executor.calls == NODE_LOSSES + 1
+    assert executor.calls == LOSSES + 1
 
 
 def test_a_task_that_takes_every_node_with_it_fails(tmp_path):
-    executor = Unlucky(*[NodeLost("gone")] * (NODE_LOSSES + 1))
+    executor = Unlucky(*[NodeLost("gone")] * (LOSSES + 1))
     result = run(Driver(Store(tmp_path), executor), toys.counting())
     assert result.status == "failed" and "gone" in result.error
 
 
-def test_a_killed_worker_on_a_living_node_is_not_retried(tmp_path):
+def test_a_killed_worker_on_a_living_node_is_retried_once(tmp_path):
     executor = Unlucky(WorkerLost("killed"))
-    assert run(Driver(Store(tmp_path), executor), toys.counting()).status == "failed"
+    assert run(Driver(Store(tmp_path / "one"), executor), toys.counting()).status == "done"
+    executor = Unlucky(*[WorkerLost("killed")] * 2)
+    assert run(Driver(Store(tmp_path / "two"), executor), toys.counting()).status == "failed"
 
 
 def test_once_asked_nothing_starts_and_what_waits_is_not_told_as_ended(tmp_path):

@@ -52,3 +52,29 @@ def test_what_means_nothing_is_left_out_of_the_comparison():
     assert logs.normal(one) != logs.normal(one.replace("line 3", "line 4"))
     assert logs.normal("ValueError: lr is 0.1") != logs.normal("ValueError: lr is 0.2")
     assert "deadbeef" in logs.normal("the word deadbeef")  # no digit, so no key
+
+
+def test_causes_attempts_and_machines_are_told(tmp_path, capsys):
+    """From the ledger alone: a task whose worker dies is tried again and then given up."""
+    from jobs import status
+    from jobs.ledger import Ledger
+    from jobs.run import Result
+
+    task = toys.counting()
+    from jobs.driver import Event
+
+    with Ledger(tmp_path, "toy", **{"kind": "sweep", "scale": "mini", "trials": 0}) as ledger:
+        ledger.add(task)
+        lost = Result(task.key, "failed", error="gone", cause="node_lost", node="n1", attempt=1)
+        ledger.event(Event("again", task, lost))
+        ledger.event(Event("again", task, lost))
+        said = "\n".join(status.lines(status.look(tmp_path, "toy")))
+        assert "again    [yellow]node lost 2 times" in said
+        bug = Result(task.key, "failed", error="ValueError: no", cause="bug", node="n2", attempt=3)
+        ledger.event(Event("failed", task, bug))
+        ledger.close("failed")
+    said = "\n".join(status.lines(status.look(tmp_path, "toy")))
+    assert "bug on n2, attempt 3" in said
+    assert logs.main(["--runs", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "cause: bug on n2; 2 attempts before: node lost 2 times" in said

@@ -9,7 +9,7 @@ import pytest
 from jobs import report
 from jobs.config import load
 from jobs.graph import SweepGraph
-from jobs.outcomes import NUMBERS
+from jobs.outcomes import known_numbers
 from jobs.sweep import SweepConfig
 from sweeps import SCALES, attempts, launch, ran, write_sweep
 
@@ -112,4 +112,4 @@ def test_constraints_may_name_every_number_of_a_summary(tiny_sweep):
     for path in (tiny_sweep.runs / "store" / "trial").glob("[!.]*/summary.json"):
         summary = json.loads(path.read_text())
         found |= {k for k, v in summary.items() if not isinstance(v, (str, bool))}
-    assert found - {"lambda_r", "lambda_c"} == NUMBERS
+    assert found - {"lambda_r", "lambda_c"} == known_numbers()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 
 from jobs.stage import Stage, Task
@@ -42,6 +43,30 @@ def die(ctx):
     os._exit(9)
 
 
+def hurt(ctx):
+    """Fails its first ``times`` attempts in a way of its own, each after having saved a step."""
+    with open(ctx.config["log"], "a") as file:
+        file.write("attempt\n")
+    attempt = len(open(ctx.config["log"]).readlines())
+    saved = ctx.restore()
+    if attempt <= ctx.config["times"]:
+        ctx.log(attempt)
+        ctx.save(attempt, b"state")
+        _fail(ctx.config["how"])
+    (ctx.folder / "resumed.txt").write_text(str(saved[0] if saved else 0))
+
+
+def _fail(how):
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "gpu_memory":
+        import torch
+
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    kind = {"host_memory": MemoryError, "not_finite": FloatingPointError}.get(how, ValueError)
+    raise kind(how)
+
+
 def _count_run(ctx):
     if path := ctx.config.get("runs"):  # one line a run, outside the store
         with open(path, "a") as file:
@@ -51,11 +76,17 @@ def _count_run(ctx):
 COUNT = Stage("count", 1, "toys:count", torch=False)
 JOIN = Stage("join", 1, "toys:join", torch=False, actor=True)
 FAIL = Stage("fail", 1, "toys:fail", torch=False)
+HURT = Stage("hurt", 1, "toys:hurt", torch=False)
 DIE = Stage("die", 1, "toys:die", torch=False)
 
 
 def counting(**config):
     return Task(COUNT, {"threads": 1, "steps": 8, **config})
+
+
+def hurting(log, how, times=1):
+    """Fails so often in one way; `log` counts the attempts."""
+    return Task(HURT, {"threads": 1, "log": str(log), "how": how, "times": times})
 
 
 def graph(runs="", word="", seeds=(1, 2, 3), **config):

@@ -1,0 +1,53 @@
+"""What runs in a process of Ray before the function that was sent there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster import gpus
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What must hold where a function runs."""
+
+    gpus: float = 0  #: GPUs, or a share of one, that it was given
+    accelerator: str = ""  #: and of which kind
+    probe: tuple[str, str] | None = None  #: a file that is seen, and its text
+
+    def check(self) -> None:
+        """Raises WrongGPU, or RuntimeError where this machine does not see the probe."""
+        if self.probe is not None and read(self.probe[0]) != self.probe[1]:
+            raise RuntimeError(
+                f"this machine does not see {Path(self.probe[0]).parent} as the one that launched "
+                "does; it must be on a disk that all machines of the cluster share"
+            )
+        if self.gpus:
+            import ray
+
+            given = ray.get_runtime_context().get_accelerator_ids()["GPU"]
+            gpus.check([str(one) for one in given], self.accelerator)
+
+
+def call(conditions: Conditions, function: Callable[..., Any], *args: Any) -> Any:
+    """``function(*args)``, where the conditions hold."""
+    conditions.check()
+    return function(*args)
+
+
+class Box:
+    """`call` in a process of its own."""
+
+    def call(self, conditions: Conditions, function: Callable[..., Any], *args: Any) -> Any:
+        return call(conditions, function, *args)
+
+
+def read(path: str) -> str | None:
+    """The text of a file, None where it is not there."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return None
