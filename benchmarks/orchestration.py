@@ -163,43 +163,53 @@ def resident() -> int:
 def our_trials(folder: Path, count: int) -> float:
     """Seconds of so many trials that do nothing: asked, run in a process each, claimed, published,
     told, and in MLflow. Ray and the database are there before."""
+    from jobs.ingest import Follower, ingest, local_uri
+    from jobs.ledger import Ledger, new_folder
     from jobs.search import Search
-    from jobs.track import Tracker
     from jobs.trials import run_trials
 
-    tracker = Tracker(folder, "bench")
-    sweep = tracker.run("0" * 64, "bench", params={})
     space = {
         "lambda_r": {"low": 0.0, "high": 10.0}, "lambda_c": {"low": 0.001, "high": 1.0, "log": True}
     }  # fmt: skip
     objectives = {"gain": "maximize", "fid": "minimize"}
     search = Search(folder / "bench.journal", space, 0, SLOTS, objectives)
-    runs: dict[str, str | None] = {}
+    launch, uri = new_folder(folder, "bench"), local_uri(folder)
+    follower = Follower(folder, "bench", launch, uri)
+    said = dict(on="ray", kind="sweep", scale="mini", config={}, fid_name="fid", trials=count)
+    ledger = Ledger(folder, "bench", "0" * 12, folder=launch, params=list(space), **said)
 
     def plan(number: int, params: dict[str, Any]) -> Task:
-        return Task(NOTHING, {"threads": 1, "params": params}, label=f"trial {number}")
+        task = Task(NOTHING, {"threads": 1, "params": params}, label=f"trial {number}")
+        ledger.trial(number, params, task)
+        return task
 
     def values(path: Path) -> tuple[float, float]:
         said = json.loads((path / "summary.json").read_text())
         return said["gain"], said["fid"]
 
-    def on_trial(number: int, params: dict[str, Any], task: Task, result: Result | None) -> None:
-        if result is None:
-            runs[task.key] = tracker.run(task.key, f"trial {number}", sweep, dict(params))
-            return
-        tracker.ingest(runs[task.key], task, result.path)
-        tracker.end(runs[task.key], dict(zip(objectives, values(result.path))))
-
     with start(RayProfile(cpus=SLOTS, gpus=0)) as executor:
         warm(executor, actors=1)
-        driver = Driver(Store(folder / "store"), executor)
-        begun = time.perf_counter()
-        run_trials(search, count, driver, plan, values, on_trial)
-        seconds = time.perf_counter() - begun
+        with ledger:
+            ingest(folder, "bench", uri)
+            driver = Driver(Store(folder / "store"), executor, ledger.event)
+            begun = time.perf_counter()
+            follower.start()
+            run_trials(search, count, driver, plan, values)
+            ledger.close("done")
+            assert follower.finish() == ""
+            seconds = time.perf_counter() - begun
     search.close()
-    tracker.end(sweep, {})
-    assert len(runs) == count and all(run is not None for run in runs.values())
+    assert _in_mlflow(uri) == 1 + 2 * count  # the sweep, its trials, a stage of each
     return seconds
+
+
+def _in_mlflow(uri: str) -> int:
+    import mlflow
+
+    client = mlflow.MlflowClient(uri)
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    found = client.search_runs(experiments, max_results=1000)
+    return sum(run.info.status == "FINISHED" for run in found)
 
 
 def tune_trials(folder: Path, count: int) -> float:
