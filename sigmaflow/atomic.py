@@ -17,9 +17,10 @@ from pathlib import Path
 TEMPORARY = ".tmp-"  # how the name of every unfinished file starts; safe to delete at any time
 
 
-def write_with(path: str | Path, write: Callable[[Path], None]) -> None:
+def write_with(path: str | Path, write: Callable[[Path], None], flush: bool = True) -> None:
     """Let ``write`` fill a temporary file, then put it at ``path`` in one step.
 
+    Without ``flush`` a kill leaves the old file or the new one as well, a power cut may not.
     Raises OSError naming ``path`` when the disk is full or the folder cannot be written; the
     temporary file is gone then, and whatever was at ``path`` before is still there.
     """
@@ -27,7 +28,8 @@ def write_with(path: str | Path, write: Callable[[Path], None]) -> None:
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}-{path.name}")
     try:
         write(temporary)
-        fsync_file(temporary)
+        if flush:
+            fsync_file(temporary)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -35,23 +37,24 @@ def write_with(path: str | Path, write: Callable[[Path], None]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_folder(path.parent)
+    if flush:
+        fsync_folder(path.parent)
 
 
-def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` atomically; errors as in `write_with`."""
-    write_with(path, lambda temporary: _dump(temporary, data))
+def write_bytes(path: str | Path, data: bytes, flush: bool = True) -> None:
+    """Write ``data`` to ``path`` atomically; errors and ``flush`` as in `write_with`."""
+    write_with(path, lambda temporary: _dump(temporary, data), flush)
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path`` atomically; errors as in `write_with`."""
-    write_bytes(path, text.encode("utf-8"))
+def write_text(path: str | Path, text: str, flush: bool = True) -> None:
+    """Write ``text`` as UTF-8 to ``path`` atomically; errors and ``flush`` as in `write_with`."""
+    write_bytes(path, text.encode("utf-8"), flush)
 
 
-def write_json(path: str | Path, value: object) -> None:
+def write_json(path: str | Path, value: object, flush: bool = True) -> None:
     """Write ``value`` as readable JSON with sorted keys; NaN and infinity are a ValueError."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    write_text(path, text + "\n", flush)
 
 
 def write_folder_with(folder: str | Path, write: Callable[[Path], None]) -> None:
