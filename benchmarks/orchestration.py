@@ -92,6 +92,9 @@ def fan_out(folder: Path, blocks: int) -> dict[str, float]:
     with start(RayProfile(cpus=SLOTS, gpus=0)) as executor:
         warm(executor)
         log = str(folder / "fan.log")
+        first = [Task(BLOCK, {"threads": 1, "seconds": 0.5, "log": log, "n": n})
+                 for n in range(SLOTS)]  # fmt: skip
+        drive(executor, folder / "first", first)  # workers import once what they run
         tasks = [Task(BLOCK, {"threads": 1, "seconds": 1.0, "log": log, "n": n})
                  for n in range(blocks)]  # fmt: skip
         seconds = drive(executor, folder / "fan", tasks)

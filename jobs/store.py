@@ -33,7 +33,7 @@ FORMAT = 1  # of done.json; a change needs a way to read the old one
 SHORT = 20  # characters of the key in names of folders
 MARKER, READY, ERROR, SPEC = "done.json", "ready.json", "error.json", "task.json"
 CHECKPOINT, PROGRESS = "checkpoint", "progress.json"
-FLUSHES = 8  # at once
+AT_ONCE = 8  # files that are hashed or flushed
 NOT_OUTPUT = {MARKER, READY, ERROR, SPEC, CHECKPOINT, PROGRESS}
 
 
@@ -71,9 +71,7 @@ class Store:
         """Whether every output still has the sha256 it was published with. Reads all bytes."""
         path = self.path(task)
         marker = read_marker(path, task)
-        return marker is not None and all(
-            hash_file(path / name) == entry["sha256"] for name, entry in marker["files"].items()
-        )
+        return marker is not None and _unchanged(path, marker)
 
     def work(self, task: Named) -> Path | None:
         """The folder of an unfinished attempt, running or not."""
@@ -201,15 +199,22 @@ class Work:
             _remove(leftover)
 
     def ready(self) -> bool:
-        """Whether an earlier attempt had finished everything but its publication."""
+        """Whether an earlier attempt had finished everything but its publication.
+
+        It may have ended by a power cut that left the list and not all that it lists.
+        """
         ready = _read_json(self.folder / READY)
-        return ready is not None and _whole(self.folder, ready, self.task)
+        return (
+            ready is not None
+            and _whole(self.folder, ready, self.task)
+            and _unchanged(self.folder, ready)
+        )
 
     def publish(self, seconds: float = 0.0, peak: Mapping[str, int] | None = None) -> Path:
         """Make the outputs the task's result: flush, list, rename, and the marker last.
 
-        The list is flushed after the outputs. What follows it need not be: of a power cut there is
-        left a result, or a folder that the next attempt only has to rename.
+        All is flushed before the rename, and nothing after it: a power cut leaves a result, or a
+        folder that the next attempt only has to rename.
 
         ``peak`` (bytes, by kind of memory) is kept in the marker. Raises LostClaim when the claim
         is not ours any more.
@@ -218,7 +223,9 @@ class Work:
         if not self.ready():
             for leftover in list(self.folder.rglob(f"{TEMPORARY}*")):
                 _remove(leftover)
-            write_json(self.folder / READY, self._manifest(seconds, peak or {}))
+            manifest = self._manifest(seconds, peak or {})
+            write_json(self.folder / READY, manifest, flush=False)
+            self._flush()
         for name in (CHECKPOINT, PROGRESS, ERROR):
             _remove(self.folder / name)
         final = self.store.path(self.task)
@@ -246,24 +253,33 @@ class Work:
                 "not heard of; its result will be used instead"
             )
 
+    def _outputs(self) -> list[Path]:
+        """Files and folders of the result, in order."""
+        inside = sorted(self.folder.rglob("*"))
+        return [p for p in inside if p.relative_to(self.folder).parts[0] not in NOT_OUTPUT]
+
+    def _flush(self) -> None:
+        """To the disk, which takes many together in the time of one."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            ours = (self.folder / SPEC, self.folder / READY)
+            for done in [pool.submit(_fsync, path) for path in (*self._outputs(), *ours)]:
+                done.result()
+        fsync_folder(self.folder)
+
     def _manifest(self, seconds: float, peak: Mapping[str, int]) -> dict[str, Any]:
-        inside = [
-            path for path in sorted(self.folder.rglob("*"))
-            if path.relative_to(self.folder).parts[0] not in NOT_OUTPUT
-        ]  # fmt: skip
-        files = [path for path in inside if not path.is_dir()]
-        with ThreadPoolExecutor(FLUSHES) as pool:  # the disk takes several as one
-            entries = list(pool.map(_flushed, files))
-            folders = (path for path in inside if path.is_dir())
-            list(pool.map(fsync_folder, (self.folder / SPEC, *folders)))
+        files = [path for path in self._outputs() if not path.is_dir()]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            digests = list(pool.map(hash_file, files))
         return {
             "format": FORMAT,
             "key": self.task.key,
             "stage": self.task.stage.name,
             "version": self.task.stage.version,
             "files": {
-                path.relative_to(self.folder).as_posix(): entry
-                for path, entry in zip(files, entries)
+                path.relative_to(self.folder).as_posix(): {
+                    "size": path.stat().st_size, "sha256": digest
+                }
+                for path, digest in zip(files, digests)
             },
             "seconds": round(seconds, 3),
             "peak": dict(peak),
@@ -273,9 +289,8 @@ class Work:
         }
 
 
-def _flushed(path: Path) -> dict[str, Any]:
-    fsync_file(path)
-    return {"size": path.stat().st_size, "sha256": hash_file(path)}
+def _fsync(path: Path) -> None:
+    (fsync_folder if path.is_dir() else fsync_file)(path)
 
 
 def read_marker(path: Path, task: Named | None = None) -> dict[str, Any] | None:
@@ -294,6 +309,10 @@ def _whole(path: Path, manifest: dict[str, Any], task: Named | None) -> bool:
         )
     except (OSError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _unchanged(path: Path, manifest: dict[str, Any]) -> bool:
+    return all(hash_file(path / n) == entry["sha256"] for n, entry in manifest["files"].items())
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -82,6 +82,29 @@ def test_a_missing_or_truncated_output_is_no_result(store):
     assert store.find(task) is None
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_power_cut_in_a_publication(store, tmp_path, monkeypatch, lost):
+    """The list of outputs may get to the disk before they do."""
+    task, real = counting(runs=str(tmp_path / "runs.txt")), os.rename
+
+    def cut(source, target):
+        if os.path.basename(source).startswith(".work-"):
+            raise KeyboardInterrupt
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run_task(str(store.root), task)
+    total = store.work(task) / "deep" / "total.json"
+    right = total.read_bytes()
+    if lost:
+        total.write_bytes(bytes(len(right)))
+    path = run_task(str(store.root), task).path
+    assert (path / "deep" / "total.json").read_bytes() == right and store.verify(task)
+    assert len((tmp_path / "runs.txt").read_text().splitlines()) == (2 if lost else 1)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 99}', '{"format": 1, "files": 3}'])
 def test_a_marker_that_cannot_be_read_is_no_marker(store, text):
     task = counting()
