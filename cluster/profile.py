@@ -37,9 +37,6 @@ OURS = ("array", "output", "error", "open-mode", "signal", "ntasks-per-node", "j
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    notify: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
-    """Name of the environment variable that holds the URL to tell of a sweep's end."""
-
 
 class Retries(_Strict):
     """How often a stage is tried again after a failure of each cause. A bug never is."""
@@ -63,6 +60,8 @@ class Retries(_Strict):
 class _Profile(_Strict):
     retries: Retries = Retries()
     """How often a stage is tried again, by what ended it."""
+    notify: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Name of the environment variable that holds the URL to tell of a sweep's end."""
 
 
 class _Gpus(_Profile):

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 from cluster.executor import Resources
-from jobs.cost import Costs
 from jobs.stage import Task
 
 MARGIN = 1.15  # of main memory measured, for what differs from run to run
@@ -17,6 +16,8 @@ class Needs:
     """Reads the store's history of a stage when the first task of it is to run."""
 
     def __init__(self, root: str | Path) -> None:
+        from jobs.cost import Costs
+
         self._costs = Costs(root, "mini")  # only peaks are asked of it, which no scale changes
         self._peaks: dict[str, tuple[int, int]] = {}  # by what makes tasks alike
 
