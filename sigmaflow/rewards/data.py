@@ -29,7 +29,7 @@ class Bank:
 
     def __post_init__(self) -> None:
         rows = {int(seed): row for row, seed in enumerate(self.seeds)}
-        wrong = self.axes and self.values.ndim != 1 + self.axes.count(",")
+        wrong = self.axes and self.values.ndim != 2 + self.axes.count(",")
         if wrong or len(self.values) != len(self.seeds):
             raise ValueError(
                 f"{self.what} are {self.values.shape} for {len(self.seeds)} seeds;"
