@@ -165,18 +165,15 @@ class RewardModel(nn.Module):
     def load_backbone(self, tensors: Mapping[str, torch.Tensor]) -> None:
         """Take the backbone's weights from tensors under its own names, such as torchvision's.
 
-        Raises ValueError naming what is missing, unknown or of another shape. Fully connected
-        layers that this network cut off may be there.
+        Raises ValueError naming what is missing, unknown or of another shape. Last layers that the
+        network does without may be there.
         """
-        net = self.backbone
-        if hasattr(net, "one"):
-            net = net.get_submodule(net.name)
-        cut = ("classifier.6.",)  # VGG's last layer
-        given = {k: v for k, v in tensors.items() if not k.startswith(cut)}
+        take = getattr(self.backbone, "take", self.backbone.load_state_dict)
         try:
-            net.load_state_dict(given)
+            take(tensors)
         except RuntimeError as error:
-            raise ValueError(f"not the weights of {self.config.backbone}: {error}") from error
+            said = " ".join(str(error).split())
+            raise ValueError(f"not the weights of {self.config.backbone}: {said}") from error
 
     def check_grid(self, grid: Grid) -> None:
         """Raise ValueError naming every field in which `grid` is not the grid trained on."""

@@ -7,7 +7,7 @@ public code: BatchNorm in training sees one view at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, cat, nn
 from torchvision import models
@@ -24,6 +24,10 @@ class Views(nn.Module):
     def one(self, net: nn.Module, picture: Tensor) -> Tensor:
         """`[B, 3, S, S]` -> `[B, F]`."""
         raise NotImplementedError
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Load the network's weights under torchvision's names. RuntimeError as of torch."""
+        self.get_submodule(self.name).load_state_dict(tensors)
 
     def forward(self, views: Tensor) -> Tensor:
         net = self.get_submodule(self.name)
@@ -54,6 +58,10 @@ class VGGViews(Views):
 
     def one(self, net: nn.Module, picture: Tensor) -> Tensor:
         return net(picture)
+
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """As above; torchvision's last layer, which is cut off here, may be there."""
+        super().take({k: v for k, v in tensors.items() if not k.startswith("classifier.6.")})
 
 
 def resnet50() -> Views:
