@@ -205,6 +205,11 @@ class TrainConfig(_Settings):
         every = {"scalar": self.scalar_weight, "bt": self.bt_weight, "pairs": self.pairs_weight}
         return {head: weight for head, weight in every.items() if weight > 0}
 
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """Heads that a reward needs for this training, the scalar one always."""
+        return ("scalar", *(head for head in self.weights if head != "scalar"))
+
     @model_validator(mode="after")
     def _something_is_learnt(self) -> TrainConfig:
         if self.monitor not in self.weights:

@@ -72,7 +72,8 @@ def run(config, model, views=1, **options):
 @pytest.mark.parametrize("backbone", LIGHT)
 def test_training_lowers_the_loss(backbone):
     lr = 1e-2 if backbone in ("resnet3d", "projections", "unet3d") else 1e-3
-    config = mini_training(epochs=4 if "resnet" in backbone else 6, batch=7, lr=lr, patience=6)
+    epochs = 4 if backbone in ("resnet18", "resnet50") else 6
+    config = mini_training(epochs=epochs, batch=7, lr=lr, patience=6)
     losses = [tick.metrics["train_loss"] for tick in run(config, small(backbone, augmented=False))]
     assert losses[0] > 0.3  # it starts from chance, ln 2
     assert min(losses[-2:]) < 0.7 * losses[0]
@@ -255,6 +256,12 @@ def test_impossible_settings_are_refused(model, change):
         model(**change)
 
 
+def test_heads_follow_from_the_weights():
+    assert TrainConfig().heads == ("scalar",)
+    only_pairs = TrainConfig(scalar_weight=0, pairs_weight=1, monitor="pairs")
+    assert only_pairs.heads == ("scalar", "pairs") and only_pairs.weights == {"pairs": 1}
+
+
 # ---------------------------------------------------------------------- semantics
 
 
@@ -286,7 +293,7 @@ def test_semantics_make_settings(name, backbone):
     how = semantics(name, backbone)
     model = RewardConfig(backbone=backbone, **how.model_settings())
     train = TrainConfig(**how.train_settings())
-    assert set(train.weights) <= set(model.heads)
+    assert set(train.weights) <= set(model.heads) == set(train.heads)
     assert (train.recon_weight > 0) == (name == "paper" and backbone == "unet3d")
     assert (how.anchors, model.latents, model.frozen) == (
         name == "paper" or backbone not in ("pointnet2", "curvenet"),
