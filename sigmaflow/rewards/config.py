@@ -30,7 +30,8 @@ SMALLEST_CLOUD = 64  # points: CurveNet's last stage keeps one in 32
 class _Settings(BaseModel):
     """Settings that are recorded. Those in `later` are written only where they were changed.
 
-    So files, keys and identities of runs that do not use a newer setting stay the same bytes.
+    So files, keys and identities of runs that do not use a newer setting stay the same bytes. Their
+    defaults are what old records mean: they must never change.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -139,6 +140,11 @@ class RewardConfig(_Settings):
             raise ValueError(f"heads {self.heads} must name 'scalar', and each head once")
         if self.near >= self.far:
             raise ValueError(f"near {self.near} must be below far {self.far}")
+        if self.representation == "points" and self.precision != "float32":
+            raise ValueError(
+                f"{self.backbone} finds neighbours by small differences, which {self.precision}"
+                " does not hold; use float32"
+            )
         if self.backbone in ("unet3d", "resnet3d", "projections"):
             self._levels_fit()
         return self

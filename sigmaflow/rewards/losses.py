@@ -72,8 +72,3 @@ def first_wins(forward: Tensor, backward: Tensor) -> Tensor:
     The same pair asked the other way round gives one minus it: no order of asking matters.
     """
     return 0.5 * (forward.softmax(-1)[..., 0] + backward.softmax(-1)[..., 1])
-
-
-def lambda_norm(log_lambda: Tensor) -> Tensor:
-    """2-norm of all lambdas. The public code logs 1e-8 of it and trains nothing with it."""
-    return log_lambda.exp().norm()

@@ -7,12 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sigmaflow.rewards.losses import (
-    head_loss,
-    head_scores,
-    lambda_norm,
-    pair_logits,
-)
+from sigmaflow.rewards.losses import head_loss, head_scores, pair_logits
 from sigmaflow.rewards.model import RewardModel
 from sigmaflow.rewards.semantics import RELEASED
 
@@ -80,7 +75,7 @@ def compare_heads(
         "paired_loss": RELEASED.pairs_weight * head_loss(model, "pairs", item)[0],
         "scalar_rwd_loss": RELEASED.scalar_weight * head_loss(model, "scalar", item)[0],
         "BT_rwd_loss": RELEASED.bt_weight * head_loss(model, "bt", item)[0],
-        "l2_reg_lambda": NORM_WEIGHT * lambda_norm(bt),
+        "l2_reg_lambda": NORM_WEIGHT * bt.exp().norm(),  # logged there, not trained
     }
     zero = torch.zeros([])
     weighted = zero if recon is None else RECON_WEIGHT * recon.mean()

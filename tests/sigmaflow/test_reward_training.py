@@ -245,6 +245,7 @@ def test_what_does_not_fit_is_refused_before_any_work(train, model, message):
         (RewardConfig, {"near": 3.3}),
         (RewardConfig, {"yaws": ()}),
         (RewardConfig, {"points": 10}),
+        (RewardConfig, {"backbone": "curvenet", "precision": "bfloat16"}),
         (RewardConfig, {"backbone": "resnet3d", "f_maps": (8, 12)}),
         (TrainConfig, {"monitor": "pairs"}),
         (TrainConfig, {"scalar_weight": 0.0}),

@@ -7,13 +7,14 @@ public code: BatchNorm in training sees one view at a time.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 from torch import Tensor, cat, nn
 from torchvision import models
 
 
-class Views(nn.Module):
+class Views(nn.Module, ABC):
     """A network of one picture, shared by the views and kept under the name `name`."""
 
     def __init__(self, name: str, net: nn.Module):
@@ -21,9 +22,9 @@ class Views(nn.Module):
         self.name = name
         self.add_module(name, net)
 
+    @abstractmethod
     def one(self, net: nn.Module, picture: Tensor) -> Tensor:
         """`[B, 3, S, S]` -> `[B, F]`."""
-        raise NotImplementedError
 
     def take(self, tensors: Mapping[str, Tensor]) -> None:
         """Load the network's weights under torchvision's names. RuntimeError as of torch."""
