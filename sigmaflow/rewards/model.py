@@ -100,13 +100,13 @@ class RewardModel(nn.Module):
         if config.representation == "sigma":
             return self._sigma_input(x)
         config.check_shape(tuple(x.shape[1:]))
-        if x.device.type == "cpu" and not bool(torch.isfinite(x).all()):
-            bad = [i for i, item in enumerate(x) if not bool(torch.isfinite(item).all())]
-            raise ValueError(f"items {bad[:8]} of {len(x)} hold NaN or infinity")
+        _check_finite(x, "hold NaN or infinity")
         x = x.to(self.MLP.input_layer.weight.dtype)
         if config.representation == "depth":
             return depth_input(x, config.image_size, config.near, config.far)
-        return point_input(x, config.points, generator)
+        cloud = point_input(x, config.points, generator)
+        _check_finite(cloud, "are clouds whose points all coincide")
+        return cloud
 
     def _sigma_input(self, slab: torch.Tensor) -> torch.Tensor:
         if slab.dim() != 4 or tuple(slab.shape[1:]) != self.config.grid.shape:
@@ -224,6 +224,14 @@ class RewardModel(nn.Module):
         except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ValueError(f"{path} is not a reward that can be read: {error}") from error
         return model.eval()
+
+
+def _check_finite(x: torch.Tensor, what: str) -> None:
+    """Raise ValueError naming the items that are not. On the CPU; elsewhere looking costs a wait,
+    and a bad item comes out as NaN."""
+    if x.device.type == "cpu" and not bool(torch.isfinite(x).all()):
+        bad = [i for i, item in enumerate(x) if not bool(torch.isfinite(item).all())]
+        raise ValueError(f"items {bad[:8]} of {len(x)} {what}")
 
 
 def reconstruction_l1(recon: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -110,7 +110,9 @@ def _identity(
     if backbone is not None:
         weights = hashlib.sha256()
         for name, value in sorted(backbone.items()):
-            weights.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+            raw = value.detach().cpu().reshape(-1).view(torch.uint8)
+            weights.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            weights.update(raw.numpy().tobytes())
         parts.append(weights.hexdigest())
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

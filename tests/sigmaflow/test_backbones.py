@@ -246,6 +246,13 @@ def test_nan_is_refused(backbone):
         small(backbone)(x)
 
 
+def test_a_cloud_of_one_place_is_refused():
+    x = shapes("pointnet")
+    x[2] = x[2, :1]
+    with pytest.raises(ValueError, match=r"items \[2\] of 3 are clouds whose points all coincide"):
+        small("pointnet")(x)
+
+
 # ---------------------------------------------------------------------- neighbours
 
 
