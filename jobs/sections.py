@@ -175,7 +175,7 @@ class RewardSection(Section):
         return RewardConfig(
             grid=grid, generator=generator, psi=psi, f_maps=self.f_maps,
             feature_size=self.feature_size, trunk=self.trunk, trunk_out=self.trunk_out,
-            head=self.head,
+            head=self.head, heads=self.train.heads,
         )
 
 

@@ -1,52 +1,97 @@
-"""What a reward learns from: slabs by seed, and the items of the questions."""
+"""What a reward learns from: representations by seed, and the items of the questions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sigmaflow.preferences.rankings import Rankings
+from sigmaflow.rewards.config import RewardConfig
 
 
 @dataclass(frozen=True, eq=False)
-class SlabBank:
-    """Raw slabs `[n, X, Y, Z]` (array or memory map, float16 or float32), row i of `seeds[i]`.
+class Bank:
+    """Raw values `[n, ...]` (array or memory map, float16 or float32), row i of `seeds[i]`.
 
     Raises ValueError where the two do not fit or a seed occurs twice.
     """
 
-    slabs: np.ndarray
+    values: np.ndarray
     seeds: Sequence[int]
     _rows: dict[int, int] = field(init=False, repr=False)
+    what: ClassVar[str] = "values"
+    axes: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         rows = {int(seed): row for row, seed in enumerate(self.seeds)}
-        if self.slabs.ndim != 4 or len(self.slabs) != len(self.seeds):
+        wrong = self.axes and self.values.ndim != 2 + self.axes.count(",")
+        if wrong or len(self.values) != len(self.seeds):
             raise ValueError(
-                f"slabs are {self.slabs.shape} for {len(self.seeds)} seeds; expected [n, X, Y, Z]"
+                f"{self.what} are {self.values.shape} for {len(self.seeds)} seeds;"
+                f" expected [n, {self.axes or '...'}]"
             )
         if len(rows) != len(self.seeds):
             raise ValueError(f"{len(self.seeds) - len(rows)} seeds occur more than once")
         object.__setattr__(self, "_rows", rows)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """X, Y, Z of one slab."""
-        return tuple(self.slabs.shape[1:])
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one item."""
+        return tuple(self.values.shape[1:])
 
     def require(self, seeds: Iterable[int]) -> None:
-        """Raise ValueError naming the seeds that have no slab."""
+        """Raise ValueError naming the seeds that have no row."""
         missing = sorted({int(seed) for seed in seeds} - self._rows.keys())
         if missing:
-            raise ValueError(f"{len(missing)} seeds have no slab: {missing[:10]}")
+            one = self.what.removesuffix("s")
+            raise ValueError(f"{len(missing)} seeds have no {one}: {missing[:10]}")
 
-    def take(self, seeds: Sequence[int]) -> torch.Tensor:
-        """Slabs of these seeds, `[k, X, Y, Z]` float32 on the CPU."""
+    def take(self, seeds: Sequence[int]) -> Tensor:
+        """Values of these seeds, `[k, ...]` float32 on the CPU."""
         rows = [self._rows[int(seed)] for seed in seeds]
-        return torch.from_numpy(np.asarray(self.slabs[rows], dtype=np.float32))
+        return torch.from_numpy(np.asarray(self.values[rows], dtype=np.float32))
+
+
+class SlabBank(Bank):
+    """Raw sigma slabs `[n, X, Y, Z]`."""
+
+    what, axes = "slabs", "X, Y, Z"
+
+    @property
+    def slabs(self) -> np.ndarray:
+        """The values."""
+        return self.values
+
+
+class DepthBank(Bank):
+    """Depth maps `[n, V, H, W]` in world units, V views a shape."""
+
+    what, axes = "depth maps", "V, H, W"
+
+
+class PointBank(Bank):
+    """Clouds `[n, N, 3]` in world units."""
+
+    what, axes = "clouds", "N, 3"
+
+
+def mirrored(x: Tensor, config: RewardConfig) -> Tensor:
+    """Raw representations `[B, ...]` of the shapes mirrored in x. ValueError for lopsided views."""
+    if config.representation == "sigma":
+        return x.flip(1)
+    if config.representation == "points":
+        return x * x.new_tensor([-1.0, 1.0, 1.0])
+    if [-yaw for yaw in reversed(config.yaws)] != list(config.yaws):
+        raise ValueError(
+            f"mirror needs views that mirror each other, yaws are {config.yaws}; train without"
+            " mirror, or use views such as (1, 0, -1)"
+        )
+    return x.flip(1, 3)
 
 
 @dataclass(frozen=True, eq=False)

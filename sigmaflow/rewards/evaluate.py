@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from sigmaflow.preferences.rankings import Rankings
-from sigmaflow.rewards.data import Items, SlabBank
+from sigmaflow.rewards.config import Head
+from sigmaflow.rewards.data import Bank, Items
+from sigmaflow.rewards.losses import (
+    first_wins,
+    head_loss,
+    head_scores,
+    pair_logits,
+    ranking_loss,
+)
 from sigmaflow.rewards.model import RewardModel
+
+__all__ = [
+    "Accuracy", "HeadReport", "accuracy", "head_reports", "mean_ranking_loss", "noise_ceiling",
+    "ranking_loss", "score_seeds", "wilson",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,11 @@ def accuracy(scores: Mapping[int, float], items: Items) -> dict[str, Accuracy]:
     table = np.array([[scores[seed] for seed in row] for row in items.seeds.tolist()])
     table = table.reshape(items.seeds.shape)
     right = {pair: int((table[:, pair[0]] > table[:, pair[1]]).sum()) for pair in items.pairs}
+    return _shares(right, items)
+
+
+def _shares(right: Mapping[tuple[int, int], int], items: Items) -> dict[str, Accuracy]:
+    """Accuracies from how many items have each pair right."""
     return {
         "all": wilson(sum(right.values()), len(items) * len(right)),
         "regular": wilson(right[items.pairs[-1]], len(items)),
@@ -63,25 +80,65 @@ def noise_ceiling(observed: Rankings, clean: Rankings) -> Accuracy:
 
 @torch.no_grad()
 def score_seeds(
-    model: RewardModel, bank: SlabBank, seeds: Sequence[int], batch: int = 8
+    model: RewardModel, bank: Bank, seeds: Sequence[int], batch: int = 8
 ) -> dict[int, float]:
     """Reward of every seed, computed on the model's device in blocks of `batch`."""
+    return {
+        seed: score
+        for block, out in _by_blocks(model, model, bank, seeds, batch)
+        for seed, score in zip(block, out.tolist())
+    }
+
+
+def _by_blocks(
+    model: RewardModel, call: Callable[[torch.Tensor], torch.Tensor], bank: Bank,
+    seeds: Sequence[int], batch: int,
+) -> Iterator[tuple[list[int], torch.Tensor]]:  # fmt: skip
+    """What `call` gives for the seeds, block by block, with the model in evaluation."""
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    scores: dict[int, float] = {}
-    for start in range(0, len(seeds), batch):
-        block = [int(seed) for seed in seeds[start : start + batch]]
-        scores.update(zip(block, model(bank.take(block).to(device)).tolist()))
-    model.train(was_training)
-    return scores
+    try:
+        for start in range(0, len(seeds), batch):
+            block = [int(seed) for seed in seeds[start : start + batch]]
+            yield block, call(bank.take(block).to(device))
+    finally:
+        model.train(was_training)
 
 
-def ranking_loss(scores: torch.Tensor) -> torch.Tensor:
-    """Eq. 4 for scores `[n, K]`, better first: `[n]`, the mean over pairs of -log S(s_w - s_l)."""
-    k = scores.shape[1]
-    better, worse = torch.triu_indices(k, k, offset=1, device=scores.device)
-    return F.softplus(scores[:, worse] - scores[:, better]).mean(1)
+@dataclass(frozen=True)
+class HeadReport:
+    """How one head does: mean loss (before its weight) and accuracy on all and regular pairs."""
+
+    loss: float
+    accuracy: dict[str, Accuracy]
+
+
+@torch.no_grad()
+def head_reports(
+    model: RewardModel, bank: Bank, items: Items, batch: int = 8
+) -> dict[Head, HeadReport]:
+    """Loss and accuracy of every head of a reward, each shape seen once.
+
+    The scalar head's pair is right where the better score is higher, the Bradley-Terry head's where
+    lambda is, the pair classifier's where the mean of both orders says so (the public code's
+    accuracy of Table 1).
+    """
+    found = {}
+    for block, out in _by_blocks(model, model.features, bank, items.shapes, batch):
+        found.update(zip(block, out))
+    features = torch.stack([torch.stack([found[s] for s in row]) for row in items.seeds.tolist()])
+    reports: dict[Head, HeadReport] = {}
+    for head in model.config.heads:
+        if head == "pairs":
+            right = first_wins(*pair_logits(model, features)) > 0.5
+        else:
+            scores = head_scores(model, head, features)
+            right = torch.stack([scores[:, a] > scores[:, b] for a, b in items.pairs], 1)
+        count = dict(zip(items.pairs, right.sum(0).tolist()))
+        loss = head_loss(model, head, features).double().mean().item()
+        reports[head] = HeadReport(loss, _shares(count, items))
+    return reports
 
 
 def mean_ranking_loss(scores: Mapping[int, float], items: Items) -> float:

@@ -1,10 +1,10 @@
-"""The reward model: normalised slab -> ResNet-SE-3D-UNet -> MLP -> score (paper section 3.2.2)."""
+"""The reward model (paper section 3.2.2): representation -> backbone -> MLP -> score."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,10 +15,12 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from sigmaflow.atomic import write_bytes, write_json
+from sigmaflow.fields.depth import depth_input
 from sigmaflow.fields.grid import Grid
+from sigmaflow.fields.points import point_input
 from sigmaflow.fields.slab import normalise_slab
+from sigmaflow.rewards.backbones import BACKBONES
 from sigmaflow.rewards.config import Head, RewardConfig, mini_config
-from sigmaflow.rewards.unet3d import UNet3D, stretch
 
 __all__ = ["Head", "MLP", "RewardConfig", "RewardModel", "mini_config", "reconstruction_l1"]
 
@@ -26,37 +28,87 @@ FORMAT = 1
 
 
 class MLP(nn.Module):
-    """Three linear layers: no activation after the first, softplus after the second."""
+    """Three linear layers: no activation after the first, softplus (or cosine) after the second."""
 
-    def __init__(self, size_in: int, hidden: Sequence[int], size_out: int, doubled: bool):
+    def __init__(
+        self, size_in: int, hidden: Sequence[int], size_out: int, doubled: bool,
+        activation: str = "softplus",
+    ):  # fmt: skip
         super().__init__()
         self.scale = 2.0 if doubled else 1.0
+        self.activation = {"softplus": F.softplus, "cos": torch.cos}[activation]
         self.input_layer = nn.Linear(size_in, hidden[0])
         self.hidden_layers = nn.ModuleList([nn.Sequential(nn.Linear(hidden[0], hidden[1]))])
         self.output_layer = nn.Linear(hidden[1], size_out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         u = self.scale * self.input_layer(x)
-        return self.output_layer(F.softplus(self.hidden_layers[0](u)))
+        return self.output_layer(self.activation(self.hidden_layers[0](u)))
 
 
 class RewardModel(nn.Module):
-    """Raw sigma slab `[B, X, Y, Z]` -> score `[B]`, higher is better. No dropout, no buffers."""
+    """A raw representation of B shapes -> score `[B]`, higher is better. No dropout.
+
+    The representation is what `config.backbone` sees: sigma slabs `[B, X, Y, Z]` on `config.grid`,
+    depth maps `[B, V, H, W]` of the views `config.yaws`, or clouds `[B, N, 3]`.
+    """
 
     def __init__(self, config: RewardConfig):
         super().__init__()
         self.config = config
-        out, doubled = config.trunk_out, config.doubled
-        self.MLP = MLP(config.feature_size, config.trunk, out, doubled)
+        kind = BACKBONES[config.backbone]
+        out, how = config.trunk_out, (config.doubled, config.activation)
+        self.MLP = MLP(kind.size(config), config.trunk, out, *how)
         if "bt" in config.heads:
-            self.scalar_rwd_head_BT = MLP(out, config.head, 1, doubled)
-        self.scalar_rwd_head = MLP(out, config.head, 1, doubled)
+            self.scalar_rwd_head_BT = MLP(out, config.head, 1, *how)
+        self.scalar_rwd_head = MLP(out, config.head, 1, *how)
         if "pairs" in config.heads:
-            self.scalar_rwd_head_pairs = MLP(2 * out, config.head, 2, doubled)
-        self.Conv3DModule = UNet3D(config.f_maps, config.groups, config.checkpoint)
+            self.scalar_rwd_head_pairs = MLP(2 * out, config.head, 2, *how)
+        backbone = kind.build(config)
+        named = {kind.prefix: backbone} if kind.prefix else dict(backbone.named_children())
+        for name, module in named.items():
+            self.add_module(name, module)
+        # In a tuple, so that layers which are the reward's own have no second name.
+        self._backbone = (backbone,)
+        if config.frozen:
+            backbone.requires_grad_(False)
 
-    def network_input(self, slab: torch.Tensor) -> torch.Tensor:
-        """`[B, X, Y, Z]` raw -> `[B, 1, Z, Y, X]` in [0, upper]. ValueError on another shape."""
+    @property
+    def backbone(self) -> nn.Module:
+        """The network between `network_input` and `embed`."""
+        return self._backbone[0]
+
+    def train(self, mode: bool = True) -> RewardModel:
+        """As usual, but BatchNorm stays in evaluation where `config.norm` is "running"."""
+        super().train(mode)
+        if self.config.norm == "running":
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def network_input(
+        self, x: torch.Tensor, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """A raw representation as the backbone takes it. ValueError on another shape.
+
+        Sigma: `[B, X, Y, Z]` -> `[B, 1, Z, Y, X]` in [0, upper]. Depth: `[B, V, H, W]` ->
+        `[B, V, 3, S, S]`, near 1 and far 0. Points: `[B, N, 3]` -> `[B, 3, points]`, centred and
+        scaled; evenly spaced rows, or with a generator random ones, augmented.
+        """
+        config = self.config
+        if config.representation == "sigma":
+            return self._sigma_input(x)
+        config.check_shape(tuple(x.shape[1:]))
+        _check_finite(x, "hold NaN or infinity")
+        x = x.to(self.MLP.input_layer.weight.dtype)
+        if config.representation == "depth":
+            return depth_input(x, config.image_size, config.near, config.far)
+        cloud = point_input(x, config.points, generator)
+        _check_finite(cloud, "are clouds whose points all coincide")
+        return cloud
+
+    def _sigma_input(self, slab: torch.Tensor) -> torch.Tensor:
         if slab.dim() != 4 or tuple(slab.shape[1:]) != self.config.grid.shape:
             raise ValueError(
                 f"slab is {tuple(slab.shape)}; this reward takes [B, X, Y, Z] ="
@@ -65,33 +117,63 @@ class RewardModel(nn.Module):
         scaled = normalise_slab(slab.to(self.MLP.input_layer.weight.dtype), self.config.upper)
         return scaled.permute(0, 3, 2, 1).contiguous()[:, None]
 
-    def embed(self, maxima: torch.Tensor) -> torch.Tensor:
-        """Slice maxima `[B, Z]` -> shared feature `[B, trunk_out]`."""
-        return self.MLP(stretch(maxima, self.config.feature_size))
+    def embed(self, out: torch.Tensor) -> torch.Tensor:
+        """What the backbone gives -> shared feature `[B, trunk_out]`.
 
-    def forward(self, slab: torch.Tensor) -> torch.Tensor:
-        """Score of raw slabs: `[B, X, Y, Z]` -> `[B]`; differentiable in the slab."""
-        with self._precision(slab):
-            maxima = self.Conv3DModule(self.network_input(slab))
-        return self.score(maxima.to(self.MLP.input_layer.weight.dtype))
+        The U-Net gives slice maxima `[B, Z]`, the others their feature `[B, F]`.
+        """
+        return self.MLP(BACKBONES[self.config.backbone].pool(out, self.config))
 
-    def _precision(self, slab: torch.Tensor) -> torch.autocast:
+    def features(
+        self, x: torch.Tensor, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """Shared feature `[B, trunk_out]` of a raw representation, for every head."""
+        with self._precision(x):
+            out = self.backbone(self.network_input(x, generator))
+        return self.embed(out.to(self.MLP.input_layer.weight.dtype))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Score `[B]` of a raw representation; differentiable in it."""
+        return self.scalar_rwd_head(self.features(x))[:, 0]
+
+    def _precision(self, x: torch.Tensor) -> torch.autocast:
         half = self.config.precision == "bfloat16"
-        return torch.autocast(slab.device.type, torch.bfloat16, enabled=half)
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=half)
 
-    def score(self, maxima: torch.Tensor) -> torch.Tensor:
-        """Slice maxima `[B, Z]` -> score `[B]`."""
-        return self.scalar_rwd_head(self.embed(maxima))[:, 0]
+    def score(self, out: torch.Tensor) -> torch.Tensor:
+        """What the backbone gives -> score `[B]`."""
+        return self.scalar_rwd_head(self.embed(out))[:, 0]
 
-    def score_and_reconstruct(self, slab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Score `[B]` and reconstruction loss `[B]` from one pass (`reconstruction_l1`)."""
+    def features_and_reconstruct(self, slab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Shared feature `[B, trunk_out]` and reconstruction loss `[B]` (`reconstruction_l1`).
+
+        From one pass of the U-Net, the only backbone that reconstructs.
+        """
         x = self.network_input(slab)
         with self._precision(slab):
             volume = self.Conv3DModule.volume(x)
         volume = volume.to(x.dtype)
         recon = self.Conv3DModule.reconstruction(volume)
-        score = self.score(self.Conv3DModule.slice_maxima(volume))
-        return score, reconstruction_l1(recon, x[:, 0])
+        features = self.embed(self.Conv3DModule.slice_maxima(volume))
+        return features, reconstruction_l1(recon, x[:, 0])
+
+    def score_and_reconstruct(self, slab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Score `[B]` and reconstruction loss `[B]` from one pass."""
+        features, recon = self.features_and_reconstruct(slab)
+        return self.scalar_rwd_head(features)[:, 0], recon
+
+    def load_backbone(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Take the backbone's weights from tensors under its own names, such as torchvision's.
+
+        Raises ValueError naming what is missing, unknown or of another shape. Last layers that the
+        network does without may be there.
+        """
+        take = getattr(self.backbone, "take", self.backbone.load_state_dict)
+        try:
+            take(tensors)
+        except RuntimeError as error:
+            said = " ".join(str(error).split())
+            raise ValueError(f"not the weights of {self.config.backbone}: {said}") from error
 
     def check_grid(self, grid: Grid) -> None:
         """Raise ValueError naming every field in which `grid` is not the grid trained on."""
@@ -142,6 +224,14 @@ class RewardModel(nn.Module):
         except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ValueError(f"{path} is not a reward that can be read: {error}") from error
         return model.eval()
+
+
+def _check_finite(x: torch.Tensor, what: str) -> None:
+    """Raise ValueError naming the items that are not. On the CPU; elsewhere looking costs a wait,
+    and a bad item comes out as NaN."""
+    if x.device.type == "cpu" and not bool(torch.isfinite(x).all()):
+        bad = [i for i, item in enumerate(x) if not bool(torch.isfinite(item).all())]
+        raise ValueError(f"items {bad[:8]} of {len(x)} {what}")
 
 
 def reconstruction_l1(recon: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

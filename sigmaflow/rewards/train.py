@@ -1,11 +1,13 @@
-"""Learn a reward from ranked slabs (paper section 3.2.2, Eq. 4) as a generator of ticks."""
+"""Learn a reward from ranked shapes (paper section 3.2.2, Eq. 4) as a generator of ticks."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+import operator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +15,15 @@ import numpy as np
 import torch
 
 from sigmaflow.rewards.config import TrainConfig, mini_training
-from sigmaflow.rewards.data import Items, SlabBank
-from sigmaflow.rewards.evaluate import accuracy, mean_ranking_loss, ranking_loss, score_seeds
+from sigmaflow.rewards.data import Bank, Items, mirrored
+from sigmaflow.rewards.evaluate import (
+    Accuracy,
+    accuracy,
+    head_reports,
+    mean_ranking_loss,
+    score_seeds,
+)
+from sigmaflow.rewards.losses import RELEASED_ORDERS, head_loss, head_scores
 from sigmaflow.rewards.model import RewardConfig, RewardModel
 from sigmaflow.rewards.state import RewardState
 
@@ -37,23 +46,28 @@ class RewardTick:
 
 
 def train_reward(
-    bank: SlabBank,
+    bank: Bank,
     train: Items,
     val: Items,
     config: TrainConfig,
     model_config: RewardConfig,
     resume: RewardState | str | Path | None = None,
     device: torch.device | str = "cpu",
+    backbone: Mapping[str, torch.Tensor] | None = None,
 ) -> Iterator[RewardTick]:
     """Train a reward; yields a tick per epoch (or oftener) until done.
 
+    bank: what `model_config` sees of the shapes, slabs, depth maps or clouds. backbone: weights the
+    backbone starts from, such as torchvision's of ImageNet (`RewardModel.load_backbone`); its own
+    first weights when None.
+
     resume: a state or the file of one. On the CPU, with the same number of threads, what follows
     is the same bytes as without the interruption; a finished state yields its last tick again.
-    Raises ValueError before any work where slabs, items, settings or state do not fit each other,
+    Raises ValueError before any work where bank, items, settings or state do not fit each other,
     FloatingPointError naming the seeds where the loss is not finite.
     """
-    _check(bank, train, val, model_config)
-    identity = _identity(train, val, config, model_config)
+    _check(bank, train, val, config, model_config)
+    identity = _identity(train, val, config, model_config, backbone)
     if resume is not None and not isinstance(resume, RewardState):
         resume = RewardState.read(resume)
     if resume is not None and resume.progress["identity"] != identity:
@@ -61,12 +75,22 @@ def train_reward(
             "the state to resume is of another training (settings, model or questions differ);"
             " resume with the settings it was started with, or start afresh"
         )
-    return _Training(bank, train, val, config, model_config, resume, device, identity).ticks()
+    return _Training(
+        bank, train, val, config, model_config, resume, device, identity, backbone
+    ).ticks()
 
 
-def _check(bank: SlabBank, train: Items, val: Items, model_config: RewardConfig) -> None:
-    if bank.shape != model_config.grid.shape:
-        raise ValueError(f"slabs are {bank.shape}, the grid's {model_config.grid.shape}")
+def _check(
+    bank: Bank, train: Items, val: Items, config: TrainConfig, model_config: RewardConfig
+) -> None:
+    model_config.check_shape(bank.shape)
+    if absent := sorted(set(config.weights) - set(model_config.heads)):
+        raise ValueError(f"losses of the heads {absent} are trained, which the model has not; name"
+                         " them in heads or set their weights to 0")  # fmt: skip
+    if config.recon_weight > 0 and model_config.backbone != "unet3d":
+        raise ValueError(f"{model_config.backbone} reconstructs nothing; set recon_weight to 0")
+    if config.mirror:
+        mirrored(torch.zeros(1, *bank.shape), model_config)
     for name, items in (("training", train), ("validation", val)):
         if len(items) == 0:
             raise ValueError(f"there are no {name} questions")
@@ -77,24 +101,44 @@ def _check(bank: SlabBank, train: Items, val: Items, model_config: RewardConfig)
         raise ValueError(f"{len(both)} pairs are in training and validation: {sorted(both)[:5]}")
 
 
-def _identity(train: Items, val: Items, config: TrainConfig, model_config: RewardConfig) -> str:
+def _identity(
+    train: Items, val: Items, config: TrainConfig, model_config: RewardConfig,
+    backbone: Mapping[str, torch.Tensor] | None,
+) -> str:  # fmt: skip
     parts = [config.model_dump(mode="json"), model_config.model_dump(mode="json")]
     parts += [items.seeds.tolist() for items in (train, val)]
+    if backbone is not None:
+        weights = hashlib.sha256()
+        for name, value in sorted(backbone.items()):
+            raw = value.detach().cpu().reshape(-1).view(torch.uint8)
+            weights.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            weights.update(raw.numpy().tobytes())
+        parts.append(weights.hexdigest())
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def _layout(model: RewardModel) -> torch.memory_format:
+    """Channels last where all convolutions are of one sort."""
+    ranks = {p.dim() for p in model.parameters()}
+    if 5 in ranks and 4 not in ranks:
+        return torch.channels_last_3d  # halves the CPU time of 3D convolutions, and GPUs like it
+    return torch.channels_last if 4 in ranks and 5 not in ranks else torch.preserve_format
+
+
 class _Training:
-    def __init__(self, bank, train, val, config, model_config, resume, device, identity):
+    def __init__(self, bank, train, val, config, model_config, resume, device, identity, backbone):
         self.bank, self.train, self.val, self.config = bank, train, val, config
         self.device = torch.device(device)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(config.seed)
             model = RewardModel(model_config)
-        # Halves the CPU time of the 3D convolutions, and is what GPUs like too.
-        self.model = model.to(self.device, memory_format=torch.channels_last_3d).train()
+        if backbone is not None:
+            model.load_backbone(backbone)
+        self.model = model.to(self.device, memory_format=_layout(model)).train()
         self.adam = torch.optim.Adam(
-            self.model.parameters(), lr=config.lr, weight_decay=config.weight_decay
-        )
+            [p for p in self.model.parameters() if p.requires_grad],
+            lr=config.lr, weight_decay=config.weight_decay,
+        )  # fmt: skip
         self.best: dict[str, torch.Tensor] = {}
         self.progress = {
             "identity": identity,
@@ -167,48 +211,93 @@ class _Training:
         yield self._tick()
 
     def _step(self, seeds: np.ndarray) -> dict[str, float]:
-        slabs = self.bank.take(seeds.ravel()).to(self.device)
+        shown = self.bank.take(seeds.ravel()).to(self.device)
         if self.config.mirror:
-            coins = np.random.default_rng([self.config.seed, self.progress["step"], 1])
-            flip = torch.from_numpy(coins.random(len(slabs)) < 0.5).to(self.device)
-            slabs = torch.where(flip.view(-1, 1, 1, 1), slabs.flip(1), slabs)
-        if self.config.recon_weight > 0:
-            scores, recon = self.model.score_and_reconstruct(slabs)
-            recon = recon.mean()
-        else:
-            scores, recon = self.model(slabs), None
-        scores = scores.view(seeds.shape)
-        loss = rank_loss = ranking_loss(scores).mean()
+            flip = torch.from_numpy(self._coins(1).random(len(shown)) < 0.5).to(self.device)
+            flip = flip.view(-1, *[1] * (shown.dim() - 1))
+            shown = torch.where(flip, mirrored(shown, self.model.config), shown)
+        features, recon = self._features(shown)
+        features = features.view(*seeds.shape, -1)
+        losses = {
+            head: head_loss(self.model, head, features, self._swapped(head, seeds)).mean()
+            for head in self.config.weights
+        }
+        # The first without a zero before it: the loss of one head stays what it is.
+        loss = sum_of(self.config.weights[head] * value for head, value in losses.items())
         if recon is not None:
-            loss = rank_loss + self.config.recon_weight * recon
+            loss = loss + self.config.recon_weight * recon
         if not math.isfinite(loss.item()):
             raise FloatingPointError(f"the loss is {loss.item()} on seeds {seeds.ravel().tolist()}")
+        with torch.no_grad():
+            scores = head_scores(self.model, "scalar", features)
+        regular = (scores[:, -2] > scores[:, -1]).float().mean()
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
         self.adam.step()
-        regular = (scores[:, -2] > scores[:, -1]).float().mean()
-        metrics = {"train_loss": rank_loss.item(), "train_accuracy_regular": regular.item()}
+        followed = losses[self.config.monitor].item()
+        metrics = {"train_loss": followed, "train_accuracy_regular": regular.item()}
+        if len(losses) > 1:
+            metrics |= {f"train_loss_{head}": value.item() for head, value in losses.items()}
         if recon is not None:
             metrics["train_recon"] = recon.item()
         return metrics
 
+    def _coins(self, *purpose: int) -> np.random.Generator:
+        """Draws that depend on the seed and the step alone."""
+        return np.random.default_rng([self.config.seed, self.progress["step"], *purpose])
+
+    def _features(self, shown: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if self.config.recon_weight > 0:
+            features, recon = self.model.features_and_reconstruct(shown)
+            return features, recon.mean()
+        draws = None
+        if self.model.config.representation == "points" and self.model.config.augmented:
+            draws = torch.Generator().manual_seed(int(self._coins(2).integers(2**62)))
+        return self.model.features(shown, draws), None
+
+    def _swapped(self, head: str, seeds: np.ndarray) -> torch.Tensor | None:
+        """Which order of every pair the pair classifier sees, None for both."""
+        late = self.progress["epoch"] >= RELEASED_ORDERS
+        if head != "pairs" or self.config.pair_order == "both" or not late:
+            return None
+        shape = len(seeds), seeds.shape[1] * (seeds.shape[1] - 1) // 2
+        return torch.from_numpy(self._coins(3).random(shape) < 0.5).to(self.device)
+
     def _validate(self) -> dict[str, float]:
         p = self.progress
-        scores = score_seeds(self.model, self.bank, self.val.shapes, self.config.eval_batch)
-        loss = mean_ranking_loss(scores, self.val)
+        loss, found, others = self._judge()
         if p["best_val_loss"] is None or loss < p["best_val_loss"]:
             p["best_val_loss"], p["best_epoch"], p["bad_epochs"] = loss, p["epoch"], 0
             self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         else:
             p["bad_epochs"] += 1
-        found = accuracy(scores, self.val)
         return {
+            **others,
             "val_loss": loss,
             "val_accuracy_all": found["all"].share,
             "val_accuracy_regular": found["regular"].share,
             "best_val_loss": p["best_val_loss"],
             "best_epoch": float(p["best_epoch"]),
         }
+
+    def _judge(self) -> tuple[float, dict[str, Accuracy], dict[str, float]]:
+        """Loss and accuracies of the head that is followed; metrics of all trained heads."""
+        batch = self.config.eval_batch
+        if self.model.config.heads == ("scalar",):
+            scores = score_seeds(self.model, self.bank, self.val.shapes, batch)
+            return mean_ranking_loss(scores, self.val), accuracy(scores, self.val), {}
+        reports = head_reports(self.model, self.bank, self.val, batch)
+        followed, others = reports[self.config.monitor], {}
+        for head in self.config.weights:
+            others[f"val_loss_{head}"] = reports[head].loss
+            for pairs, found in reports[head].accuracy.items():
+                others[f"val_accuracy_{pairs}_{head}"] = found.share
+        return followed.loss, followed.accuracy, others
+
+
+def sum_of(values: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Their sum, without the zero that `sum` starts from."""
+    return functools.reduce(operator.add, values)
 
 
 class _Mean:
