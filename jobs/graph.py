@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from jobs.fid_graph import FidGraph
 from jobs.stage import FileInput, Input, Task
-from jobs.stages.evaluate import EVALUATE, REAL
+from jobs.stages.evaluate import EVALUATE
 from jobs.stages.faces import FACES, RENDER
 from jobs.stages.finetune import FINETUNE
 from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
@@ -62,10 +63,17 @@ class Trial:
     params: Mapping[str, Any]
     finetune: Task
     tuned: Task
+    features: tuple[Task, ...]
+    fid: Task
     summary: Task
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """All that is this trial's own."""
+        return (self.finetune, self.tuned, *self.features, self.fid, self.summary)
 
-class SweepGraph:
+
+class SweepGraph(FidGraph):
     """Tasks of `kind: sweep`. What trials share is made once, because equal tasks are one."""
 
     def __init__(self, config: SweepConfig):
@@ -192,30 +200,17 @@ class SweepGraph:
         """The second reward, other seed and split, which no fine-tune sees."""
         return self._reward(self.config.reward.heldout_seed, "held-out reward")
 
-    def _features(self) -> dict[str, Any]:
-        e = self.config.evaluation
-        return {"extractor": e.extractor, "weights": e.extractor_weights}
-
-    @cached_property
-    def real(self) -> Task:
-        """Feature moments of the real images."""
-        return Task(
-            REAL, {**self._common(), **self._features()}, {"images": self.images}, "real images"
-        )
-
     def _evaluate(self, generator: Input | tuple[Input, ...], label: str) -> Task:
         e, a = self.config.evaluation, self.config.annotator
         keep = (
             "seeds", "first_seed", "psi", "annotator_seeds", "consistency_resolution",
-            "fid_images", "mesh_seeds", "mesh_resolution",
+            "mesh_seeds", "mesh_resolution",
         )
         return Task(
             EVALUATE,
             {
                 **self._common(),
-                **self._features(),
                 **{k: getattr(e, k) for k in keep},
-                "seed": self.config.seed,
                 "annotator": _dump(a.config),
                 "view": self.view,
             },
@@ -223,7 +218,6 @@ class SweepGraph:
                 "generator": generator,
                 "reward": self.reward,
                 "heldout": self.heldout,
-                "images": self.images,
             },
             label,
         )
@@ -235,7 +229,8 @@ class SweepGraph:
 
     def shared(self) -> tuple[Task, ...]:
         """What can run before the first trial is asked."""
-        return self.reward, self.heldout, self.real, self.start
+        real = (self.real,) if isinstance(self.real, Task) else ()
+        return self.reward, self.heldout, *real, self.start, self.fid_start
 
     def trial(self, number: int, params: Mapping[str, Any]) -> Trial:
         """Tasks of one setting."""
@@ -252,21 +247,20 @@ class SweepGraph:
             f"fine-tune {name}",
         )
         tuned = self._evaluate(finetune, f"measure {name}")
+        *features, fid = self._fid(finetune, name)
         summary = Task(
             TRIAL,
-            {**self._common(), "params": dict(params)},
-            {"start": self.start, "tuned": tuned, "finetune": finetune, "real": self.real},
+            {**self._common(), "params": dict(params), "seed": self.config.seed},
+            {
+                "start": self.start,
+                "tuned": tuned,
+                "finetune": finetune,
+                "fid_start": self.fid_start,
+                "fid": fid,
+            },
             f"compare {name}",
         )
-        return Trial(number, dict(params), finetune, tuned, summary)
-
-    @property
-    def fid_name(self) -> str:
-        """What the Frechet number may be called: only Inception's on 50,000 images is FID-50k."""
-        e = self.config.evaluation
-        if e.extractor != "clean-fid-inception":
-            return "fid_mini"
-        return "fid50k" if e.fid_images == 50000 else f"fid_{e.fid_images}"
+        return Trial(number, dict(params), finetune, tuned, tuple(features), fid, summary)
 
     def tables(self, trials: Sequence[Trial], pareto: Sequence[int]) -> Task:
         """Tables and figures of these trials."""

@@ -264,7 +264,7 @@ def _sweep(config, graph, runs: Path, store, executor, tracker, show: Show, ledg
         ledger.trial(
             number, params, trial.summary, finetune=trial.finetune, tuned=trial.tuned
         )
-        for task in (trial.finetune, trial.tuned, trial.summary):
+        for task in trial.tasks:
             trial_of.setdefault(task.key, number)
         trial_runs[number] = tracker.run(
             trial.summary.key, f"trial {number}", sweep_run, dict(params)

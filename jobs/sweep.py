@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from jobs.fid_section import FidSection
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid, SlabPads
 from sigmaflow.finetune.config import AdversarialConfig, FinetuneConfig, WarmstartConfig
 from sigmaflow.preferences.config import AnnotatorConfig
@@ -214,7 +215,7 @@ class FinetuneSection(FinetuneConfig):
         return FinetuneConfig(**fields, clamp_low=low, clamp_high=high)
 
 
-class EvaluationSection(Section):
+class EvaluationSection(FidSection):
     """What every generator is measured with; the same latents and poses for all."""
 
     seeds: int = Field(100, ge=8)
@@ -222,9 +223,7 @@ class EvaluationSection(Section):
     psi: float = Field(0.7, ge=0, le=1)
     annotator_seeds: int = Field(40, ge=4)
     consistency_resolution: int = Field(64, ge=8)
-    extractor: Literal["clean-fid-inception", "stlpips-alex"] = "clean-fid-inception"
     extractor_weights: File | None = None
-    fid_images: int = Field(50000, ge=8)
     mesh_seeds: int = Field(4, ge=1)
     mesh_resolution: int = Field(256, ge=32)
 
@@ -327,7 +326,7 @@ class SweepConfig(Common):
             lacking.append("checkpoint: the folder of EG3D's converted FFHQ checkpoint")
         if self.scale == "paper" and self.images == "mini":
             lacking.append("images: EG3D's FFHQ zip")
-        if e.extractor == "clean-fid-inception" and e.extractor_weights is None:
+        if e.extractor != "stlpips-alex" and e.extractor_weights is None:
             lacking.append("evaluation.extractor_weights: the path of inception-2015-12-05.pt")
         if lacking:
             raise ValueError(f"this sweep also needs {'; '.join(lacking)}")

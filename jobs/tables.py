@@ -15,8 +15,11 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
 
     trials: one row a trial. rewards: seed by seed, before and after. ticks: reward of fixed seeds
     along each fine-tune. preferences: the simulated Table 3. fid: Table 2. accuracy: both rewards
-    beside the noise ceiling and the trivial scorers.
+    beside the noise ceiling and the trivial scorers. Raises ProtocolError where the trials' FIDs
+    were not all taken alike: they share a column.
     """
+    if inputs["trials"]:
+        one_protocol(dict(zip(config["numbers"], inputs["trials"])), config["fid_name"])
     summaries = [json.loads((p / "summary.json").read_text()) for p in inputs["trials"]]
     numbers = list(config["numbers"])
     trials = pd.DataFrame([{"trial": n, **s} for n, s in zip(numbers, summaries)])
@@ -37,15 +40,7 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
     preferences = trials[["trial", *config["params"], *shares]].rename(
         columns={c: c.removeprefix("preference_") for c in shares}
     )
-    name = config["fid_name"]
-    start = {"configuration": "start", name: summaries[0]["fid_start"]} if summaries else {}
-    fid = pd.DataFrame(
-        [start]
-        + [
-            {"configuration": f"trial {n}", "trial": n, **_params(s, config), name: s["fid"]}
-            for n, s in zip(numbers, summaries)
-        ]
-    )
+    fid = _fid_table(numbers, summaries, config)
     accuracy = pd.concat(
         [
             pd.read_parquet(inputs[which] / "accuracy.parquet").assign(model=which)
@@ -65,6 +60,38 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
     if rankings.is_dir():
         tables["questions"] = pd.read_parquet(rankings / "questions.parquet")
     return tables
+
+
+def one_protocol(trials: Mapping[int, Path], column: str) -> None:
+    """Raises ProtocolError unless all trials' FIDs are of one protocol, the column's."""
+    from sigmaflow.metrics.protocol import Protocol, ProtocolError, same
+
+    protocol = same({f"trial {n}": Protocol(**json.loads((p / "protocol.json").read_text()))
+                     for n, p in trials.items()})
+    if protocol.column != column:
+        raise ProtocolError(f"the column is called {column}, but the trials' FIDs are "
+                            f"{protocol.column} ({protocol.hash[:12]})")
+
+
+def _fid_table(
+    numbers: list[int], summaries: list[Mapping[str, Any]], config: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Table 2: the start and every trial, with intervals, KID and the paired change."""
+    name = config["fid_name"]
+
+    def row(s: Mapping[str, Any], which: str) -> dict[str, Any]:
+        fid, kid = f"fid{which}", f"kid{which}"
+        return {name: s[fid], "low": s[f"{fid}_low"], "high": s[f"{fid}_high"], "kid": s[kid],
+                "kid_low": s[f"{kid}_low"], "kid_high": s[f"{kid}_high"]}
+
+    rows = [{"configuration": "start", **row(summaries[0], "_start")}] if summaries else []
+    for n, s in zip(numbers, summaries):
+        rows.append({"configuration": f"trial {n}", "trial": n, **_params(s, config), **row(s, ""),
+                     "change": s["fid_change"], "change_low": s["fid_change_low"],
+                     "change_high": s["fid_change_high"]})
+    fid = pd.DataFrame([{**r, "protocol": summaries[0]["fid_protocol"]} for r in rows])
+    unsaid = fid.columns[fid.isna().all()]
+    return fid.astype(dict.fromkeys(unsaid, float))
 
 
 def _params(summary: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,16 +122,29 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     preferences = tables["preferences"][
         ["trial", *params, "share_tuned", "share_original", "share_none", "cohens_h"]
     ]
+    table2, name = tables["fid"], config["fid_name"]
+    protocol = table2["protocol"].iloc[0][:12] if len(table2) else "none"
+    fid = table2[["configuration", *params]].copy()
+    fid[name] = [_between(*v) for v in table2[[name, "low", "high"]].itertuples(index=False)]
+    thousand = 1000 * table2[["kid", "kid_low", "kid_high"]]
+    fid["KID x 1000"] = [_between(*v) for v in thousand.itertuples(index=False)]
     captions = {
         "trials": "Trials of the sweep.",
-        "fid": f"{config['fid_name']} of the start and of each trial (lower is better).",
+        "fid": f"{name} of the start and of each trial (lower is better), with 95\\% bootstrap "
+               f"intervals over the generated images; protocol {protocol}.",
         "preferences": "Simulated preference: a synthetic annotator, not people.",
         "accuracy": "Accuracy on held-out pairs with 95\\% Wilson intervals.",
     }
     frames = {
-        "trials": short, "fid": tables["fid"], "preferences": preferences, "accuracy": accuracy,
+        "trials": short, "fid": fid, "preferences": preferences, "accuracy": accuracy,
     }
     return {name: _tabular(frame, captions[name]) for name, frame in frames.items()}
+
+
+def _between(value: float, low: float, high: float) -> str:
+    if value != value:
+        return "--"
+    return f"{value:.3f}" + ("" if low != low else f" [{low:.3f}, {high:.3f}]")
 
 
 def _tabular(frame: pd.DataFrame, caption: str) -> str:
