@@ -70,10 +70,14 @@ class FidGraph:
     def _fid(self, generator: Input | tuple[Input, ...], name: str) -> tuple[Task, ...]:
         """Features of generated images, shard by shard, and last the distances."""
         protocol = self.protocol
-        base = {**self._common(), "protocol": protocol.model_dump(mode="json")}
+        # Images do not depend on what they are compared with.
+        drawn = protocol.model_copy(update={"real": "", "mirror": False}).model_dump(mode="json")
         inputs = {"generator": generator, "images": self.images, "weights": self._weights}
         shards = tuple(
-            Task(FEATURES, {**base, "part": [i, j]}, inputs, f"images {i}-{j - 1} of {name}")
+            Task(
+                FEATURES, {**self._common(), "protocol": drawn, "part": [i, j]}, inputs,
+                f"images {i}-{j - 1} of {name}",
+            )
             for i, j in protocol.shards(self.config.evaluation.fid_shard)
         )
         kept: tuple[Input, ...] = ()
@@ -81,7 +85,11 @@ class FidGraph:
             kept = (FileInput(features_beside(self.real.path)),)
         fid = Task(
             FID,
-            {**base, "seed": self.config.seed},
+            {
+                **self._common(),
+                "protocol": protocol.model_dump(mode="json"),
+                "seed": self.config.seed,
+            },
             {"real": self.real, "real_features": kept, "shards": shards},
             f"FID of {name}",
         )

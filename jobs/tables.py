@@ -24,7 +24,7 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
     numbers = list(config["numbers"])
     trials = pd.DataFrame([{"trial": n, **s} for n, s in zip(numbers, summaries)])
     unsaid = trials.columns[trials.isna().all()]  # such as the saturation of controls alone
-    trials = trials.astype(dict.fromkeys(unsaid, float))
+    trials = trials.astype(dict.fromkeys(unsaid, float)).copy()  # or a block each
     trials["control"] = trials["lambda_r"] == 0 if "lambda_r" in trials else False
     trials["pareto"] = [n in config["pareto"] for n in numbers]
 

@@ -90,8 +90,9 @@ def measure_reals(images, protocol, weights, target, progress) -> int:
 def run_features(ctx: Context) -> None:
     """One shard of the generated images: `features.npy` float32 [n, d], `moments.npz` by blocks."""
     import numpy as np
+    import torch
 
-    from sigmaflow.finetune.images import open_images
+    from sigmaflow.datasets.images import ImageZip
     from sigmaflow.metrics.blocks import BlockTree
     from sigmaflow.metrics.features import features_of, of_protocol
     from sigmaflow.metrics.generated import generated_blocks
@@ -100,15 +101,16 @@ def run_features(ctx: Context) -> None:
     protocol = Protocol(**ctx.config["protocol"])
     start, stop = ctx.config["part"]
     G = generator_of(ctx)
-    labels = open_images(image_file(ctx.input("images")), in_memory_bytes=0).labels
+    with ImageZip(image_file(ctx.input("images"))) as images:
+        labels = torch.as_tensor(images.labels)
     extract = of_protocol(protocol, _weights(ctx), str(device()))
     tree = BlockTree(extract.dim, protocol.block, extract.key, start // protocol.block)
     out = np.lib.format.open_memmap(
         ctx.folder / "features.npy", mode="w+", dtype=np.float32, shape=(stop - start, extract.dim)
     )
     done = 0
-    for images in generated_blocks(G, labels, protocol, start, stop):
-        found = features_of(extract, images, protocol.batch)
+    for pixels in generated_blocks(G, labels, protocol, start, stop):
+        found = features_of(extract, pixels, protocol.batch)
         out[done : done + len(found)] = found.numpy()
         tree.add(found)
         done += len(found)
