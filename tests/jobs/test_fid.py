@@ -18,7 +18,7 @@ from jobs.tables import sweep_tables
 from sigmaflow.datasets.images import ImageZip
 from sigmaflow.metrics.protocol import ProtocolError
 from sigmaflow.metrics.reference import features_beside, source_of
-from sweeps import SCALES, TINY_SWEEP, attempts, launch, markers, ran, write_sweep
+from sweeps import SCALES, TINY_SWEEP, markers, write_sweep
 
 
 class Colours:
@@ -65,7 +65,7 @@ def test_any_sharding_gives_the_same_number(tmp_path, tiny_checkpoint, tiny_imag
     assert said["fid_low"] < said["fid"] < said["fid_high"] and said["kid_low"] < said["kid_high"]
     assert said["protocol_hash"] == graph.protocol.hash
     stages = [marker["stage"] for _, marker in markers(tmp_path / "runs")]
-    assert sorted(stages) == ["features"] * 6 + ["fid"] * 3 + ["real"]
+    assert sorted(stages) == ["features"] * 5 + ["fid"] * 3 + ["real"]  # 200-249 is shared
 
 
 def test_statistics_by_name_give_the_same_number(
@@ -160,8 +160,21 @@ def test_two_protocols_refuse_one_column(runs):
         sweep_tables(inputs, {**config, "fid_name": "fid50k"})
 
 
-def test_another_protocol_measures_images_again_and_nothing_else(tiny_sweep, runs):
-    before = attempts(runs)
-    code, said = launch(tiny_sweep.sweep, runs, "--set", "evaluation.fid_psi=0.7")
-    assert code == 0, said
-    assert ran(before, attempts(runs)) == dict(features=3, fid=3, trial=2, tables=1)
+def test_another_protocol_measures_images_again_and_nothing_else(
+    tmp_path, tiny_checkpoint, tiny_images
+):
+    def keys(**evaluation):
+        graph = graph_of(tmp_path, tiny_checkpoint, tiny_images, **evaluation)
+        shards = graph.fid_start.inputs["shards"]
+        return graph.start.key, graph.real.key, shards[0].key, graph.fid_start.key
+
+    before = keys()
+    for evaluation, changed in (
+        ({"fid_psi": 0.7}, (False, False, True, True)),
+        ({"fid_mirror": True}, (False, True, False, True)),
+        ({"fid_images": 200}, (False, False, True, True)),
+        ({"fid_shard": 200}, (False, False, False, False)),
+        ({"seeds": 9}, (True, False, False, False)),
+    ):
+        now = keys(**evaluation)
+        assert tuple(a != b for a, b in zip(before, now)) == changed, evaluation
