@@ -126,8 +126,8 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     protocol = table2["protocol"].iloc[0][:12] if len(table2) else "none"
     fid = table2[["configuration", *params]].copy()
     fid[name] = [_between(*v) for v in table2[[name, "low", "high"]].itertuples(index=False)]
-    thousand = 1000 * table2[["kid", "kid_low", "kid_high"]]
-    fid["KID x 1000"] = [_between(*v) for v in thousand.itertuples(index=False)]
+    kid = table2[["kid", "kid_low", "kid_high"]]
+    fid["KID"] = [_between(*v, form=".4g") for v in kid.itertuples(index=False)]
     captions = {
         "trials": "Trials of the sweep.",
         "fid": f"{name} of the start and of each trial (lower is better), with 95\\% bootstrap "
@@ -141,10 +141,10 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     return {name: _tabular(frame, captions[name]) for name, frame in frames.items()}
 
 
-def _between(value: float, low: float, high: float) -> str:
+def _between(value: float, low: float, high: float, form: str = ".3f") -> str:
     if value != value:
         return "--"
-    return f"{value:.3f}" + ("" if low != low else f" [{low:.3f}, {high:.3f}]")
+    return f"{value:{form}}" + ("" if low != low else f" [{low:{form}}, {high:{form}}]")
 
 
 def _tabular(frame: pd.DataFrame, caption: str) -> str:

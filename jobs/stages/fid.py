@@ -154,19 +154,18 @@ def run_fid(ctx: Context) -> None:
 
 
 def join_shards(folders, protocol):
-    """Moments of all generated images. ValueError unless they are exactly the protocol's number."""
+    """Moments of all generated images, whose shards are given in order. ValueError unless they are
+    exactly the protocol's number."""
     import numpy as np
 
     from sigmaflow.metrics.blocks import BlockTree
 
-    trees = []
+    whole = None
     for folder in folders:
         with np.load(folder / "moments.npz") as arrays:
-            trees.append(BlockTree.from_arrays(dict(arrays)))
-    first, *others = sorted(trees, key=lambda tree: tree.start)
-    for tree in others:
-        first.join(tree)
-    moments = first.total()
+            shard = BlockTree.from_arrays(arrays)
+        whole = shard if whole is None else whole.join(shard)
+    moments = whole.total()
     if moments.n != protocol.images:
         raise ValueError(f"{moments.n} images were measured, the protocol has {protocol.images}")
     return moments
