@@ -113,10 +113,19 @@ def _reward_voxels(spec: Spec) -> float:
 
 
 def _shapes_bytes(spec: Spec) -> float:
-    """float16 cubes, pictures and moments of an evaluation; Inception's moments are 2048 wide."""
+    """float16 cubes, pictures and meshes of an evaluation."""
     c = spec["config"]
-    wide = 2048 if c["extractor"] == "clean-fid-inception" else 64
-    return 2.0 * c["seeds"] * c["consistency_resolution"] ** 3 + 8.0 * wide**2 + 5e5
+    return 2.0 * c["seeds"] * c["consistency_resolution"] ** 3 + 5e5
+
+
+def _wide(spec: Spec) -> int:
+    """Features of an image: Inception has 2048."""
+    return 64 if spec["config"]["protocol"]["name"] == "mini" else 2048
+
+
+def _features_bytes(spec: Spec) -> float:
+    """float32 features of a shard, and the float64 nodes of its moments (one in the best case)."""
+    return 4.0 * _count(spec) * _wide(spec) + 8.0 * (_wide(spec) ** 2 + _wide(spec))
 
 
 def _slab_bytes(spec: Spec) -> float:
@@ -149,13 +158,18 @@ MODEL: dict[str, Rates] = {
                     ("network.grid", "network.f_maps"),
                     lambda s: 1.2 * GB + 4e6 * _reward_shapes(s)
                     * _cells(s["config"]["network"]["grid"])),
-    "real": Rates(lambda s: 1.0, (9.0, 31.0), (700.0, 2800.0), lambda s: 3.5e4,
-                  ("extractor", "images")),
+    "real": Rates(lambda s: 1.0, (9.0, 31.0), (700.0, 2800.0),
+                  lambda s: 2.5e5 if _wide(s) == 64 else 1.2e9, ("protocol.extractor", "images")),
     "finetune": Rates(lambda s: s["config"]["finetune"]["kimg"], (360.0, 1200.0), (900.0, 1800.0),
                       _large(7.6e6, 5e8), ("finetune.batch", "grid", "generator"),
                       lambda s: 1.6 * GB),
-    "evaluate": Rates(lambda s: s["config"]["fid_images"], (0.07, 0.13), (0.012, 0.042),
-                      _shapes_bytes, ("extractor", "mesh_resolution")),
+    "features": Rates(_count, (0.06, 0.13), (0.012, 0.042), _features_bytes,
+                      ("protocol.extractor", "protocol.noise", "generator")),
+    "fid": Rates(lambda s: 1.0, (1.0, 4.0), (60.0, 600.0),
+                 lambda s: 3e3 + 8.0 * s["config"]["protocol"]["images"], ("protocol",),
+                 lambda s: 0.7 * GB + 12.0 * s["config"]["protocol"]["images"] * _wide(s)),
+    "evaluate": Rates(lambda s: s["config"]["seeds"], (0.1, 0.4), (0.5, 4.0),
+                      _shapes_bytes, ("mesh_resolution",)),
     "trial": Rates(lambda s: 1.0, (0.1, 3.0), (1.0, 60.0), lambda s: 4e3),
     "tables": Rates(lambda s: len(s["config"]["numbers"]), (1.4, 5.0), (5.0, 60.0),
                     lambda s: 1.2e6 * len(s["config"]["numbers"]) + 5e5),

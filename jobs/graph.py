@@ -10,12 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from jobs.fid_graph import FidGraph
 from jobs.outcomes import REWARD as OF_REWARD
 from jobs.outcomes import searches_reward, shown
 from jobs.sections import CHECKPOINT_FILES, RewardSection
 from jobs.space import apply, tables_config
 from jobs.stage import FileInput, Input, Task
-from jobs.stages.evaluate import EVALUATE, REAL
+from jobs.stages.evaluate import EVALUATE
 from jobs.stages.faces import FACES, RENDER
 from jobs.stages.finetune import FINETUNE
 from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
@@ -62,10 +63,17 @@ class Trial:
     start: Task
     finetune: Task
     tuned: Task
+    features: tuple[Task, ...]
+    fid: Task
     summary: Task
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """All that is this trial's own."""
+        return (self.finetune, self.tuned, *self.features, self.fid, self.summary)
 
-class SweepGraph:
+
+class SweepGraph(FidGraph):
     """Tasks of `kind: sweep`. What trials share is made once, because equal tasks are one."""
 
     def __init__(self, config: SweepConfig):
@@ -194,32 +202,19 @@ class SweepGraph:
         section = self.config.reward
         return self._reward(section, section.heldout_seed, "held-out reward")
 
-    def _features(self) -> dict[str, Any]:
-        e = self.config.evaluation
-        return {"extractor": e.extractor, "weights": e.extractor_weights}
-
-    @cached_property
-    def real(self) -> Task:
-        """Feature moments of the real images."""
-        return Task(
-            REAL, {**self._common(), **self._features()}, {"images": self.images}, "real images"
-        )
-
     def _evaluate(
         self, generator: Input | tuple[Input, ...], label: str, reward: Task | None = None
     ) -> Task:
         e, a = self.config.evaluation, self.config.annotator
         keep = (
             "seeds", "first_seed", "psi", "annotator_seeds", "consistency_resolution",
-            "fid_images", "mesh_seeds", "mesh_resolution",
+            "mesh_seeds", "mesh_resolution",
         )
         return Task(
             EVALUATE,
             {
                 **self._common(),
-                **self._features(),
                 **{k: getattr(e, k) for k in keep},
-                "seed": self.config.seed,
                 "annotator": _dump(a.config),
                 "view": self.view,
             },
@@ -227,7 +222,6 @@ class SweepGraph:
                 "generator": generator,
                 "reward": reward or self.reward,
                 "heldout": self.heldout,
-                "images": self.images,
             },
             label,
         )
@@ -239,7 +233,8 @@ class SweepGraph:
 
     def shared(self) -> tuple[Task, ...]:
         """What can run before the first trial is asked."""
-        return self.reward, self.heldout, self.real, self.start
+        real = (self.real,) if isinstance(self.real, Task) else ()
+        return self.reward, self.heldout, *real, self.start, self.fid_start
 
     def trial(self, number: int, params: Mapping[str, Any]) -> Trial:
         """Tasks of one setting. Where the reward is searched, trials of equal reward share it."""
@@ -261,21 +256,19 @@ class SweepGraph:
             f"fine-tune {name}",
         )
         tuned = self._evaluate(finetune, f"measure {name}", reward)
+        *features, fid = self._fid(finetune, name)
         summary = Task(
             TRIAL,
-            {**self._common(), "params": dict(params)},
-            {"start": start, "tuned": tuned, "finetune": finetune, "real": self.real},
+            {**self._common(), "params": dict(params), "seed": self.config.seed},
+            {
+                "start": start, "tuned": tuned, "finetune": finetune, "fid_start": self.fid_start,
+                "fid": fid,
+            },
             f"compare {name}",
+        )  # fmt: skip
+        return Trial(
+            number, dict(params), reward, start, finetune, tuned, tuple(features), fid, summary
         )
-        return Trial(number, dict(params), reward, start, finetune, tuned, summary)
-
-    @property
-    def fid_name(self) -> str:
-        """What the Frechet number may be called: only Inception's on 50,000 images is FID-50k."""
-        e = self.config.evaluation
-        if e.extractor != "clean-fid-inception":
-            return "fid_mini"
-        return "fid50k" if e.fid_images == 50000 else f"fid_{e.fid_images}"
 
     def tables(self, trials: Sequence[Trial], pareto: Sequence[int]) -> Task:
         """Tables and figures of these trials."""

@@ -36,7 +36,9 @@ def known_numbers() -> frozenset[str]:
     return frozenset({
         *(f"{k}_{f.name}" for k, row in rows.items() for f in fields(row) if f.name not in other),
         *(f"annotator_{defect}_change" for defect in DEFECTS),
-        "fid", "fid_start", "saturation", "clamp_low", "clamp_high", "start_mean", "start_std",
+        *(f"{name}{end}" for name in ("fid", "kid", "fid_start", "kid_start", "fid_change")
+          for end in ("", "_low", "_high")),
+        "saturation", "clamp_low", "clamp_high", "start_mean", "start_std",
     })  # fmt: skip
 
 

@@ -310,11 +310,11 @@ def _unasked(
     missing = [n for n in range(search.trials) if n not in trials]
     like = graph.trial(-1, search.middle())
     one = Cost()
-    for task in (like.finetune, like.tuned, like.summary):
+    for task in like.tasks:
         one += costs.of(task)
     numbers = _ranges(missing)
     count = len(missing)
-    parts = "fine-tune, measure, compare"
+    parts = "fine-tune, measure, images, FID, compare"
     first = missing[0]
     sees = max(0, first - search.parallelism + 1)
     why = "settings not asked yet" if sees == 0 else (

@@ -9,6 +9,7 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import struct
 import sys
 import urllib.request
@@ -24,7 +25,7 @@ from jobs.lines import read
 from jobs.sections import CHECKPOINT_FILES, NO_FILES, NO_NETWORKS, SCORED_FILES
 from jobs.stage import hash_file
 from jobs.sweep import KINDS
-from sigmaflow.atomic import write_with
+from sigmaflow.atomic import write_text, write_with
 
 SHIPPED = Path(__file__).resolve().parent.parent
 SCALES = SHIPPED / "sweeps" / "scales"
@@ -35,6 +36,10 @@ INCEPTION_URL = (
 )
 # As in k-diffusion's record of the same file; clean-fid itself checks none.
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+# clean-fid's statistics, fetched by name; nobody publishes their digests.
+STATISTICS_URL = "https://www.cs.cmu.edu/~clean-fid/stats/"
+PUBLISHED = re.compile(r"[a-z0-9_]+_(clean|legacy_tensorflow)_(train|test|trainval|trainval70k)_"
+                       r"\d+\.npz")
 CHECKPOINT_HELP = "convert a snapshot (python -m jobs.convert) and give its folder"
 IMAGES_HELP = "give a zip in EG3D's layout: pictures and dataset.json (docs/users.md)"
 
@@ -165,36 +170,64 @@ def _reward(value: str) -> Iterator[Item]:
 
 def _extractor(evaluation: Any, network: bool) -> Iterator[Item]:
     key = "evaluation.extractor_weights"
-    if evaluation.extractor != "clean-fid-inception":
+    if evaluation.extractor == "stlpips-alex":
         yield Item("evaluation.extractor", True, f"{evaluation.extractor}: ships with the package")
-        return
-    if evaluation.extractor_weights is None:
+    elif evaluation.extractor_weights is None:
         yield Item(key, False, "not given", f"--set {key}=FOLDER/{INCEPTION}; it is fetched there")
-        return
-    path = Path(evaluation.extractor_weights)
-    if path.name != INCEPTION:
+    elif (path := Path(evaluation.extractor_weights)).name != INCEPTION:
         yield Item(key, False, f"{path}: clean-fid wants it to be called {INCEPTION}", "rename it")
-        return
-    by_hand = f"on a machine with a network: curl -fLo {INCEPTION} {INCEPTION_URL}"
+    else:
+        yield _pinned(key, path, INCEPTION_URL, network, INCEPTION_SHA256)
+    if evaluation.fid_reference is not None:
+        yield _reference(Path(evaluation.fid_reference), network)
+
+
+def _reference(path: Path, network: bool) -> Item:
+    """Statistics of real images: a user's own, or clean-fid's published by their name."""
+    from sigmaflow.metrics.reference import source_of
+
+    key = "evaluation.fid_reference"
+    if PUBLISHED.fullmatch(path.name):
+        got = _pinned(key, path, STATISTICS_URL + path.name, network)
+        if not got.good:
+            return got
     try:
+        source = source_of(path)
+    except OSError:
+        remedy = "make it: python -m jobs.reference IMAGES.zip FILE.npz"
+        return Item(key, False, f"{path}: no such file", remedy)
+    except ValueError as error:
+        return Item(key, False, str(error), "make it again with python -m jobs.reference")
+    return Item(key, True, f"{path}: statistics of {source[:19]}")
+
+
+def _pinned(key: str, path: Path, url: str, network: bool, sha256: str | None = None) -> Item:
+    """A file that may be fetched. Its digest is the published one, or where there is none, the
+    one of its first fetch, which is kept beside it as FILE.sha256: other bytes are never taken."""
+    by_hand = f"on a machine with a network: curl -fLo {path.name} {url}"
+    pin = path.with_name(path.name + ".sha256")
+    try:
+        kept = pin.read_text().split()[0] if pin.is_file() else None
+        wanted = sha256 or kept
         fetched = not path.is_file()
+        if fetched and not network:
+            return Item(key, False, f"{path}: no such file", by_hand)
         if fetched:
-            if not network:
-                yield Item(key, False, f"{path}: no such file", by_hand)
-                return
-            fetch(INCEPTION_URL, path, INCEPTION_SHA256)
-        elif (found := hash_file(path)) != INCEPTION_SHA256:
-            said = f"{path}: sha256 {found[:12]}..., not {INCEPTION_SHA256[:12]}..."
-            yield Item(key, False, said, f"remove it (a download that was cut off?) and {by_hand}")
-            return
-    except (OSError, ValueError) as error:
-        yield Item(key, False, f"{path}: {error}", by_hand)
-        return
-    yield Item(key, True, f"{path}: {'fetched, ' if fetched else ''}sha256 as published")
+            fetch(url, path, wanted)
+        found = hash_file(path)
+        if wanted is not None and found != wanted:
+            said = f"{path}: sha256 {found[:12]}..., not {wanted[:12]}..."
+            return Item(key, False, said, f"remove it (a download that was cut off?) and {by_hand}")
+        if kept != found:
+            write_text(pin, f"{found}  {path.name}\n")
+    except (OSError, ValueError, IndexError) as error:
+        return Item(key, False, f"{path}: {error}", by_hand)
+    said = "as published" if sha256 else "as at its first fetch" if kept else "pinned now"
+    return Item(key, True, f"{path}: {'fetched, ' if fetched else ''}sha256 {said}")
 
 
-def fetch(url: str, path: Path, sha256: str, timeout: float = 60.0) -> None:
-    """Download a file to ``path``, whole and with this digest or not at all.
+def fetch(url: str, path: Path, sha256: str | None, timeout: float = 60.0) -> None:
+    """Download a file to ``path``, whole and with this digest (None: any) or not at all.
 
     Raises OSError where it cannot be had, ValueError for other bytes.
     """
@@ -203,7 +236,10 @@ def fetch(url: str, path: Path, sha256: str, timeout: float = 60.0) -> None:
         with urllib.request.urlopen(url, timeout=timeout) as answer, open(temporary, "wb") as file:
             while block := answer.read(1 << 20):
                 file.write(block)
-        if (found := hash_file(temporary)) != sha256:
+            length = answer.headers.get("Content-Length")
+            if length is not None and int(length) != file.tell():  # urllib does not mind
+                raise ValueError(f"{url} was cut off after {file.tell()} of {length} bytes")
+        if (found := hash_file(temporary)) != (sha256 or found):
             raise ValueError(f"{url} gave other bytes: sha256 {found}, not {sha256}")
 
     path.parent.mkdir(parents=True, exist_ok=True)

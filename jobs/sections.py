@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from jobs.fid_section import FidSection
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid, SlabPads
 from sigmaflow.finetune.config import FinetuneConfig
 from sigmaflow.preferences.config import AnnotatorConfig
@@ -213,7 +214,7 @@ class FinetuneSection(FinetuneConfig):
         return FinetuneConfig(**fields, clamp_low=low, clamp_high=high)
 
 
-class EvaluationSection(Section):
+class EvaluationSection(FidSection):
     """What every generator is measured with; the same latents and poses for all."""
 
     seeds: int = Field(100, ge=8)
@@ -221,8 +222,6 @@ class EvaluationSection(Section):
     psi: float = Field(0.7, ge=0, le=1)
     annotator_seeds: int = Field(40, ge=4)
     consistency_resolution: int = Field(64, ge=8)
-    extractor: Literal["clean-fid-inception", "stlpips-alex"] = "clean-fid-inception"
     extractor_weights: File | None = None
-    fid_images: int = Field(50000, ge=8)
     mesh_seeds: int = Field(4, ge=1)
     mesh_resolution: int = Field(256, ge=32)

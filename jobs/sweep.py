@@ -82,7 +82,7 @@ class SweepConfig(Common):
             lacking.append("checkpoint: the folder of EG3D's converted FFHQ checkpoint")
         if self.scale == "paper" and self.images == "mini":
             lacking.append("images: EG3D's FFHQ zip")
-        if e.extractor == "clean-fid-inception" and e.extractor_weights is None:
+        if e.extractor != "stlpips-alex" and e.extractor_weights is None:
             lacking.append("evaluation.extractor_weights: the path of inception-2015-12-05.pt")
         if lacking:
             raise ValueError(f"this sweep also needs {'; '.join(lacking)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,16 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
     trials: one row a trial. rewards: seed by seed, before and after. ticks: reward of fixed seeds
     along each fine-tune. preferences: the simulated Table 3. fid: Table 2. accuracy: both rewards
     beside the noise ceiling and the trivial scorers. slices: each objective against each searched
-    setting. importances: how much of an objective's variance each setting explains.
+    setting. importances: how much of an objective's variance each setting explains. Raises
+    ProtocolError where the trials' FIDs were not all taken alike: they share a column.
     """
+    if inputs["trials"]:
+        one_protocol(dict(zip(config["numbers"], inputs["trials"])), config["fid_name"])
     summaries = [_with_text(read_summary(p), config["params"]) for p in inputs["trials"]]
     numbers = list(config["numbers"])
     trials = pd.DataFrame([{"trial": n, **s} for n, s in zip(numbers, summaries)])
     unsaid = trials.columns[trials.isna().all()]  # such as the saturation of controls alone
-    trials = trials.astype(dict.fromkeys(unsaid, float))
+    trials = trials.astype(dict.fromkeys(unsaid, float)).copy()  # or a block each
     trials["control"] = trials["lambda_r"] == 0 if "lambda_r" in trials else False
     trials["pareto"] = [n in config["pareto"] for n in numbers]
     trials["feasible"] = [feasible(s, config["constraints"]) for s in summaries]
@@ -45,15 +49,7 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
     preferences = trials[["trial", *config["params"], *shares]].rename(
         columns={c: c.removeprefix("preference_") for c in shares}
     )
-    name = config["fid_name"]
-    untuned = {"configuration": "start", name: summaries[0]["fid_start"]} if summaries else {}
-    fid = pd.DataFrame(
-        [untuned]
-        + [
-            {"configuration": f"trial {n}", "trial": n, **_params(s, config), name: s["fid"]}
-            for n, s in zip(numbers, summaries)
-        ]
-    )
+    fid = _fid_table(numbers, summaries, config)
     judges = {which: inputs[which] for which in ("reward", "heldout")}
     judges |= {f"trial {n}": path for n, path in zip(numbers, inputs.get("rewards", ()))}
     accuracy = pd.concat(
@@ -106,6 +102,38 @@ def _with_text(summary: Mapping[str, Any], params: Sequence[str]) -> dict[str, A
             for k, v in summary.items()}
 
 
+def one_protocol(trials: Mapping[int, Path], column: str) -> None:
+    """Raises ProtocolError unless all trials' FIDs are of one protocol, the column's."""
+    from sigmaflow.metrics.protocol import Protocol, ProtocolError, same
+
+    protocol = same({f"trial {n}": Protocol(**json.loads((p / "protocol.json").read_text()))
+                     for n, p in trials.items()})
+    if protocol.column != column:
+        raise ProtocolError(f"the column is called {column}, but the trials' FIDs are "
+                            f"{protocol.column} ({protocol.hash[:12]})")
+
+
+def _fid_table(
+    numbers: list[int], summaries: list[Mapping[str, Any]], config: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Table 2: the start and every trial, with intervals, KID and the paired change."""
+    name = config["fid_name"]
+
+    def row(s: Mapping[str, Any], which: str) -> dict[str, Any]:
+        fid, kid = f"fid{which}", f"kid{which}"
+        return {name: s[fid], "low": s[f"{fid}_low"], "high": s[f"{fid}_high"], "kid": s[kid],
+                "kid_low": s[f"{kid}_low"], "kid_high": s[f"{kid}_high"]}
+
+    rows = [{"configuration": "start", **row(summaries[0], "_start")}] if summaries else []
+    for n, s in zip(numbers, summaries):
+        rows.append({"configuration": f"trial {n}", "trial": n, **_params(s, config), **row(s, ""),
+                     "change": s["fid_change"], "change_low": s["fid_change_low"],
+                     "change_high": s["fid_change_high"]})
+    fid = pd.DataFrame([{**r, "protocol": summaries[0]["fid_protocol"]} for r in rows])
+    unsaid = fid.columns[fid.isna().all()]
+    return fid.astype(dict.fromkeys(unsaid, float))
+
+
 def _params(summary: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     return {k: summary[k] for k in config["params"]}
 
@@ -149,16 +177,29 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     preferences = tables["preferences"][
         ["trial", *params, "share_tuned", "share_original", "share_none", "cohens_h"]
     ]
+    table2, name = tables["fid"], config["fid_name"]
+    protocol = table2["protocol"].iloc[0][:12] if len(table2) else "none"
+    fid = table2[["configuration", *params]].copy()
+    fid[name] = [_between(*v) for v in table2[[name, "low", "high"]].itertuples(index=False)]
+    kid = table2[["kid", "kid_low", "kid_high"]]
+    fid["KID"] = [_between(*v, form=".4g") for v in kid.itertuples(index=False)]
     captions = {
         "trials": "Trials of the sweep.",
-        "fid": f"{config['fid_name']} of the start and of each trial (lower is better).",
+        "fid": f"{name} of the start and of each trial (lower is better), with 95\\% bootstrap "
+               f"intervals over the generated images; protocol {protocol}.",
         "preferences": "Simulated preference: a synthetic annotator, not people.",
         "accuracy": "Accuracy on held-out pairs with 95\\% Wilson intervals.",
     }
     frames = {
-        "trials": short, "fid": tables["fid"], "preferences": preferences, "accuracy": accuracy,
+        "trials": short, "fid": fid, "preferences": preferences, "accuracy": accuracy,
     }
     return {name: _tabular(frame, captions[name]) for name, frame in frames.items()}
+
+
+def _between(value: float, low: float, high: float, form: str = ".3f") -> str:
+    if value != value:
+        return "--"
+    return f"{value:{form}}" + ("" if low != low else f" [{low:{form}}, {high:{form}}]")
 
 
 def _tabular(frame: pd.DataFrame, caption: str) -> str:

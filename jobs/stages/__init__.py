@@ -1,8 +1,9 @@
 """The stages. `ALL` is what the version test vouches for."""
 
 from jobs.stage import Stage
-from jobs.stages.evaluate import EVALUATE, REAL
+from jobs.stages.evaluate import EVALUATE
 from jobs.stages.faces import FACES, RENDER
+from jobs.stages.fid import FEATURES, FID, REAL
 from jobs.stages.finetune import FINETUNE
 from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
 from jobs.stages.rankings import RANKINGS
@@ -13,5 +14,5 @@ from jobs.stages.tables import SCORES, TABLES, TRIAL
 
 ALL: tuple[Stage, ...] = (
     RENDER, FACES, REHEARSAL, WARMSTART, ADVERSARIAL, MEASURES, RANKINGS, SLABS, REWARD, FINETUNE,
-    REAL, EVALUATE, TRIAL, TABLES, SCORES,
+    REAL, FEATURES, FID, EVALUATE, TRIAL, TABLES, SCORES,
 )

@@ -1,4 +1,4 @@
-"""Measure one generator: rewards, annotator, shapes, features of images, meshes."""
+"""Measure one generator: rewards, annotator, shapes, pictures, meshes."""
 
 from __future__ import annotations
 
@@ -10,96 +10,27 @@ from jobs.stages.shapes import device, generator_of, measure_seeds
 _SOURCES = (
     "sigmaflow/generators",
     "sigmaflow/fields",
-    "sigmaflow/metrics",
+    "sigmaflow/metrics/generated.py",
     "sigmaflow/preferences",
     "sigmaflow/rewards/model.py",
     "sigmaflow/rewards/unet3d.py",
 )
 EVALUATE = Stage(
-    name="evaluate", version=2, run="jobs.stages.evaluate:run_evaluate", sources=_SOURCES, gpu=0.5
+    name="evaluate", version=3, run="jobs.stages.evaluate:run_evaluate", sources=_SOURCES, gpu=0.5
 )
-REAL = Stage(
-    name="real",
-    version=1,
-    run="jobs.stages.evaluate:run_real",
-    sources=("sigmaflow/metrics", "sigmaflow/datasets/images.py"),
-    gpu=0.25,
-)
-FID_FIRST_SEED = 400000
 BATCH = 16
-POINTS = 2**21  # samples of a rendering that are held at once
 VIEWS = (-0.6, 0.0, 0.6)  # yaw, radians
-
-
-def run_real(ctx: Context) -> None:
-    """Moments of the real images' features: `moments.npz`."""
-    import numpy as np
-
-    from sigmaflow.finetune.images import open_images
-    from sigmaflow.metrics.features import extractor, moments_of
-
-    images = open_images(image_file(ctx.input("images")))
-    extract = extractor(ctx.config["extractor"], ctx.config["weights"], device=str(device()))
-
-    def batches():
-        for i in range(0, len(images), BATCH):
-            ctx.progress(i, len(images))
-            yield images.batch(np.arange(i, min(i + BATCH, len(images))))[0]
-
-    np.savez(ctx.folder / "moments.npz", **moments_of(extract, batches()).to_arrays())
-
-
-def image_file(value):
-    """An image set given as itself or as the result that holds it."""
-    return value / "faces.zip" if value.is_dir() and (value / "faces.zip").exists() else value
-
-
-def to_uint8(images):
-    """[-1, 1] to uint8 as EG3D rounds: times 127.5, plus 128, clamped."""
-    import torch
-
-    return (images * 127.5 + 128).clamp(0, 255).to(torch.uint8)
-
-
-def image_batch(G) -> int:
-    """Images rendered at once: a matter of memory, 2 for EG3D-512 and 16 for mini."""
-    samples = G.neural_rendering_resolution**2 * G.rendering_kwargs["depth_resolution"]
-    return max(1, min(BATCH, POINTS // samples))
-
-
-def fake_batches(ctx: Context, G, labels):
-    """uint8 images of the fixed latents and poses, the same for every generator."""
-    import numpy as np
-    import torch
-
-    from sigmaflow.fields.slab import latents
-    from sigmaflow.generators import RaySampling
-
-    count, batch = ctx.config["fid_images"], image_batch(G)
-    poses = np.random.default_rng(ctx.config["seed"]).integers(0, len(labels), count)
-    for i in range(0, count, batch):
-        index = np.arange(i, min(i + batch, count))
-        z = latents(FID_FIRST_SEED + index, G.z_dim).to(device())
-        c = labels[torch.as_tensor(poses[index])].to(device())
-        with torch.no_grad():
-            out = G.synthesis(
-                G.mapping(z, c), c, noise_mode="const", sampling=RaySampling(deterministic=True)
-            )
-        ctx.progress(i, count)
-        yield to_uint8(out["image"]).cpu()
 
 
 def run_evaluate(ctx: Context) -> None:
     """`rewards.parquet`, `measures.parquet`, `shapes.npy` [n, N, N, N] float16, `reference.npy`
-    (the psi = 0 shape), `moments.npz`, `pictures.npz`, `meshes.npz`."""
+    (the psi = 0 shape), `pictures.npz`, `meshes.npz`."""
     import numpy as np
     import pandas as pd
     import torch
 
     from sigmaflow.fields.grid import Grid
     from sigmaflow.fields.slab import latents, sample_slab
-    from sigmaflow.finetune.images import open_images
-    from sigmaflow.metrics.features import extractor, moments_of
     from sigmaflow.preferences.annotator import AnnotatorConfig
     from sigmaflow.rewards.model import RewardModel
 
@@ -144,10 +75,6 @@ def run_evaluate(ctx: Context) -> None:
     np.save(ctx.folder / "reference.npy", mean[0].cpu().numpy().astype(np.float16))
 
     ctx.note("pictures")
-    images = open_images(image_file(ctx.input("images")))
-    extract = extractor(c["extractor"], c["weights"], device=str(device()))
-    moments = moments_of(extract, fake_batches(ctx, G, images.labels))
-    np.savez(ctx.folder / "moments.npz", **moments.to_arrays())
     pictures = views_of(G, seeds[:8], psi)
     np.savez(ctx.folder / "pictures.npz", pictures=pictures, yaw=np.array(VIEWS))
 
@@ -170,6 +97,7 @@ def views_of(G, seeds, psi: float):
     from sigmaflow.fields.slab import latents
     from sigmaflow.generators import RaySampling
     from sigmaflow.generators.cameras import frontal_label
+    from sigmaflow.metrics.generated import image_batch, to_uint8
 
     step, pictures = image_batch(G), []
     for i in range(0, len(seeds), step):

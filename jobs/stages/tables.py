@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.run import Context
 from jobs.stage import Stage
 
+if TYPE_CHECKING:
+    from sigmaflow.metrics.protocol import Protocol
+
 TRIAL = Stage(
     name="trial",
-    version=1,
+    version=2,
     run="jobs.stages.tables:run_trial",
-    sources=("sigmaflow/analyses", "sigmaflow/metrics/frechet.py"),
+    sources=("sigmaflow/analyses", "sigmaflow/metrics/influence.py"),
     torch=False,
 )
 TABLES = Stage(
@@ -34,21 +37,11 @@ SCORES = Stage(
 )
 
 
-def read_moments(path: Path):
-    """Moments of features from an `.npz`."""
-    import numpy as np
-
-    from sigmaflow.metrics.frechet import Moments
-
-    with np.load(path) as arrays:
-        return Moments.from_arrays(dict(arrays))
-
-
-def compare(start: Path, tuned: Path, real: Path) -> dict[str, Any]:
+def compare(start: Path, tuned: Path) -> dict[str, Any]:
     """Numbers of one tuned generator against the start; both are `evaluate` results.
 
     Names follow the paper: reward gain (Fig. 7), slope of final on initial (Fig. 9), simulated
-    preference (Table 3), closeness to the own original (section 4.3.2), FID (Table 2).
+    preference (Table 3), closeness to the own original (section 4.3.2).
     """
     import numpy as np
     import pandas as pd
@@ -58,7 +51,6 @@ def compare(start: Path, tuned: Path, real: Path) -> dict[str, Any]:
     from sigmaflow.analyses.preferences import preference
     from sigmaflow.analyses.shift import reward_shift
     from sigmaflow.analyses.slope import final_on_initial
-    from sigmaflow.metrics.frechet import frechet_distance
 
     before, after = (pd.read_parquet(p / "rewards.parquet") for p in (start, tuned))
     out: dict[str, Any] = {}
@@ -80,18 +72,40 @@ def compare(start: Path, tuned: Path, real: Path) -> dict[str, Any]:
     out |= {f"closeness_{k}": v for k, v in near.as_dict().items()}
     spread = diversity(*shapes)
     out |= {f"diversity_{k}": v for k, v in spread.as_dict().items()}
-    out["fid"] = frechet_distance(
-        read_moments(real / "moments.npz"), read_moments(tuned / "moments.npz")
-    )
-    out["fid_start"] = frechet_distance(
-        read_moments(real / "moments.npz"), read_moments(start / "moments.npz")
-    )
     return {k: v for k, v in out.items() if not k.endswith("confidence")}
 
 
+def compare_fid(start: Path, tuned: Path, seed: int) -> tuple[dict[str, Any], Protocol]:
+    """FID and KID of two `fid` results (Table 2), the paired change, and their one protocol.
+
+    Raises ProtocolError where they were not taken alike.
+    """
+    import numpy as np
+
+    from sigmaflow.metrics.influence import change
+    from sigmaflow.metrics.protocol import Protocol, same
+
+    found = {name: json.loads((path / "fid.json").read_text())
+             for name, path in (("start", start), ("tuned", tuned))}
+    protocol = same({name: Protocol(**one["protocol"]) for name, one in found.items()})
+    ends = [np.load(p) if (p := path / "influence.npy").exists() else None
+            for path in (start, tuned)]
+    keys = ("fid", "fid_low", "fid_high", "kid", "kid_low", "kid_high")
+    out = {k: found["tuned"][k] for k in keys} | {
+        k.replace("id", "id_start", 1): found["start"][k] for k in keys
+    }
+    moved = change(found["start"]["fid"], ends[0], found["tuned"]["fid"], ends[1], seed)
+    out |= {"fid_change": moved.value, "fid_change_low": moved.low, "fid_change_high": moved.high}
+    return {**out, "fid_protocol": protocol.hash}, protocol
+
+
 def run_trial(ctx: Context) -> None:
-    """`summary.json`: parameters and all numbers of one trial."""
-    numbers = compare(ctx.input("start"), ctx.input("tuned"), ctx.input("real"))
+    """`summary.json`: parameters and all numbers of one trial; `protocol.json` of its FIDs."""
+    numbers = compare(ctx.input("start"), ctx.input("tuned"))
+    fids, protocol = compare_fid(ctx.input("fid_start"), ctx.input("fid"), ctx.config["seed"])
+    numbers |= fids
+    said = json.dumps(protocol.model_dump(mode="json"), indent=1) + "\n"
+    (ctx.folder / "protocol.json").write_text(said)
     finetune = ctx.input("finetune")
     last = json.loads((finetune / "metrics.jsonl").read_text().splitlines()[-1])
     numbers["saturation"] = last.get("saturation")

@@ -39,6 +39,11 @@ def weights_path() -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / WEIGHTS
 
 
+def shipped_digest(extractor: str) -> str:
+    """sha256 of the weights that ship for an extractor; empty where none do."""
+    return SHA256 if extractor == "stlpips-alex" else ""
+
+
 class AlexNetFeatures:
     """Spatial means of one ReLU layer (``layer`` 1..5) of images resized to ``size`` pixels.
 

@@ -1,7 +1,8 @@
 """Feature extractors for FID-like numbers, behind one small protocol.
 
-``clean-fid-inception`` gives the paper's number (``fid``); ``stlpips-alex`` gives ``fid_mini``,
-which works offline and is comparable only with itself.
+``nvidia-inception`` gives numbers like the paper's (EG3D's ``fid50k_full``),
+``clean-fid-inception`` those of clean-fid; ``stlpips-alex`` gives ``fid_mini``, which works offline
+and is comparable only with itself. `sigmaflow.metrics.protocol` says all else that they depend on.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, runtime_checkable
+from typing import Protocol as Interface
 
 from sigmaflow.metrics.frechet import Moments
+from sigmaflow.metrics.protocol import Protocol
 
 if TYPE_CHECKING:
     import torch
 
-EXTRACTORS = ("clean-fid-inception", "stlpips-alex")
+EXTRACTORS = ("clean-fid-inception", "nvidia-inception", "stlpips-alex")
 
 
 @runtime_checkable
-class Extractor(Protocol):
+class Extractor(Interface):
     """Images to feature vectors. ``key`` names features that may be compared."""
 
     name: str
@@ -40,14 +43,15 @@ def extractor(name: str, weights: str | Path | None = None, sha256: str | None =
               device: str = "cpu") -> Extractor:
     """The extractor called ``name``, one of ``EXTRACTORS``.
 
-    ``weights``: path of the weights (needed by clean-fid-inception; by default stlpips-alex finds
-    its own). ``sha256``: the digest they must have. Raises ``ValueError`` for an unknown name or a
+    ``weights``: path of the weights (needed by both Inceptions; by default stlpips-alex finds its
+    own). ``sha256``: the digest they must have. Raises ``ValueError`` for an unknown name or a
     wrong digest and ``FileNotFoundError`` for missing weights, each with the remedy.
     """
-    if name == "clean-fid-inception":
-        from sigmaflow.metrics.inception import CleanFidInception
+    if name in ("clean-fid-inception", "nvidia-inception"):
+        from sigmaflow.metrics.inception import CleanFidInception, NvidiaInception
 
-        return CleanFidInception(weights, sha256, device)
+        kind = CleanFidInception if name == "clean-fid-inception" else NvidiaInception
+        return kind(weights, sha256, device)
     if name == "stlpips-alex":
         from sigmaflow.metrics.alexnet import AlexNetFeatures
 
@@ -55,6 +59,19 @@ def extractor(name: str, weights: str | Path | None = None, sha256: str | None =
     near = get_close_matches(name, EXTRACTORS, n=1, cutoff=0.3)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise ValueError(f"unknown extractor {name!r}{hint} (known: {', '.join(EXTRACTORS)})")
+
+
+def of_protocol(protocol: Protocol, weights: str | Path | None = None, device: str = "cpu"
+                ) -> Extractor:
+    """The extractor of an FID protocol, its weights checked against the protocol's digest."""
+    return extractor(protocol.extractor, weights, protocol.weights or None, device)
+
+
+def features_of(extract: Extractor, images: torch.Tensor, batch: int) -> torch.Tensor:
+    """float32 ``[B, dim]`` of uint8 ``[B, 3, H, W]``, so many at once: rounding depends on it."""
+    import torch
+
+    return torch.cat([extract(part) for part in images.split(batch)])
 
 
 def moments_of(extract: Extractor, batches: Iterable[torch.Tensor]) -> Moments:

@@ -44,7 +44,10 @@ class Moments:
         return self
 
     def merge(self, other: Moments) -> Moments:
-        """Add what another shard has seen; returns self. Order matters only to float rounding."""
+        """Add what another shard has seen; returns self.
+
+        Order matters to float rounding only; `sigmaflow.metrics.blocks` takes that out as well.
+        """
         _same_kind(self, other)
         if other.n:
             self._join(other.n, other._mean, other._scatter)
@@ -54,7 +57,9 @@ class Moments:
         # Chan et al. 1979: exact, and free of the cancellation of E[xx'] - mean mean'.
         total = self.n + n
         delta = mean - self._mean
-        self._scatter = self._scatter + scatter + np.outer(delta, delta) * (self.n * n / total)
+        self._scatter += scatter  # in place: at 2048 features a copy is 34 MB
+        if self.n:
+            self._scatter += np.outer(delta, delta) * (self.n * n / total)
         self._mean = self._mean + delta * (n / total)
         self.n = total
 
@@ -68,9 +73,13 @@ class Moments:
     @property
     def covariance(self) -> np.ndarray:
         """``[dim, dim]`` float64 with divisor n - 1; ``ValueError`` below two samples."""
+        return self.covariance_with(1)
+
+    def covariance_with(self, ddof: int) -> np.ndarray:
+        """The same with divisor n - ``ddof``: clean-fid has 1, NVIDIA's FID 0."""
         if self.n < 2:
             raise ValueError(f"a covariance needs at least 2 samples, there are {self.n}")
-        return self._scatter / (self.n - 1)
+        return self._scatter / (self.n - ddof)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Everything as arrays (for ``numpy.savez``); ``from_arrays`` gives the same moments."""

@@ -1,4 +1,4 @@
-"""clean-fid's Inception features (paper scale). Nothing is ever downloaded from here."""
+"""Inception features (paper scale), clean-fid's and NVIDIA's. Nothing is downloaded from here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sigmaflow.files import check_digest, sha256_file
-from sigmaflow.metrics.resize import check_images, clean_resize
+from sigmaflow.metrics.resize import check_images, clean_resize, tf1_resize
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,8 @@ class CleanFidInception:
     """
 
     name = "clean-fid-inception"
+    number = "fid"
+    resize = "clean-fid PIL bicubic to 299"
     dim = 2048
 
     def __init__(self, weights: str | Path | None, sha256: str | None = None,
@@ -52,9 +54,9 @@ class CleanFidInception:
 
     def describe(self) -> dict[str, object]:
         """What a table should say about the number."""
-        return {"extractor": self.name, "number": "fid", "dim": self.dim, "weights": FILE,
-                "sha256": self.digest, "package": "clean-fid",
-                "resize": "clean-fid PIL bicubic to 299", "key": self.key}
+        return {"extractor": self.name, "number": self.number, "dim": self.dim, "weights": FILE,
+                "sha256": self.digest, "package": "clean-fid", "resize": self.resize,
+                "key": self.key}
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 ``[B, 3, H, W]`` to float32 ``[B, 2048]`` on the CPU."""
@@ -64,5 +66,24 @@ class CleanFidInception:
         parts = []
         with torch.inference_mode():
             for chunk in images.split(32) if len(images) else ():
-                parts.append(self._net(clean_resize(chunk, 299).to(self.device)).float().cpu())
+                parts.append(self._net(self._resized(chunk)).float().cpu())
         return torch.cat(parts) if parts else torch.zeros(0, self.dim)
+
+    def _resized(self, images: torch.Tensor) -> torch.Tensor:
+        return clean_resize(images, 299).to(self.device)
+
+
+class NvidiaInception(CleanFidInception):
+    """The same network as NVIDIA's metrics run it: images resized as its first layer would.
+
+    StyleGAN's and EG3D's ``fid50k_full`` hand images of any size to the TorchScript's top module,
+    which resizes without antialiasing. The same resizing is done here (`tf1_resize`), and the
+    layers below are called, so that nothing but them is taken from the file.
+    """
+
+    name = "nvidia-inception"
+    number = "fid50k_full"
+    resize = "TensorFlow 1 bilinear to 299, not antialiased"
+
+    def _resized(self, images: torch.Tensor) -> torch.Tensor:
+        return tf1_resize(images.to(self.device), 299)

@@ -212,11 +212,11 @@ def test_a_dry_run_of_a_whole_sweep(tmp_path, tiny_checkpoint, tiny_images, caps
     said = launch(sweep, runs, "--dry-run")[1]
     assert not runs.exists()
     assert "fine-tune lambda_r=10" in said and "measure start" in said
-    trials = "trials 2-5: 4 x (fine-tune, measure, compare)"
+    trials = "trials 2-5: 4 x (fine-tune, measure, images, FID, compare)"
     (row,) = [line for line in said.splitlines() if trials in line]
     assert "trial 2 is asked once trial 0 ended" in row
     assert "tables and figures" in said and "free" in said and "work: " in said
-    assert "16 RUN, 4 trials not asked yet" in said
+    assert "22 RUN, 4 trials not asked yet" in said
     assert not [line for line in said.splitlines() if " HIT" in line]
 
 

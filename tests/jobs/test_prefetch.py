@@ -1,11 +1,13 @@
 """What a run needs from outside, and what is wrong with it."""
 
 import hashlib
+import io
 import shutil
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 
 from jobs import prefetch
@@ -126,3 +128,88 @@ def test_weights_are_fetched_whole_or_not_at_all(
     weights.write_bytes(data[:-1])
     code, lines, _ = said(capsys, sweep, "--offline")
     assert code == 1 and "remove it" in lines[2]
+
+
+@pytest.mark.parametrize("extractor", ["clean-fid-inception", "nvidia-inception"])
+def test_the_digest_of_the_weights_is_kept_beside_them(
+    tmp_path, tiny_checkpoint, tiny_images, capsys, monkeypatch, extractor
+):
+    weights = tmp_path / prefetch.INCEPTION
+    sweep = write_sweep(
+        tmp_path, tiny_checkpoint, tiny_images,
+        evaluation={"extractor": extractor, "extractor_weights": str(weights)},
+    )  # fmt: skip
+    data = b"weights" * 1000
+    digest = hashlib.sha256(data).hexdigest()
+    monkeypatch.setattr(prefetch, "INCEPTION_SHA256", digest)
+    with served(data) as url:
+        monkeypatch.setattr(prefetch, "INCEPTION_URL", url)
+        assert said(capsys, sweep)[0] == 0
+    assert (tmp_path / f"{prefetch.INCEPTION}.sha256").read_text().split() == [
+        digest, prefetch.INCEPTION,
+    ]  # fmt: skip
+
+
+def test_published_statistics_are_pinned_at_their_first_fetch(
+    tmp_path, tiny_checkpoint, tiny_images, capsys, monkeypatch
+):
+    name = "ffhq_clean_trainval70k_1024.npz"
+    path, sweep = tmp_path / name, None
+    stream = io.BytesIO()
+    np.savez(stream, mu=np.zeros(4), sigma=np.eye(4))
+    data = stream.getvalue()
+
+    def fetched(answer, *more):
+        with served(answer) as url:
+            monkeypatch.setattr(prefetch, "STATISTICS_URL", url + "/")
+            code, lines, _ = said(capsys, sweep, *more)
+        return code, lines[-2]
+
+    sweep = write_sweep(
+        tmp_path, tiny_checkpoint, tiny_images, evaluation={**MINI, "fid_reference": str(path)}
+    )
+    code, line = fetched(data, "--offline")
+    assert code == 1 and f"no such file; on a machine with a network: curl -fLo {name} " in line
+    assert fetched(None)[0] == 1 and not path.exists()
+    code, line = fetched(data)
+    assert code == 0 and "statistics of clean-fid:" in line and path.read_bytes() == data
+    path.unlink()
+    code, line = fetched(data + b"other")
+    assert code == 1 and "gave other bytes" in line and not path.exists()
+    assert fetched(data)[0] == 0
+    path.write_bytes(data[:-1])
+    code, line = fetched(data)
+    assert code == 1 and "remove it" in line
+
+
+def test_an_own_file_of_statistics(tmp_path, tiny_checkpoint, tiny_images, capsys):
+    path = tmp_path / "own.npz"
+    evaluation = {**MINI, "fid_reference": str(path)}
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images, evaluation=evaluation)
+    code, lines, _ = said(capsys, sweep)
+    assert code == 1 and "no such file; make it: python -m jobs.reference" in lines[-2]
+    path.write_bytes(b"half a file")
+    code, lines, _ = said(capsys, sweep)
+    assert code == 1 and "no .npz of statistics" in lines[-2]
+
+
+def test_a_download_that_was_cut_off_is_no_first_fetch(tmp_path):
+    class Short(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"x" * 60)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Short)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(ValueError, match="cut off after 60 of 100 bytes"):
+            prefetch.fetch(f"http://127.0.0.1:{server.server_address[1]}/x", tmp_path / "x", None)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert not list(tmp_path.iterdir())

@@ -24,7 +24,10 @@ from sweeps import SCALES, attempts, launch, markers, outputs, ran, write_sweep
 
 TABLES = {
     "accuracy": {"model", "scorer", "pairs", "share", "low", "high", "n"},
-    "fid": {"configuration", "trial", "lambda_r", "lambda_c", "fid_mini"},
+    "fid": {
+        "configuration", "trial", "lambda_r", "lambda_c", "fid_mini", "low", "high", "kid",
+        "kid_low", "kid_high", "change", "change_low", "change_high", "protocol",
+    },
     "preferences": {"trial", "lambda_r", "lambda_c", "share_tuned", "cohens_h"},
     "questions": {"question", "rank1", "rank2", "flipped", "score1", "score2", "shapes"},
     "rewards": {
@@ -36,14 +39,16 @@ TABLES = {
     "trials": {
         "trial", "lambda_r", "lambda_c", "control", "pareto", "feasible", "reward_delta_mean",
         "slope_slope", "heldout_delta_mean", "preference_share_tuned", "closeness_share_closer",
-        "fid", "fid_start", "saturation", "clamp_low", "clamp_high",
+        "fid", "fid_start", "fid_change", "kid", "fid_protocol", "saturation", "clamp_low",
+        "clamp_high",
     },
 }  # fmt: skip
 FIGURES = {
     "rewards", "trajectories", "final_against_initial", "pareto", "slices", "meshes", "pictures",
 }  # fmt: skip
 STAGES = Counter(
-    measures=3, rankings=1, slabs=2, reward=2, real=1, evaluate=3, finetune=2, trial=2, tables=1
+    measures=3, rankings=1, slabs=2, reward=2, real=1, evaluate=3, features=3, fid=3, finetune=2,
+    trial=2, tables=1,
 )
 
 
@@ -54,7 +59,7 @@ def table(runs, name):
 def test_a_sweep_runs_whole(tiny_sweep):
     assert tiny_sweep.code == 0, tiny_sweep.said
     assert ran({}, attempts(tiny_sweep.runs)) == STAGES
-    for said in ("trial 0", "trial 1", "fid_mini", "best trivial scorer", "17 stages run",
+    for said in ("trial 0", "trial 1", "fid_mini", "best trivial scorer", "23 stages run",
                  "python -m jobs.ui"):
         assert said in tiny_sweep.said, tiny_sweep.said
 
@@ -136,7 +141,7 @@ def test_mlflow_has_the_sweep_its_trials_and_their_stages(tiny_sweep):
             assert trial.data.metrics[metric] == pytest.approx(row[metric])
         assert trial.data.metrics["Objective/fid_mini"] == trial.data.metrics["fid"]
         stages = {r.data.tags["sigmaflow.stage"].split()[0]: r for r in below[trial.info.run_id]}
-        assert set(stages) == {"finetune", "evaluate", "trial"}
+        assert set(stages) == {"finetune", "evaluate", "features", "fid", "trial"}
         history = client.get_metric_history(stages["finetune"].info.run_id, "seeds_gain")
         assert sorted(m.step for m in history) == [4, 8, 12]
 
@@ -150,7 +155,7 @@ def test_a_second_launch_does_nothing_and_says_so(tiny_sweep, runs, monkeypatch)
     begun = time.process_time()
     code, said = launch(tiny_sweep.sweep, runs, "--on", "local")
     assert (code, ran(before, attempts(runs))) == (0, {}), said
-    assert "nothing to do" in said and "0 stages run, 17 found" in said
+    assert "nothing to do" in said and "0 stages run, 23 found" in said
     assert time.process_time() - begun < 15
 
 
@@ -158,7 +163,7 @@ def test_a_second_launch_does_nothing_and_says_so(tiny_sweep, runs, monkeypatch)
     "changed, expected",
     [
         ("evaluation.seeds=9", dict(evaluate=3, trial=2, tables=1)),
-        ("finetune.kimg=0.008", dict(finetune=2, evaluate=2, trial=2, tables=1)),
+        ("finetune.kimg=0.008", dict(finetune=2, evaluate=2, features=2, fid=2, trial=2, tables=1)),
     ],
 )
 def test_a_changed_field_reruns_only_what_depends_on_it(tiny_sweep, runs, changed, expected):
@@ -210,7 +215,9 @@ def test_a_failed_trial_stops_nobody_else(tiny_sweep, runs, monkeypatch):
     before = attempts(runs)
     code, said = launch(tiny_sweep.sweep, runs, "--set", "finetune.kimg=0.008")
     assert code == 1
-    assert ran(before, attempts(runs)) == dict(finetune=1, evaluate=1, trial=1, tables=1)
+    assert ran(before, attempts(runs)) == dict(
+        finetune=1, evaluate=1, features=1, fid=1, trial=1, tables=1
+    )
     assert "failed: fine-tune lambda_r=10 lambda_c=0.01" in said and "the reward ran away" in said
     assert "blocked: compare lambda_r=10 lambda_c=0.01" in said
     for name in ("trials", "rewards", "ticks", "preferences"):
@@ -220,7 +227,9 @@ def test_a_failed_trial_stops_nobody_else(tiny_sweep, runs, monkeypatch):
     before = attempts(runs)
     code, said = launch(tiny_sweep.sweep, runs, "--set", "finetune.kimg=0.008")
     assert code == 0, said
-    assert ran(before, attempts(runs)) == dict(finetune=1, evaluate=1, trial=1, tables=1)
+    assert ran(before, attempts(runs)) == dict(
+        finetune=1, evaluate=1, features=1, fid=1, trial=1, tables=1
+    )
     assert set(table(runs, "trials")["trial"]) == {0, 1}
 
 

@@ -22,7 +22,7 @@ from sigmaflow.metrics.frechet import (  # noqa: E402
     frechet_distance,
     frechet_of,
 )
-from sigmaflow.metrics.resize import clean_resize  # noqa: E402
+from sigmaflow.metrics.resize import clean_resize, tf1_resize  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -186,7 +186,12 @@ class StandIn(torch.nn.Module):
         return self.layers(x)
 
 
-def test_inception_through_clean_fid_with_a_stand_in(tmp_path):
+@pytest.mark.parametrize(
+    "name, resize, number",
+    [("clean-fid-inception", clean_resize, "fid"),
+     ("nvidia-inception", tf1_resize, "fid50k_full")],
+)  # fmt: skip
+def test_inception_through_clean_fid_with_a_stand_in(tmp_path, name, resize, number):
     torch.manual_seed(0)
     net = StandIn().eval()
     path = tmp_path / "inception-2015-12-05.pt"
@@ -194,9 +199,10 @@ def test_inception_through_clean_fid_with_a_stand_in(tmp_path):
         warnings.simplefilter("ignore")
         torch.jit.script(net).save(str(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    ours = extractor("clean-fid-inception", weights=path, sha256=digest.upper())
-    assert isinstance(ours, Extractor) and ours.describe()["number"] == "fid"
+    ours = extractor(name, weights=path, sha256=digest.upper())
+    assert isinstance(ours, Extractor) and ours.describe()["number"] == number
+    assert ours.key.startswith(name)
     images = head_pictures(2, 0)
     with torch.no_grad():
-        expected = net((clean_resize(images, 299) - 128) / 128)
+        expected = net((resize(images, 299) - 128) / 128)
     torch.testing.assert_close(ours(images), expected)
