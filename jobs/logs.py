@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jobs import redact
-from jobs.ledger import sweeps
 from jobs.retry import told
-from jobs.status import Standing, look
+from jobs.status import Standing, asked
 
 # What tells equal failures apart without meaning anything: addresses, keys, attempts, processes.
 _PASSING = (
@@ -73,12 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.lines < 1:
         parser.error("--lines must be at least 1")
-    name = args.name or next(iter(sweeps(args.runs)), None)
-    if name is None:
-        print(f"nothing was launched in {args.runs}; give --runs", file=sys.stderr)
-        return 2
     try:
-        sweep = look(args.runs, name)
+        sweep = asked(args.runs, args.name)
     except LookupError as error:
         print(error, file=sys.stderr)
         return 2
@@ -99,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if blocked:
         print(f"{blocked} stage{'s' * (blocked > 1)} blocked by these")
     if not groups:
-        print(f"{name}: no stage has failed" + (
+        print(f"{sweep.latest.name}: no stage has failed" + (
             f"; the launch itself said: {sweep.latest.record['error']}"
             if sweep.latest.record.get("error") else ""))
     return 0

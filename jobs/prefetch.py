@@ -23,9 +23,9 @@ from jobs import redact
 from jobs.config import ConfigError, load_with_places
 from jobs.lines import read
 from jobs.sections import CHECKPOINT_FILES, NO_FILES, NO_NETWORKS, SCORED_FILES
-from jobs.stage import hash_file
 from jobs.sweep import KINDS
 from sigmaflow.atomic import write_text, write_with
+from sigmaflow.files import sha256_file
 
 SHIPPED = Path(__file__).resolve().parent.parent
 SCALES = SHIPPED / "sweeps" / "scales"
@@ -214,7 +214,7 @@ def _pinned(key: str, path: Path, url: str, network: bool, sha256: str | None = 
             return Item(key, False, f"{path}: no such file", by_hand)
         if fetched:
             fetch(url, path, wanted)
-        found = hash_file(path)
+        found = sha256_file(path)
         if wanted is not None and found != wanted:
             said = f"{path}: sha256 {found[:12]}..., not {wanted[:12]}..."
             return Item(key, False, said, f"remove it (a download that was cut off?) and {by_hand}")
@@ -239,7 +239,7 @@ def fetch(url: str, path: Path, sha256: str | None, timeout: float = 60.0) -> No
             length = answer.headers.get("Content-Length")
             if length is not None and int(length) != file.tell():  # urllib does not mind
                 raise ValueError(f"{url} was cut off after {file.tell()} of {length} bytes")
-        if (found := hash_file(temporary)) != (sha256 or found):
+        if (found := sha256_file(temporary)) != (sha256 or found):
             raise ValueError(f"{url} gave other bytes: sha256 {found}, not {sha256}")
 
     path.parent.mkdir(parents=True, exist_ok=True)

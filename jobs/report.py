@@ -171,20 +171,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rich.console import Console
 
     from jobs.ingest import catch_up
-    from jobs.ledger import sweeps
     from jobs.partial import report
-    from jobs.status import look
+    from jobs.status import asked
 
-    name = args.name or next(iter(sweeps(args.runs)), None)
-    if name is None:
-        print(f"nothing was launched in {args.runs}; give --runs", file=sys.stderr)
-        return 2
     try:
-        sweep = look(args.runs, name)
+        sweep = asked(args.runs, args.name)
     except LookupError as error:
         print(error, file=sys.stderr)
         return 2
-    catch_up(Path(os.path.abspath(args.runs)), [name], args.track)
+    catch_up(Path(os.path.abspath(args.runs)), [sweep.latest.name], args.track)
     made, said = report(sweep, Path(args.runs).absolute())
     for line in said:
         Console().print(line, highlight=False, soft_wrap=True)

@@ -16,13 +16,14 @@ from typing import Any, Literal
 
 from jobs import digests, redact
 from jobs.retry import Cause, cause_of
-from jobs.stage import FileInput, Input, Task, file_digest, hash_file
+from jobs.stage import FileInput, Input, Task, file_digest
 from jobs.staging import VARIABLE, local_copy
 from jobs.stop import Stop, Stopped
 from jobs.store import CHECKPOINT, PROGRESS, LostClaim, Store, Work
 from jobs.system import watched
 from jobs.usage import Usage, measured
 from sigmaflow import atomic
+from sigmaflow.files import sha256_file
 
 METRICS = "metrics.jsonl"
 KEEP = 2  # checkpoints: the newest, and one to fall back on
@@ -105,7 +106,7 @@ class Context:
             atomic.write_bytes(path, data)
         else:
             atomic.write_with(path, data)
-        atomic.write_text(path.with_suffix(".sha256"), hash_file(path))
+        atomic.write_text(path.with_suffix(".sha256"), sha256_file(path))
         for old in self._saved()[KEEP:]:
             old.with_suffix(".sha256").unlink(missing_ok=True)
             old.unlink()
@@ -123,7 +124,7 @@ class Context:
         """
         for path in self._saved():
             try:
-                whole = path.with_suffix(".sha256").read_text() == hash_file(path)
+                whole = path.with_suffix(".sha256").read_text() == sha256_file(path)
             except OSError:
                 whole = False
             if whole:

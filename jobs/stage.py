@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Union
 
+from sigmaflow.files import sha256_file
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -177,17 +179,9 @@ def file_digest(path: str | Path) -> str:
     if known not in known_digests:
         if status.st_size >= LONG:
             log.warning("reading %s (%.0f GB) for its digest, once", path, status.st_size / 1e9)
-        known_digests[known] = hash_file(path)
+        known_digests[known] = sha256_file(path)
     return known_digests[known]
 
-
-def hash_file(path: str | Path) -> str:
-    """sha256 of a file, read now."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _identity(value: Input) -> str:

@@ -76,6 +76,14 @@ def look(runs: str | Path, name: str, found: set[str] | None = None) -> Sweep:
     return stand(known, Store(Path(runs) / "store"), found)
 
 
+def asked(runs: str | Path, name: str | None) -> Sweep:
+    """`look` at the sweep of a command line; None is the latest launched."""
+    name = name or next(iter(sweeps(runs)), None)
+    if name is None:
+        raise LookupError(f"nothing was launched in {runs}; give --runs")
+    return look(runs, name)
+
+
 def stand(known: list[Launch], store: Store, found: set[str] | None = None) -> Sweep:
     """How the plan of the latest of these launches stands; ``found`` as in `look`."""
     plan, found = read_plan(known), set() if found is None else found

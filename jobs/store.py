@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jobs.claim import Claim, owner_of
-from jobs.stage import Stage, Task, hash_file
+from jobs.stage import Stage, Task
 from sigmaflow.atomic import TEMPORARY, fsync_file, fsync_folder, move_folder, write_json
+from sigmaflow.files import sha256_file
 
 FORMAT = 1  # of done.json; a change needs a way to read the old one
 SHORT = 20  # characters of the key in names of folders
@@ -269,7 +270,7 @@ class Work:
     def _manifest(self, seconds: float, peak: Mapping[str, int]) -> dict[str, Any]:
         files = [path for path in self._outputs() if not path.is_dir()]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            digests = list(pool.map(hash_file, files))
+            digests = list(pool.map(sha256_file, files))
         return {
             "format": FORMAT,
             "key": self.task.key,
@@ -312,7 +313,7 @@ def _whole(path: Path, manifest: dict[str, Any], task: Named | None) -> bool:
 
 
 def _unchanged(path: Path, manifest: dict[str, Any]) -> bool:
-    return all(hash_file(path / n) == entry["sha256"] for n, entry in manifest["files"].items())
+    return all(sha256_file(path / n) == entry["sha256"] for n, entry in manifest["files"].items())
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -11,10 +11,10 @@ from jobs import digests, stage
 @pytest.fixture
 def hashed(monkeypatch):
     """Paths that were read, and an empty memory."""
-    read, real = [], stage.hash_file
+    read, real = [], stage.sha256_file
     monkeypatch.setattr(stage, "known_digests", {})
     monkeypatch.setattr(digests, "WORTH", 4)
-    monkeypatch.setattr(stage, "hash_file", lambda path: (read.append(str(path)), real(path))[1])
+    monkeypatch.setattr(stage, "sha256_file", lambda path: (read.append(str(path)), real(path))[1])
     return read
 
 
