@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import torch
+from deadly import ended, fork
 
 import sigmaflow.finetune.loop
 import sigmaflow.generators.checkpoint
@@ -29,7 +30,6 @@ import sigmaflow.rewards.baselines
 import sigmaflow.rewards.train  # noqa: F401
 from jobs.config import load
 from jobs.graph import SweepGraph
-from jobs.run import run_task
 from jobs.stage import Task
 from jobs.store import MARKER, Store
 from jobs.sweep import SweepConfig
@@ -40,33 +40,6 @@ def the_task(sweep: str, stage: str) -> Task:
     graph = SweepGraph(load(sweep, SweepConfig, scales=SCALES))
     first = graph.config.search.first[0]
     return {"reward": graph.reward, "finetune": graph.trial(0, first).finetune}[stage]
-
-
-def child(root: Path, task: Task, limit: int = 0) -> int:
-    """Fork, run the task, die at call number `limit`. The pid."""
-    if pid := os.fork():
-        return pid
-    calls = 0
-
-    def deadly(real):
-        def call(*args, **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls == limit:
-                os._exit(137)
-            return real(*args, **kwargs)
-
-        return call
-
-    for name in ("fsync", "replace", "rename"):
-        setattr(os, name, deadly(getattr(os, name)))
-    result = run_task(str(root), task)
-    print(result.error, file=sys.stderr, end="", flush=True)
-    os._exit(0 if result.ok else 1)
-
-
-def ended(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def main(sweep: str, source: str, stage: str, folder: str, how: str, *points: str) -> None:
@@ -83,7 +56,7 @@ def main(sweep: str, source: str, stage: str, folder: str, how: str, *points: st
     def finish(store: Store, point: float, first: int) -> None:
         marker = store.path(task) / MARKER
         false_marker = marker.exists() and not store.verify(task)
-        second = ended(child(Path(store.root), task))
+        second = ended(fork(Path(store.root), task))
         got = outputs(store.path(task))
         wrong = sorted({k for k in want.keys() | got.keys() if want.get(k) != got.get(k)})
         print(json.dumps([point, first, second, wrong, false_marker]), flush=True)
@@ -93,18 +66,18 @@ def main(sweep: str, source: str, stage: str, folder: str, how: str, *points: st
         chosen = [int(p) for p in points] or range(1, 1000)
         for point in chosen:
             store = fresh(f"at{point}")
-            first = ended(child(Path(store.root), task, point))
+            first = ended(fork(Path(store.root), task, point))
             finish(store, point, first)
             if first == 0:
                 break
         return
     begun = time.monotonic()
     store = fresh("undisturbed")
-    finish(store, 0, ended(child(Path(store.root), task)))
+    finish(store, 0, ended(fork(Path(store.root), task)))
     span, rng = time.monotonic() - begun, random.Random(7)
     for i in range(int(points[0])):
         store, share = fresh(f"moment{i}"), rng.uniform(0.02, 0.5)  # two runs are in the span
-        pid = child(Path(store.root), task)
+        pid = fork(Path(store.root), task)
         time.sleep(share * span)
         os.kill(pid, signal.SIGKILL)
         finish(store, share, ended(pid))

@@ -11,32 +11,20 @@ import time
 
 import pytest
 import toys
+from deadly import ended, fork
 
 from jobs.run import run_task
 from jobs.store import MARKER, SPEC, Store
 
-# Runs a task, dying at the n-th call of fsync, replace or rename.
 CHILD = """
-import os, sys
-calls, limit = 0, int(sys.argv[2])
-def deadly(real):
-    def call(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == limit:
-            os._exit(137)
-        return real(*args, **kwargs)
-    return call
-for name in ("fsync", "replace", "rename"):
-    setattr(os, name, deadly(getattr(os, name)))
-import toys
+import sys, toys
 from jobs.run import run_task
-print(run_task(sys.argv[1], toys.counting(pause=float(sys.argv[3]))).status, calls)
+print(run_task(sys.argv[1], toys.counting(pause=float(sys.argv[2]))).status)
 """
 
 
-def child(root, limit=0, pause=0.0):
-    command = [sys.executable, "-c", CHILD, str(root), str(limit), str(pause)]
+def child(root, pause):
+    command = [sys.executable, "-c", CHILD, str(root), str(pause)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -46,29 +34,6 @@ def outputs(path):
         for p in sorted(path.rglob("*"))
         if p.is_file() and p.name not in (MARKER, SPEC)
     }
-
-
-def in_fork(root, limit):
-    """The same as `child`, without the price of a new interpreter. The exit code."""
-    pid = os.fork()
-    if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    calls = 0
-
-    def deadly(real):
-        def call(*args, **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls == limit:
-                os._exit(137)
-            return real(*args, **kwargs)
-
-        return call
-
-    for name in ("fsync", "replace", "rename"):
-        setattr(os, name, deadly(getattr(os, name)))
-    result = run_task(str(root), toys.counting())
-    os._exit(0 if result.ok else 1)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +51,7 @@ def test_killed_at_every_fsync_and_rename(tmp_path, undisturbed):
     task, points = toys.counting(), 0
     for limit in range(1, 200):
         store = Store(tmp_path / str(limit))
-        if in_fork(store.root, limit) == 0:
+        if ended(fork(store.root, toys.counting(), limit)) == 0:
             break
         points += 1
         no_false_marker(store, task)
@@ -102,7 +67,7 @@ def test_killed_again_and_again_at_every_point(tmp_path, undisturbed):
     """The successor is killed one call later each time, all in one store."""
     store, task = Store(tmp_path), toys.counting()
     for limit in range(1, 200):
-        if in_fork(store.root, limit) == 0:
+        if ended(fork(store.root, toys.counting(), limit)) == 0:
             break
         no_false_marker(store, task)
     assert outputs(store.find(task)) == undisturbed
