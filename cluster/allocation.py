@@ -9,6 +9,7 @@ temporary folders are short and of this job alone, and only processes started he
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import logging
 import os
@@ -131,6 +132,14 @@ def join(profile: SlurmProfile, meeting: Path, work: Callable[[AllocationRay], A
     return None
 
 
+def ports_of_head(port: int, client: int) -> list[str]:
+    """Options of `ray start`. The client, which we do not use, is served wherever its packages are,
+    and then not on Ray's own choice of a port, which somebody else may have.
+    """
+    served = importlib.util.find_spec("grpc") is not None
+    return [f"--port={port}", *([f"--ray-client-server-port={client}"] if served else [])]
+
+
 class _Node:
     """Ray's processes on this node, in a process group of their own."""
 
@@ -152,8 +161,8 @@ class _Node:
         for _ in range(STARTS):
             port, client = _free_ports(self.ip, 2)
             self._start(
-                "--head", f"--port={port}", f"--ray-client-server-port={client}",
-                "--include-dashboard=false", f"--temp-dir={self._folder}",
+                "--head", *ports_of_head(port, client), "--include-dashboard=false",
+                f"--temp-dir={self._folder}",
             )  # fmt: skip
             if self._answers(port):
                 return f"{self.ip}:{port}"

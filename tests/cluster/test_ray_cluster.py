@@ -18,6 +18,7 @@ import pytest
 from pydantic import ValidationError
 
 from cluster import ray_cluster
+from cluster.allocation import ports_of_head
 from cluster.profile import RayProfile
 
 HERE = Path(__file__).resolve().parent
@@ -39,8 +40,7 @@ class Theirs:
             other.bind(("127.0.0.2", 0))
             port, client = probe.getsockname()[1], other.getsockname()[1]
         self.address = f"127.0.0.2:{port}"
-        self.head = self._node("127.0.0.2", "--head", f"--port={port}",
-                               f"--ray-client-server-port={client}")  # fmt: skip
+        self.head = self._node("127.0.0.2", "--head", *ports_of_head(port, client))
         self._until_answers(port)
 
     def more(self) -> subprocess.Popen:
