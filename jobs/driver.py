@@ -72,9 +72,7 @@ class Driver:
 
     def add(self, tasks: Task | Iterable[Task]) -> None:
         """Ask for tasks and all that they need; ends at once for what is finished already."""
-        for task in walk(tasks if isinstance(tasks, Task) else list(tasks)):
-            if task.key in self._order:
-                continue
+        for task in walk(tasks if isinstance(tasks, Task) else list(tasks), self._order):
             self._order[task.key] = len(self._order)
             if (path := self._store.find(task)) is not None:
                 self._end(task, Result(task.key, "hit", path))

@@ -294,7 +294,7 @@ def _runs_folder(name: str) -> Path:
 
 
 def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger, uri) -> int:
-    from jobs.outcomes import directions, objectives, read_summary, violations
+    from jobs.outcomes import directions, objectives, read_summary, strongest, violations
     from jobs.report import publish, publish_models, summary, trial_line
     from jobs.search import Search
     from jobs.space import POPULATION
@@ -348,22 +348,12 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
     result = driver.results.get(tables.key) if tables else None
     if result is not None and result.ok:
         publish(result.path, runs, config.name)
-        strongest = trials[_strongest(result.path, config)]
+        best = trials[strongest(values)]
         publish_models(*(driver.results[task.key].path for task in
-                         (strongest.reward, strongest.finetune)), runs, config.name)
+                         (best.reward, best.finetune)), runs, config.name)
     for line in summary(config, graph, values, result, store, runs, show, uri):
         show.say(line)
     return 1 if show.failed else 0
-
-
-def _strongest(tables: Path, config) -> int:
-    """The number of the trial that the figures show."""
-    import pandas as pd
-
-    from jobs.pictures import strongest_trial
-
-    frame = pd.read_parquet(tables / "tables" / "trials.parquet")
-    return strongest_trial(frame, list(config.search.space))
 
 
 def _single(config, last, runs: Path, driver: Driver, show: Show) -> int:

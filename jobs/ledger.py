@@ -99,12 +99,9 @@ class Ledger:
 
         ``trial`` is the number of the trial that they were planned for.
         """
-        lines = []
-        for task in walk(tasks if isinstance(tasks, Task) else list(tasks)):
-            if task.key not in self._known:
-                self._known.add(task.key)
-                lines.append({"task": _entry(task, trial)})
-        self._append(lines)
+        new = walk(tasks if isinstance(tasks, Task) else list(tasks), self._known)
+        self._known.update(task.key for task in new)
+        self._append([{"task": _entry(task, trial)} for task in new])
 
     def trial(self, number: int, params: Mapping[str, Any], last: Task, **parts: Task) -> None:
         """A trial that was asked, and its tasks: ``last`` ends it, ``parts`` have names."""

@@ -105,6 +105,18 @@ def pareto(trials: Mapping[int, Numbers], space: Mapping[str, Any], limits: Limi
     return sorted(front(kept, directions(space, "fid")))
 
 
+def strongest(trials: Mapping[int, Numbers]) -> int:
+    """The number of the trial of largest lambda_r (then smallest lambda_c); of largest gain where
+    that is not searched.
+    """
+    if all("lambda_r" in numbers for numbers in trials.values()):
+        return min(
+            sorted(trials),
+            key=lambda n: (-trials[n]["lambda_r"], trials[n].get("lambda_c", 0.0)),
+        )
+    return max(sorted(trials), key=lambda n: trials[n]["reward_delta_mean"])
+
+
 def shown(value: Any) -> str:
     """A searched setting, for people."""
     if isinstance(value, Mapping):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jobs.outcomes import directions, gain
+from jobs.outcomes import directions, gain, strongest
 from sigmaflow.fields.mesh import Mesh
 
 
@@ -23,13 +23,13 @@ def draw_sweep(
     from sigmaflow import figures
 
     trials = tables["trials"]
-    strongest = strongest_trial(trials, config["params"])
+    best = strongest({int(row["trial"]): row for row in trials.to_dict("records")})
     control = next(iter(trials.loc[trials["control"], "trial"]), None)
-    shown = {f"trial {strongest}": strongest}
-    if control is not None and control != strongest:
+    shown = {f"trial {best}": best}
+    if control is not None and control != best:
         shown["control"] = control
     rewards, ticks = tables["rewards"], tables["ticks"]
-    tuned = rewards[rewards["trial"] == strongest]
+    tuned = rewards[rewards["trial"] == best]
 
     def keep(name: str, figure: Any) -> None:
         figures.save(figure, folder / name)
@@ -37,7 +37,7 @@ def draw_sweep(
     keep(
         "rewards",
         figures.reward_histograms(
-            tuned["reward_before"], tuned["reward_after"], ("start", f"trial {strongest}")
+            tuned["reward_before"], tuned["reward_after"], ("start", f"trial {best}")
         ),
     )
     keep(
@@ -73,23 +73,14 @@ def draw_sweep(
     keep("slices", figures.slices(tables["slices"], ways, logs))
     if tables["importances"]["importance"].notna().any():
         keep("importances", figures.importances(tables["importances"]))
-    place = list(config["numbers"]).index(strongest)
+    place = list(config["numbers"]).index(best)
     draw_meshes(
-        [("start", inputs["start"]), (f"trial {strongest}", inputs["tuned"][place])],
+        [("start", inputs["start"]), (f"trial {best}", inputs["tuned"][place])],
         folder, keep,
     )
     draw_pictures(
-        [("start", inputs["start"]), (f"trial {strongest}", inputs["tuned"][place])], keep
+        [("start", inputs["start"]), (f"trial {best}", inputs["tuned"][place])], keep
     )
-
-
-def strongest_trial(trials: pd.DataFrame, params: list[str]) -> int:
-    """The trial of largest lambda_r (then smallest lambda_c); of largest gain without one."""
-    if "lambda_r" not in trials:
-        return int(trials.loc[trials["reward_delta_mean"].idxmax(), "trial"])
-    by = ["lambda_r"] + (["lambda_c"] if "lambda_c" in trials else [])
-    ordered = trials.sort_values(by, ascending=[False, True][: len(by)])
-    return int(ordered["trial"].iloc[0])
 
 
 def _role(row: pd.Series, config: Mapping[str, Any]) -> str:

@@ -90,22 +90,18 @@ def summary(
 
 def accuracy_line(reward: Path) -> str:
     """How good a finished reward is, beside trivial scorers and what noise allows."""
-    import pandas as pd
+    from pyarrow import parquet  # alone it loads in a fifth of pandas' time
 
-    accuracy = pd.read_parquet(reward / "accuracy.parquet").set_index(["scorer", "pairs"])
-    own = accuracy.loc[("reward", "regular")]
-    line = (f"[bold]reward[/]  right on {100 * own.share:.0f} % of {int(own.n)} held-out pairs "
-            f"({100 * own.low:.0f} to {100 * own.high:.0f} %)")
-    trivial = {
-        s: accuracy.loc[(s, "regular")].share
-        for s in ("slab_mean", "total_variation", "fraction_above")
-        if (s, "regular") in accuracy.index
-    }
-    best = max(trivial, key=trivial.get)
-    line += f"; best trivial scorer ({best}) {100 * trivial[best]:.0f} %"
-    if ("noise_ceiling", "regular") in accuracy.index:
-        ceiling = accuracy.loc[("noise_ceiling", "regular")].share
-        line += f", noise ceiling {100 * ceiling:.0f} %"
+    rows = parquet.read_table(reward / "accuracy.parquet").to_pylist()
+    regular = {row["scorer"]: row for row in rows if row["pairs"] == "regular"}
+    own = regular["reward"]
+    line = (f"[bold]reward[/]  right on {100 * own['share']:.0f} % of {own['n']} held-out pairs "
+            f"({100 * own['low']:.0f} to {100 * own['high']:.0f} %)")
+    trivial = [s for s in ("slab_mean", "total_variation", "fraction_above") if s in regular]
+    best = max(trivial, key=lambda scorer: regular[scorer]["share"])
+    line += f"; best trivial scorer ({best}) {100 * regular[best]['share']:.0f} %"
+    if "noise_ceiling" in regular:
+        line += f", noise ceiling {100 * regular['noise_ceiling']['share']:.0f} %"
     return line
 
 

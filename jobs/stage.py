@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -125,17 +125,25 @@ class Task:
         return hash(self.key)
 
 
-def walk(tasks: Task | list[Task] | tuple[Task, ...]) -> list[Task]:
-    """Every task of the graph once, inputs before those who need them."""
+def walk(
+    tasks: Task | list[Task] | tuple[Task, ...], known: Container[str] = ()
+) -> list[Task]:
+    """Every task of the graph once, inputs before those who need them.
+
+    Tasks whose keys are ``known`` are left out, and so is what they need.
+    """
     seen: dict[str, Task] = {}
     stack = [tasks] if isinstance(tasks, Task) else list(tasks)[::-1]
     while stack:
         task = stack[-1]
-        missing = [need for need in task.needs() if need.key not in seen]
-        if missing and task.key not in seen:
+        if task.key in seen or task.key in known:
+            stack.pop()
+            continue
+        missing = [n for n in task.needs() if n.key not in seen and n.key not in known]
+        if missing:
             stack.extend(missing[::-1])
         else:
-            seen.setdefault(task.key, task)
+            seen[task.key] = task
             stack.pop()
     return list(seen.values())
 
