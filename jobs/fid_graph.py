@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -18,9 +19,7 @@ class FidGraph:
     config: Any
     generator: Input | tuple[Input, ...]
     images: Input
-
-    def _common(self) -> dict[str, Any]:
-        raise NotImplementedError
+    _common: Callable[[], dict[str, Any]]
 
     @cached_property
     def _weights(self) -> tuple[FileInput, ...]:

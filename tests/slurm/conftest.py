@@ -13,6 +13,50 @@ for folder in (JOBS, HERE):
         sys.path.append(str(folder))
 
 
+FAKE = Path(__file__).parent / "fake"
+SITE = {
+    "queue": "", "busy": "", "last": "16", "most": "4", "partitions": "gpu\nlong\n", "calls": ""
+}  # fmt: skip
+
+
+class Site:
+    """A cluster that exists only as files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name, text in SITE.items():
+            (folder / name).write_text(text)
+
+    def calls(self, word: str) -> list[str]:
+        lines = (self.folder / "calls").read_text().splitlines()
+        return [line for line in lines if line.startswith(word)]
+
+    def says(self, *lines: str) -> None:
+        (self.folder / "queue").write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.setenv("FAKE_SLURM", str(folder))
+    monkeypatch.setenv("PATH", f"{FAKE}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "3")  # as if we were in a job ourselves
+    return Site(folder)
+
+
+@pytest.fixture
+def told(capsys):
+    """Runs a command on a results folder: its exit code, and what it said."""
+
+    def told(command, runs, *more) -> tuple[int, str]:
+        code = command.main([*more, "--runs", str(runs)])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return told
+
+
 @pytest.fixture(scope="session")
 def slurm() -> Iterator:
     """A real SLURM of three nodes, started for these tests and gone with them."""
