@@ -1,5 +1,6 @@
 """What MLflow shows is what lies on disk, whenever and however often it is entered."""
 
+import contextlib
 import json
 import logging
 import shutil
@@ -85,24 +86,29 @@ def test_entering_twice_changes_nothing(runs):
     assert tables(runs) == first
 
 
-def test_a_running_stage_is_shown_as_far_as_it_is_and_continued(runs):
-    """Entered at every moment of its life, or once at its end: the same."""
-    task = counting(steps=9)
-    store = Store(runs / "store")
+@contextlib.contextmanager
+def at_work(runs, task):
+    """The context and the claim of a stage that a launch runs."""
     with Ledger(runs, "toy", plan_id({}, [task]), **SAID) as ledger:
         ledger.add(task)
+        store = Store(runs / "store")
         with store.claim(task) as work:
-            ctx = Context(store, task, work.folder)
-            for step in range(9):
-                ctx.log(step, total=step)
-                if step in (2, 3, 6):
-                    enter(runs)
-                    client, found = client_of(runs)
-                    assert found["count"].info.status == "RUNNING"
-                    assert found["toy"].info.status == "RUNNING"
-                    history = client.get_metric_history(found["count"].info.run_id, "total")
-                    assert sorted(m.step for m in history) == list(range(step + 1))
-            work.publish()
+            yield Context(store, task, work.folder), work
+
+
+def test_a_running_stage_is_shown_as_far_as_it_is_and_continued(runs):
+    """Entered at every moment of its life, or once at its end: the same."""
+    with at_work(runs, counting(steps=9)) as (ctx, work):
+        for step in range(9):
+            ctx.log(step, total=step)
+            if step in (2, 3, 6):
+                enter(runs)
+                client, found = client_of(runs)
+                assert found["count"].info.status == "RUNNING"
+                assert found["toy"].info.status == "RUNNING"
+                history = client.get_metric_history(found["count"].info.run_id, "total")
+                assert sorted(m.step for m in history) == list(range(step + 1))
+        work.publish()
         again = found["count"].info.run_id
     enter(runs)
     client, found = client_of(runs)
@@ -118,21 +124,16 @@ def test_a_running_stage_is_shown_as_far_as_it_is_and_continued(runs):
 
 def test_a_rewritten_curve_replaces_the_one_that_was_shown(runs):
     """A stage that went back to a checkpoint has no points of the attempt that got further."""
-    task = counting(steps=9)
-    store = Store(runs / "store")
-    with Ledger(runs, "toy", plan_id({}, [task]), **SAID) as ledger:
-        ledger.add(task)
-        with store.claim(task) as work:
-            ctx = Context(store, task, work.folder)
-            for step in range(6):
-                ctx.log(step, total=step)
-            enter(runs)
-            ctx.rewind(2)
-            ctx.log(3, total=33)
-            enter(runs)
-            client, found = client_of(runs)
-            history = client.get_metric_history(found["count"].info.run_id, "total")
-            assert sorted((m.step, m.value) for m in history) == [(0, 0), (1, 1), (2, 2), (3, 33)]
+    with at_work(runs, counting(steps=9)) as (ctx, _):
+        for step in range(6):
+            ctx.log(step, total=step)
+        enter(runs)
+        ctx.rewind(2)
+        ctx.log(3, total=33)
+        enter(runs)
+        client, found = client_of(runs)
+        history = client.get_metric_history(found["count"].info.run_id, "total")
+        assert sorted((m.step, m.value) for m in history) == [(0, 0), (1, 1), (2, 2), (3, 33)]
 
 
 def test_who_died_is_killed_and_who_goes_on_is_running(runs):
