@@ -4,9 +4,10 @@ One thread owns a set of lines and every cell is summed in one order, so that by
 on the number of threads: `torch.get_num_threads()` of them, ordinary threads for one call each
 (the kernels let go of the interpreter's lock), since numba's own pools do not survive forks.
 
-Softplus is ln 2 log2(1 + 2^y) without a branch or bound where tables are small enough that no
-power overflows (`NARROW`), which is decided for every call; other tables, infinite ones and those
-with a NaN take `_softplus`. Integers stand for the bits of floats throughout.
+On sheared grids softplus(h) is max(h, 0) and a polynomial in 2^-|h / ln 2|. Regular grids save
+the power for every cell, since exp(h) is a product of entries of tables, where these are small
+enough that no product overflows (`NARROW`, decided for every call). Integers stand for the bits of
+floats throughout.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ FRACTION = i32(2**23 - 1)  # the 23 bits behind the exponent of a float
 EXPONENT = i32(-(2**23))
 ONE = i32(127 << 23)  # the bits of 1.0
 TO_POWERS = f32(2**23 * np.log2(np.e))  # h to the integer that `_power` takes, 2^23 for one octave
+LEAST = f32(-125 * 2**23)  # powers below are not normal floats
 FROM_LOGS = np.log(2) / 2**23  # what `_log` gives, to natural logarithms
-# Minimax in float64, then rounded: 2^(t - 1) on [1, 2], 7.5e-8 relative;
+# Minimax in float64, then rounded: 2^(t - 1) on [1, 2], 7.5e-8 relative for entries of tables,
 POWER = tuple(
     f32(c)
     for c in (
@@ -44,21 +46,21 @@ POWER = tuple(
         0.0386447286903987, -0.00039854504624107736, 0.0018775769540218536,
     )
 )  # fmt: skip
+# and 2.6e-6 for every hidden unit of a cell;
+QUICK = tuple(
+    f32(c)
+    for c in (
+        0.5099642179485728, 0.3120160416136387, 0.1666133753222467,
+        -0.0021252095655827073, 0.013534167966458104,
+    )
+)  # fmt: skip
 # log2(1 + t) / t on [0, 1], 2.2e-6 absolute in t times it, which is 0 at 0 and 1 at 1, so that the
-# logarithm is continuous and exact where hidden units are closed or near 0;
+# logarithm is continuous and exact where hidden units are closed.
 LOG = tuple(
     f32(c * 2**23)
     for c in (
         1.4425449437443767, -0.7181452574439193, 0.4575491970960123,
         -0.2779053412989715, 0.12179790535172641, -0.02584144744922457,
-    )
-)  # fmt: skip
-# log(1 + t) / t on [0, 1], for any size of h.
-LOG1P = tuple(
-    f32(c)
-    for c in (
-        0.9999811382830491, -0.49947178576411744, 0.32824220956488825, -0.22589802714825524,
-        0.13467455088605446, -0.05514520868769686, 0.010764515999423165,
     )
 )  # fmt: skip
 
@@ -100,6 +102,19 @@ def _power(z):
 
 
 @_inlined()
+def _quick_power(z):
+    """As `_power`, not as exact."""
+    n = i32(z)
+    t = i32(i32(n & FRACTION) | ONE).view(np.float32)
+    p = QUICK[4]
+    p = p * t + QUICK[3]
+    p = p * t + QUICK[2]
+    p = p * t + QUICK[1]
+    p = p * t + QUICK[0]
+    return i32(f32(p).view(np.int32) + i32(n & EXPONENT)).view(np.float32)
+
+
+@_inlined()
 def _log(p):
     """2^23 log2(p) of finite p >= 1."""
     bits = f32(p).view(np.int32)
@@ -116,17 +131,16 @@ def _log(p):
 
 
 @_inlined()
-def _softplus(x):
-    """max(x, 0) + log(1 + exp(-|x|)); infinities give 0 and infinity, NaN stays NaN."""
-    t = _power(max(-abs(x), f32(-87)) * TO_POWERS)
-    q = LOG1P[6]
-    q = q * t + LOG1P[5]
-    q = q * t + LOG1P[4]
-    q = q * t + LOG1P[3]
-    q = q * t + LOG1P[2]
-    q = q * t + LOG1P[1]
-    q = q * t + LOG1P[0]
-    return q * t + (f32(0) if x < f32(0) else x)
+def _softplus(z):
+    """2^23 log2(1 + 2^(z / 2^23)); infinities give 0 and infinity, NaN stays NaN."""
+    t = _quick_power(max(-abs(z), LEAST))
+    q = LOG[5]
+    q = q * t + LOG[4]
+    q = q * t + LOG[3]
+    q = q * t + LOG[2]
+    q = q * t + LOG[1]
+    q = q * t + LOG[0]
+    return q * t + (f32(0) if z < f32(0) else z)
 
 
 @_kernel("contract")
@@ -138,26 +152,30 @@ def _regular(xy, xz, yz, row, constant, wide, out, i0, i1):
     _, ny, nz = out.shape
     # Whole vectors; what lies beyond nz is summed for nothing.
     padded = (nz + LEVELS - 1) // LEVELS * LEVELS
+    columns = np.empty((ny, HIDDEN), np.float32)
     line = np.zeros((HIDDEN, padded), np.float32)
     both = np.zeros((HIDDEN, padded), np.float32)
-    column = np.empty(HIDDEN, np.float32)
     total = np.empty(padded, np.float32)
     for i in range(i0, i1):
-        for k in range(nz):
-            for h in range(HIDDEN):
-                column[h] = xz[k, i, h] if wide else _power(xz[k, i, h] * TO_POWERS)
-            for h in range(HIDDEN):
-                line[h, k] = column[h]
         for j in range(ny):
             for h in range(HIDDEN):
-                column[h] = xy[j, i, h] if wide else _power(xy[j, i, h] * TO_POWERS)
+                z = xy[j, i, h] * TO_POWERS
+                columns[j, h] = z if wide else _power(z)
+        for k in range(nz):
+            for h in range(HIDDEN):
+                both[h, k] = xz[k, i, h]
+        for h in range(HIDDEN):
+            for k in range(padded):
+                z = both[h, k] * TO_POWERS
+                line[h, k] = z if wide else _power(z)
+        for j in range(ny):
             if yz.shape[0] == 0:
-                _sum(line, column, row, constant, wide, total)
+                _sum(line, columns[j], row, constant, wide, total)
             else:
                 for h in range(HIDDEN):
                     for k in range(nz):
                         both[h, k] = line[h, k] + yz[j, h, k] if wide else line[h, k] * yz[j, h, k]
-                _sum(both, column, row, constant, wide, total)
+                _sum(both, columns[j], row, constant, wide, total)
             for k in range(nz):
                 out[i, j, k] = total[k]
 
@@ -167,11 +185,12 @@ def _sum(line, column, row, constant, wide, total):
     """Write the second layer over a line of cells to `total` [n]; line [C, n], column [C]."""
     for k in range(total.size):
         total[k] = constant
-    for h in range(HIDDEN):
-        if wide:
+    if wide:
+        for h in range(HIDDEN):
             for k in range(total.size):
                 total[k] += row[h] * _softplus(line[h, k] + column[h])
-        else:
+    else:
+        for h in range(HIDDEN):
             for k in range(total.size):
                 total[k] += row[h] * _log(line[h, k] * column[h] + f32(1))
 
@@ -198,21 +217,6 @@ def _cells(lower, upper, high, level, corner, low, part, row, constant, texels, 
         done = u + 2
         a, b, total = texels[u & 1], texels[done - 1 & 1], f32(0)
         for h in range(HIDDEN):
-            total += row[h] * _log(_power(a[h] + part[i] * (b[h] - a[h])) + f32(1))
-        out[i] = constant + total
-
-
-@_inlined("reassoc", "nsz")
-def _cells_wide(lower, upper, high, level, corner, low, part, row, constant, texels, out):
-    """As `_cells` for any size of h. Apart, as one loop for both is slower."""
-    done = np.int64(0)
-    for i in range(out.size):
-        u = low[i]
-        for fresh in range(max(done, u), u + 2):
-            _mix(texels[fresh & 1], lower[fresh], upper[fresh], high, level[fresh], corner)
-        done = u + 2
-        a, b, total = texels[u & 1], texels[done - 1 & 1], f32(0)
-        for h in range(HIDDEN):
             total += row[h] * _softplus(a[h] + part[i] * (b[h] - a[h]))
         out[i] = constant + total
 
@@ -226,9 +230,9 @@ def _flush(buffer, out, i0, j0, k0, lines, columns, levels):
 
 
 @_kernel()
-def _sheared(xy, xz, yz, row, constant, wide, y_low, y_part, start, place, out, j0, j1):
+def _sheared(xy, xz, yz, row, constant, y_low, y_part, start, place, out, j0, j1):
     """Columns j0..j1-1. xy [V, U, C], xz [nz, U, C], yz [nz, V, C] or empty; in units of
-    `_power` unless wide.
+    `_power`.
 
     y_low, y_part [ny, nz]: lower texel of the table and share of the upper one. start: first kept
     index along x, y, z. place: N, voxel, length / 2, 2 / box_warp, P, first texel of the span.
@@ -264,10 +268,7 @@ def _sheared(xy, xz, yz, row, constant, wide, y_low, y_part, start, place, out, 
                             corner[h] = yz[k, v, h] + high * (yz[k, v + 1, h] - yz[k, v, h])
                     lower, upper, level = xy[v], xy[v + 1], xz[k]
                     x = low, part, row, constant, texels, buffer[j - j0, k - k0, :cells]
-                    if wide:
-                        _cells_wide(lower, upper, high, level, corner, *x)
-                    else:
-                        _cells(lower, upper, high, level, corner, *x)
+                    _cells(lower, upper, high, level, corner, *x)
             _flush(buffer, out, i0, j0, k0, cells, j1 - j0, levels)
 
 
@@ -276,9 +277,9 @@ def fill(
 ) -> None:
     """Write sigma of x rows `rows` to `out` [len(rows), ny, nz]; arguments as in `evaluate`."""
     xy, xz, yz = tables = [None if t is None else t.detach() for t in tables]
-    sizes = [float(t.abs().amax()) for t in tables if t is not None]
+    sizes = [float(max(abs(b) for b in t.aminmax())) for t in tables if t is not None]
     wide = not sum(sizes) < NARROW
-    row = row.detach() * (1 if wide else FROM_LOGS)
+    row = row.detach() * FROM_LOGS
     level, target = f32(constant.item()), out.numpy()
     _, ny, nz = sites.grid.shape
     if sites.sheared:
@@ -292,7 +293,7 @@ def fill(
     yz = torch.zeros(0, 0, HIDDEN) if yz is None else yz
     if not sites.sheared:
         yz = yz.permute(1, 2, 0).contiguous()
-        yz = yz if wide else yz.exp_()
+        yz = yz * TO_POWERS if wide else yz.exp_()
         arrays = [t.numpy() for t in (xy, xz, yz, row)]
 
         def lines(start: int, stop: int) -> None:
@@ -300,7 +301,7 @@ def fill(
 
         _share(lines, len(rows), ROWS, out.numel())
         return
-    arrays = [t.contiguous() if wide else t * TO_POWERS for t in (xy, xz, yz)]
+    arrays = [t * TO_POWERS for t in (xy, xz, yz)]
     arrays = [t.numpy() for t in (*arrays, row)]
     position = sites.y(range(ny), range(nz))
     low = position.floor().clamp_(max=sites.size - 1)
@@ -312,7 +313,7 @@ def fill(
     place = tuple(float(x) for x in place)
 
     def columns(start: int, stop: int) -> None:
-        _sheared(*arrays, level, wide, lower, share, corner, place, target, start, stop)
+        _sheared(*arrays, level, lower, share, corner, place, target, start, stop)
 
     _share(columns, ny, COLUMNS, out.numel())
 

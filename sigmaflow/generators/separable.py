@@ -96,9 +96,10 @@ def make_tables(
     tables: dict[tuple[int, int], Tensor] = {}
     for (wide, high), texels in seen.items():
         texels = _along(_along(texels, 1, high, weights, sites), 2, wide, weights, sites)
-        first = bias if not tables else torch.zeros_like(bias)
-        table = torch.addmm(first, texels.flatten(1).t(), weight)
-        tables[wide, high] = table.view(*texels.shape[1:], len(bias))
+        shape = texels.shape[1:]
+        texels = texels.flatten(1).t()
+        table = texels @ weight if tables else torch.addmm(bias, texels, weight)
+        tables[wide, high] = table.view(*shape, len(bias))
     return Tables(tables.get(XY), tables.get(XZ), tables.get(YZ))
 
 
