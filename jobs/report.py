@@ -90,9 +90,9 @@ def summary(
 
 def accuracy_line(reward: Path) -> str:
     """How good a finished reward is, beside trivial scorers and what noise allows."""
-    from pyarrow import parquet  # alone it loads in a fifth of pandas' time
+    from pyarrow.parquet import ParquetFile  # read_table would load pandas
 
-    rows = parquet.read_table(reward / "accuracy.parquet").to_pylist()
+    rows = ParquetFile(reward / "accuracy.parquet").read().to_pylist()
     regular = {row["scorer"]: row for row in rows if row["pairs"] == "regular"}
     own = regular["reward"]
     line = (f"[bold]reward[/]  right on {100 * own['share']:.0f} % of {own['n']} held-out pairs "
