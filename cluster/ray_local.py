@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from cluster.executor import Refused
 from cluster.profile import RayProfile
-from cluster.ray_tasks import RayTasks, sigterm_kept
+from cluster.ray_tasks import RayTasks, first_line, sigterm_kept
 
 
 class RayExecutor(RayTasks):
@@ -42,6 +43,12 @@ class RayExecutor(RayTasks):
                     logging_level=logging.ERROR,
                     _temp_dir=self._folder,
                 )
+            except Exception as error:  # Ray's own has no type of its own
+                self.close()
+                raise Refused(
+                    f"Ray did not start on this machine ({first_line(error)}). Nothing is lost; "
+                    "where it is busy or short of memory, try again later or with --on inline"
+                ) from error
             except BaseException:
                 self.close()
                 raise

@@ -90,16 +90,17 @@ class RayTasks(Executor):
         except exceptions.RayTaskError:
             raise  # what the function raised
         except (exceptions.NodeDiedError, exceptions.LocalRayletDiedError) as error:
-            raise NodeLost(f"the node was lost: {_first(error)}") from error
+            raise NodeLost(f"the node was lost: {first_line(error)}") from error
         except exceptions.OutOfMemoryError as error:
-            raise OutOfMemory(f"worker killed because memory ran out: {_first(error)}") from error
+            why = first_line(error)
+            raise OutOfMemory(f"worker killed because memory ran out: {why}") from error
         except exceptions.RayError as error:  # its own, such as a crash or an actor out of reach
             if getattr(error, "preempted", False):
-                raise Preempted(f"the node was taken away: {_first(error)}") from error
+                raise Preempted(f"the node was taken away: {first_line(error)}") from error
             if self._lost_a_node():
-                raise NodeLost(f"killed, and a node was lost: {_first(error)}") from error
+                raise NodeLost(f"killed, and a node was lost: {first_line(error)}") from error
             raise WorkerLost(
-                f"worker killed (by a signal, or out of memory?): {_first(error)}"
+                f"worker killed (by a signal, or out of memory?): {first_line(error)}"
             ) from error
         finally:
             self._end(self._actors.pop(handle, None))
@@ -182,7 +183,8 @@ def fit(
     return asked if kind is None else {**asked, "accelerator_type": kind}
 
 
-def _first(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Of what it says; Ray says much."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
 
 

@@ -7,7 +7,7 @@ import pytest
 import toys
 from pydantic import ValidationError
 
-from cluster.executor import NodeLost, Resources, WorkerLost, start
+from cluster.executor import NodeLost, Refused, Resources, WorkerLost, start
 from cluster.inline import InlineExecutor
 from cluster.profile import KINDS, InlineProfile, RayProfile, SlurmProfile
 from cluster.ray_tasks import RayTasks
@@ -195,3 +195,13 @@ def test_limits_of_control_groups_are_found_above_too(tmp_path, line, place, nam
     (tmp_path / place / name).write_text("123456\n")
     assert _cgroup_limit(tmp_path / "cgroup", tmp_path) == 123456
     assert _cgroup_limit(tmp_path / "absent", tmp_path) is None
+
+
+def test_a_ray_that_does_not_start_is_one_sentence(monkeypatch):
+    def too_busy(**_):
+        raise Exception("The current node timed out during startup.\nMore words of Ray's.")
+
+    monkeypatch.setattr("ray.init", too_busy)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(Refused, match=r"did not start .*timed out during startup\.\).*inline"):
+        start(RayProfile(cpus=1, gpus=0))
