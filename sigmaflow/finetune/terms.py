@@ -154,7 +154,14 @@ class Ensemble:
 
     def __call__(self, representation: Tensor) -> Tensor:
         """Rewards [B] of a representation of B shapes."""
-        each = torch.stack([(m.score(representation) - m.mean) / m.deviation for m in self.members])
+        return self.of(torch.stack([m.score(representation) for m in self.members]))
+
+    def of(self, scores: Tensor) -> Tensor:
+        """Rewards [B] from the members' scores [n, B]."""
+        where = dict(dtype=scores.dtype, device=scores.device)
+        mean = torch.tensor([m.mean for m in self.members], **where)[:, None]
+        deviation = torch.tensor([m.deviation for m in self.members], **where)[:, None]
+        each = (scores - mean) / deviation
         if self.combine == "min":
             out = each.amin(0)
         elif self.combine == "mean":
@@ -163,5 +170,4 @@ class Ensemble:
             # Equal members would make the root's gradient infinite.
             spread = each.var(0, correction=0).clamp_min(1e-12).sqrt()
             out = each.mean(0) - self.deviations * spread
-        first = self.members[0]
-        return out * first.deviation + first.mean
+        return out * deviation[0] + mean[0]
