@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sigmaflow.generators import DualDiscriminator, TriPlaneGenerator
 from sigmaflow.generators.discriminator import resize
+from sigmaflow.generators.volume import RaySampling
 
 from .augment import AugmentPipe
 from .schedules import blur
@@ -33,13 +34,18 @@ def half(precision: str, device: torch.device) -> torch.autocast:
 
 
 def picture(
-    G: TriPlaneGenerator, ws: Tensor, c: Tensor, noise_mode: str, precision: str = "float32"
+    G: TriPlaneGenerator,
+    ws: Tensor,
+    c: Tensor,
+    noise_mode: str,
+    precision: str = "float32",
+    sampling: RaySampling | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`G.synthesis` as the discriminator sees it: (image [B,3,R,R], image_raw [B,3,r,r]), float32.
 
     Only the super-resolution is in `precision`: density and colours need their digits.
     """
-    out = G.render(G.planes(ws, noise_mode), c)
+    out = G.render(G.planes(ws, noise_mode), c, sampling=sampling)
     noise = G.rendering_kwargs.get("superresolution_noise_mode", "none")
     with half(precision, ws.device):
         image, raw = G.superresolution(out["image_volume"], out["features"], ws, noise)

@@ -66,14 +66,19 @@ def in_pieces(root, task, seed, damage=False):
             saved[-1].write_bytes(saved[-1].read_bytes()[: rng.randrange(1, 5000)])
 
 
-def test_stopped_at_random_steps_it_ends_in_the_same_bytes(tiny_sweep, tmp_path):
+@pytest.mark.parametrize("changes", [{}, {"semantics": "released", "aug": "ada"}])
+def test_stopped_at_random_steps_it_ends_in_the_same_bytes(tiny_sweep, tmp_path, changes):
     whole = Store(tiny_sweep.runs / "store")
-    task = the_task(str(tiny_sweep.sweep), "finetune")
-    want = outputs(whole.path(task))
+    task = finetune_task(tiny_sweep, tmp_path, kimg=0.032, tick_kimg=0.012, **changes)
+    once = with_needs(whole, tmp_path / "once", task)
+    for seed in range(3):
+        shutil.copytree(once.root, tmp_path / f"runs{seed}")
+    assert try_task(str(once.root), task).ok
+    want = outputs(once.path(task))
     assert {"metrics.jsonl", "ticks.parquet", "samples.parquet", "settings.json"} <= set(want)
     for seed in range(3):
-        store = with_needs(whole, tmp_path / f"runs{seed}", task)
-        assert in_pieces(store.root, task, seed, damage=seed > 0) >= 1
+        store = Store(tmp_path / f"runs{seed}")
+        assert in_pieces(store.root, task, seed, damage=seed > 0) >= 2
         assert outputs(store.path(task)) == want
 
 

@@ -216,7 +216,7 @@ def test_micro_batches_give_the_gradients_of_the_whole(tiny_gan, monkeypatch, ph
     from sigmaflow.generators.volume import RaySampling
 
     render = TriPlaneGenerator.render
-    monkeypatch.setattr(TriPlaneGenerator, "render", lambda G, planes, c: render(
+    monkeypatch.setattr(TriPlaneGenerator, "render", lambda G, planes, c, **_: render(
         G, planes, c, sampling=RaySampling(deterministic=True)))  # fmt: skip
     # Plain gradient descent, since Adam makes much of little differences.
     moved = {}
