@@ -13,7 +13,7 @@ from typing import Any
 from jobs.fid_graph import FidGraph
 from jobs.outcomes import REWARD as OF_REWARD
 from jobs.outcomes import searches_reward, shown
-from jobs.sections import CHECKPOINT_FILES, RewardSection
+from jobs.sections import CHECKPOINT_FILES, FinetuneSection, RewardSection
 from jobs.space import apply, tables_config
 from jobs.stage import FileInput, Input, Task
 from jobs.stages.evaluate import EVALUATE
@@ -239,10 +239,8 @@ class SweepGraph(FidGraph):
     def trial(self, number: int, params: Mapping[str, Any]) -> Trial:
         """Tasks of one setting. Where the reward is searched, trials of equal reward share it."""
         section, net = apply(params, self.config.finetune, self.config.reward)
-        settings = _dump(section) | {"seed": self.config.seed}
-        own = {k: settings.pop(k) for k in ("clamp", "tick_seeds")}
-        for name in ("clamp_low", "clamp_high"):
-            settings.pop(name)
+        settings = section.settings(self.config.seed)
+        own = {k: _dump(section)[k] for k in ("clamp", "tick_seeds", "watch", "ensemble")}
         name = _said(params)
         reward, start = self.reward, self.start
         if net != self.config.reward:
@@ -252,7 +250,8 @@ class SweepGraph(FidGraph):
         finetune = Task(
             FINETUNE,
             {**self._common(), **own, "finetune": settings, "grid": self.grid},
-            {"generator": self.generator, "reward": reward, "images": self.images},
+            {"generator": self.generator, "reward": reward, "images": self.images,
+             **self._beside(section, net)},
             f"fine-tune {name}",
         )
         tuned = self._evaluate(finetune, f"measure {name}", reward)
@@ -269,6 +268,15 @@ class SweepGraph(FidGraph):
         return Trial(
             number, dict(params), reward, start, finetune, tuned, tuple(features), fid, summary
         )
+
+    def _beside(self, section: FinetuneSection, net: RewardSection) -> dict[str, Any]:
+        """Rewards that a fine-tune needs beside its own: to watch it, or of its ensemble."""
+        found = {} if section.watch.heldout == "off" else {"heldout": self.heldout}
+        if (more := section.ensemble.size - 1) > 0:
+            taken = {net.split_seed, net.heldout_seed}
+            seeds = itertools.islice((s for s in itertools.count() if s not in taken), more)
+            found["others"] = tuple(self._reward(net, s, f"reward of seed {s}") for s in seeds)
+        return found
 
     def tables(self, trials: Sequence[Trial], pareto: Sequence[int]) -> Task:
         """Tables and figures of these trials."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -196,22 +196,46 @@ class Clamp(Section):
         return self
 
 
+class Watch(Section):
+    """What is done where the held-out reward falls while the trained one rises."""
+
+    heldout: Literal["off", "warn", "stop"] = "off"
+    """off: it is not looked at; warn: said in metrics and progress; stop: the run ends there, and
+    its result is the generator of the tick that the held-out reward liked best"""
+    ticks: int = Field(3, ge=1)
+    """over so many"""
+
+
+class EnsembleSection(Section):
+    """Rewards of other seeds beside the first, combined after standardising each."""
+
+    size: int = Field(1, ge=1)
+    combine: Literal["mean", "min", "lower"] = "mean"
+    deviations: float = Field(1.0, ge=0)
+    """of `lower`: the mean minus so many deviations among the rewards"""
+
+
 class FinetuneSection(FinetuneConfig):
     """Settings of every fine-tune; a trial overrides those that are searched."""
 
     clamp_low: None = None
     clamp_high: None = None
+    seed: int | None = Field(None, ge=0)
     clamp: Clamp = Clamp()
     tick_seeds: int = Field(200, ge=2)
     """fixed seeds from 300000 whose reward is followed at every tick (paper Fig. 8)"""
+    watch: Watch = Watch()
+    ensemble: EnsembleSection = EnsembleSection()
 
     @model_validator(mode="after")
     def _clamp_is_an_interval(self) -> FinetuneSection:
         return self
 
-    def config(self, low: float, high: float) -> FinetuneConfig:
-        fields = self.model_dump(exclude={"clamp", "tick_seeds", "clamp_low", "clamp_high"})
-        return FinetuneConfig(**fields, clamp_low=low, clamp_high=high)
+    def settings(self, seed: int) -> dict[str, Any]:
+        """What the stage is told of the loop, presets filled in. seed: where it has none itself."""
+        own = {"clamp", "tick_seeds", "clamp_low", "clamp_high", "watch", "ensemble"}
+        found = self.resolved().model_dump(mode="json", exclude=own)
+        return {**found, "seed": seed if self.seed is None else self.seed}
 
 
 class EvaluationSection(FidSection):

@@ -260,8 +260,7 @@ def _leaves(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]
 
 def _fields() -> dict[str, Any]:
     """Every key that a space may have, with its type."""
-    tuned = {k: v for k, v in _leaves(FinetuneConfig) if k not in (
-        "clamp_low", "clamp_high", "seed")}
+    tuned = {k: v for k, v in _leaves(FinetuneConfig) if k not in ("clamp_low", "clamp_high")}
     clamp = dict(_leaves(Clamp, "clamp."))
     reward = {REWARD + k: v for k, v in _leaves(RewardSection) if k not in (
         "heldout_seed", "train.seed")}

@@ -27,8 +27,13 @@ ADVERSARIAL = Stage(
 
 
 def follow(ctx: Context, state, ticks: Iterator, total: int) -> None:
-    """Log, save and show each tick of a loop until it ends."""
+    """Log, save and show each tick of a loop until it ends; save where it was asked to stop."""
+    from sigmaflow.finetune import Pause
+
     for tick in ticks:
+        if isinstance(tick, Pause):
+            ctx.save(tick.images_seen, state.save)
+            continue
         ctx.log(tick.images_seen, **tick.metrics)
         ctx.save(tick.images_seen, state.save)
         ctx.progress(tick.images_seen, total)
@@ -69,7 +74,8 @@ def run_adversarial(ctx: Context) -> None:
     state = start_state(load_gan(ctx.input("start") / "gan"), config)
     if saved := ctx.restore():
         state.restore(saved[1])
-    loop = finetune(state, open_images(_zip(ctx.input("images"))), config)
+    images = open_images(_zip(ctx.input("images")))
+    loop = finetune(state, images, config, stop=ctx.should_stop)
     follow(ctx, state, loop, int(config.kimg * 1000))
     # What a fine-tune starts from should be what was measured: the average, not the live weights.
     state.G.load_state_dict(state.G_ema.state_dict())

@@ -6,17 +6,23 @@ from sigmaflow.lazy import attach
 
 if TYPE_CHECKING:  # for readers and for the hash of a stage's sources
     from .config import AdversarialConfig, FinetuneConfig, WarmstartConfig
-    from .geometry import PAPER, RELEASED, RewardTerm, Semantics
-    from .loop import finetune, start_state
-    from .state import GANState, ImageSet, Tick
+    from .geometry import PAPER, RELEASED, Semantics
+    from .loop import finetune
+    from .start import start_state
+    from .state import GANState, ImageSet, Pause, Tick
+    from .terms import Ensemble, ImageView, Member, RewardTerm
     from .warm import start_warm_state, warmstart
 
 __all__ = [
     "AdversarialConfig",
+    "Ensemble",
     "FinetuneConfig",
     "GANState",
     "ImageSet",
+    "ImageView",
+    "Member",
     "PAPER",
+    "Pause",
     "RELEASED",
     "RewardTerm",
     "Semantics",

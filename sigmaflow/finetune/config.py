@@ -2,9 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Cutoff = Annotated[int, Field(ge=0)] | Literal["all"]
+MicroBatch = Annotated[int, Field(ge=1)] | Literal["auto"]
+Psi = Annotated[float, Field(ge=0)]
+
+PAPER: Mapping[str, Any] = MappingProxyType(
+    dict(
+        reward_phase="summed",
+        lazy_gain=True,
+        micro_batch=None,  # the batch
+        neighbours="batch",
+        reward_psi="trained",
+        reward_cutoff="all",
+        consistency_psi="reward",
+        consistency_cutoff="all",
+        update_w_avg=False,
+        clamp_over="each",
+        reward_offset=0.0,
+        consistency_over="mean",
+        control_consistency=True,
+    )
+)
+"""Eq. 5-7 as printed, in EG3D's training loop."""
+
+RELEASED: Mapping[str, Any] = MappingProxyType(
+    dict(
+        reward_phase="separate",
+        lazy_gain=False,
+        micro_batch=1,
+        neighbours="micro_batch",
+        reward_psi=1.0,
+        reward_cutoff=14,
+        consistency_psi=0.7,
+        consistency_cutoff=14,
+        update_w_avg=True,
+        clamp_over="mean",
+        reward_offset=1e-6,
+        consistency_over="sum",
+        control_consistency=False,
+    )
+)
+"""What the released code does, of which the paper's Table 2 is."""
+
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"paper": PAPER, "released": RELEASED}
+)
 
 
 class Config(BaseModel):
@@ -43,17 +91,80 @@ class AdversarialConfig(Config):
     ada_kimg: float = Field(500.0, gt=0, description="kimg from strength 0 to 1")
     ema_kimg: float = Field(5.0, gt=0, description="half-life of the generator's moving average")
     noise_mode: Literal["random", "const", "none"] = "random"
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of super-resolution and discriminator (autocast)"
+    )
+    micro_batch: MicroBatch | None = Field(
+        None, description="images at once, gradients added up; auto: what fits into memory_gb"
+    )
+    memory_gb: float = Field(20.0, gt=0, description="what `micro_batch: auto` may fill")
+    lazy_gain: bool | None = Field(
+        None, description="whether lazy regularisers are multiplied by their interval"
+    )
+    neighbours: Literal["batch", "micro_batch"] | None = Field(
+        None, description="among which images poses are swapped, and w_avg moves once"
+    )
     seed: int = Field(0, ge=0)
+
+    def resolved(self) -> Self:
+        """With what is None filled in from the preset; again does no harm."""
+        preset = PRESETS[getattr(self, "semantics", "paper")]
+        known = {k: v for k, v in preset.items() if k in type(self).model_fields}
+        found = {k: v for k, v in known.items() if getattr(self, k) is None}
+        if found.get("micro_batch", 1) is None:
+            found["micro_batch"] = self.batch
+        return self.model_copy(update=found)
+
+    @model_validator(mode="after")
+    def _micro_batches_fill_the_batch(self) -> Self:
+        size = self.resolved().micro_batch
+        if isinstance(size, int) and self.batch % size:
+            raise ValueError(f"micro_batch {size} does not divide batch {self.batch}")
+        return self
 
 
 class FinetuneConfig(AdversarialConfig):
-    """Eq. 5-7 in one summed generator loss."""
+    """Eq. 5-7, as the paper prints them or as the released code computes them.
+
+    semantics names a preset (`PRESETS`) for the fields whose default is None; a field that is given
+    wins over it, so that the differences can be crossed one by one:
+
+    reward_phase: "summed" into the generator's loss, or a "separate" phase after the
+        discriminator's with latents and an Adam (`reward_lr`, `reward_beta2`) of its own.
+    reward_psi, reward_cutoff: truncation of the scored latents; "trained" is what the reward was
+        trained at. consistency_psi, consistency_cutoff: of the compared ones; "reward" is the
+        reward's whole truncation, and saves a pass of the backbone.
+    update_w_avg: scoring moves the live w_avg (`Semantics`).
+    clamp_over: bounds on the reward of "each" latent or on the "mean" of a micro-batch.
+    reward_offset: added to the negated bounded reward; moves no gradient.
+    consistency_over: "mean" or "sum" over the latents of a micro-batch.
+    control_consistency: whether the consistency stays where lambda_r is 0.
+    bound: how the reward is bounded: "clamp" to [clamp_low, clamp_high]; "tanh", a smooth one
+        between the same ends; "softplus", -softplus(-2 r), which has no lower end and needs none.
+    standardise: bound and weigh (r - mean) / deviation of the start generator's rewards, and read
+        the clamp in these units.
+    """
 
     lambda_r: float = Field(10.0, ge=0, description="weight of the reward, Eq. 6")
     lambda_c: float = Field(0.01, ge=0, description="weight of the density consistency, Eq. 7")
     clamp_low: float = -10.0
     clamp_high: float = 10.0
+    bound: Literal["clamp", "tanh", "softplus"] = "clamp"
+    standardise: bool = False
     consistency_resolution: int = Field(64, ge=2)
+    semantics: Literal["paper", "released"] = "paper"
+    reward_phase: Literal["summed", "separate"] | None = None
+    reward_lr: float = Field(0.0025, gt=0, description="of the separate phase's Adam")
+    reward_beta2: float = Field(0.99, ge=0, lt=1)
+    reward_psi: Psi | Literal["trained"] | None = None
+    reward_cutoff: Cutoff | None = None
+    consistency_psi: Psi | Literal["reward"] | None = None
+    consistency_cutoff: Cutoff | None = None
+    update_w_avg: bool | None = None
+    clamp_over: Literal["each", "mean"] | None = None
+    reward_offset: float | None = None
+    consistency_over: Literal["mean", "sum"] | None = None
+    control_consistency: bool | None = None
 
     @model_validator(mode="after")
     def _clamp_is_an_interval(self) -> FinetuneConfig:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sigmaflow.fields.grid import Grid
 from sigmaflow.generators import TriPlaneGenerator
 
+from .config import FinetuneConfig
+from .terms import RewardTerm
+
 CELLS_PER_QUERY = 1_000_000  # the released sampler maps the latent again for each so many cells
-
-
-@dataclass(frozen=True)
-class RewardTerm:
-    """r_theta with what it was trained on. `score`: raw sigma slab [B, x, y, z] to [B]."""
-
-    score: Callable[[Tensor], Tensor]
-    grid: Grid
-    truncation_psi: float = 1.0
 
 
 class Truncation(NamedTuple):
@@ -43,6 +37,7 @@ class Semantics:
     update_w_avg: asking for a slab moves the live w_avg as training does, latent by latent and
         once for each million cells of the slab; the consistency term then sees what is left.
     consistency_over: "mean" or "sum" over the latents of the batch.
+    bound: of the reward: "clamp" (Eq. 6), "tanh" or "softplus" (`bounded`).
     """
 
     reward: Truncation | None = None
@@ -51,6 +46,7 @@ class Semantics:
     offset: float = 0.0
     update_w_avg: bool = False
     consistency_over: Literal["mean", "sum"] = "mean"
+    bound: Literal["clamp", "tanh", "softplus"] = "clamp"
 
 
 PAPER = Semantics()
@@ -63,6 +59,31 @@ RELEASED = Semantics(
     consistency_over="sum",
 )
 """The released fine-tuning, micro-batch by micro-batch (there of one latent each)."""
+
+
+def semantics_of(config: FinetuneConfig, trained_psi: float = 1.0) -> Semantics:
+    """What the settings say of the two terms. trained_psi: of the reward."""
+    c = config.resolved()
+
+    def rows(cutoff: int | str) -> int | None:
+        return None if cutoff == "all" else int(cutoff)
+
+    reward: Truncation | None = None
+    if (c.reward_psi, c.reward_cutoff) != ("trained", "all"):
+        psi = trained_psi if c.reward_psi == "trained" else float(c.reward_psi)
+        reward = Truncation(psi, rows(c.reward_cutoff))
+    consistency: Truncation | None = None
+    if c.consistency_psi != "reward":
+        consistency = Truncation(float(c.consistency_psi), rows(c.consistency_cutoff))
+    return Semantics(
+        reward=reward,
+        consistency=consistency,
+        clamp=c.clamp_over,
+        offset=c.reward_offset,
+        update_w_avg=c.update_w_avg,
+        consistency_over=c.consistency_over,
+        bound=c.bound,
+    )
 
 
 def scored_ws(
@@ -82,14 +103,32 @@ def scored_ws(
     return torch.cat(rows)
 
 
+def bounded(
+    score: Tensor, clamp: tuple[float, float], bound: Literal["clamp", "tanh", "softplus"]
+) -> Tensor:
+    """f_r of rewards of any shape: between the ends of `clamp`, but for "softplus".
+
+    "tanh" has slope 1 in the middle of the clamp and never quite 0. "softplus" is
+    -softplus(-2 r), the released code's alternative: it saturates above 0 only.
+    """
+    low, high = clamp
+    if bound == "clamp":
+        return score.clamp(low, high)
+    if bound == "softplus":
+        return -F.softplus(-2 * score)
+    middle, reach = (low + high) / 2, (high - low) / 2
+    return middle + reach * torch.tanh((score - middle) / reach)
+
+
 def reward_loss(
     score: Tensor, clamp: tuple[float, float], semantics: Semantics = PAPER
 ) -> tuple[Tensor, Tensor]:
-    """Loss before lambda_r from rewards [B], and which values the clamp holds ([B] or scalar)."""
+    """Loss before lambda_r from rewards [B], and which values lie outside the clamp ([B] or
+    scalar): there a clamped reward has no gradient."""
     low, high = clamp
     if semantics.clamp == "mean":
         score = score.mean()
-    loss = -score.clamp(low, high).mean() + semantics.offset
+    loss = -bounded(score, clamp, semantics.bound).mean() + semantics.offset
     return loss, ((score <= low) | (score >= high)).float()
 
 
@@ -112,8 +151,9 @@ def geometry_terms(
 
     Returns `reward` [B] (raw), `reward_loss` = -mean clamp(reward) (Eq. 6), `saturation` (share
     outside the clamp) and `consistency` = mean |sigma_new - sigma_old| (Eq. 7), the last three as
-    `semantics` has them. Terms that were not asked for are absent. The backbone runs once unless
-    the two terms truncate differently or w_avg moves between them.
+    `semantics` has them, and `consistency_each` [B] without gradient. The loss is of the reward as
+    `reward.standard` has it. Terms that were not asked for are absent. The backbone runs once
+    unless the two terms truncate differently or w_avg moves between them.
     """
     c = G.canonical_label().expand(len(z), -1)
     scored = semantics.reward or Truncation(reward.truncation_psi if reward else 1.0)
@@ -122,11 +162,13 @@ def geometry_terms(
     planes = None
     moves = semantics.update_w_avg and reward is not None
     if reward is not None:
-        queries = -(-reward.grid.size // CELLS_PER_QUERY) if moves else 0
-        planes = G.planes(scored_ws(G, z, c, scored, queries), noise_mode="const")
-        score = reward.score(G.sigma_grid(planes, reward.grid))
+        queries = -(-reward.cells // CELLS_PER_QUERY) if moves else 0
+        ws = scored_ws(G, z, c, scored, queries)
+        planes = G.planes(ws, noise_mode="const")
+        score = reward.score(reward.look(G, planes, ws))
         out["reward"] = score
-        out["reward_loss"], out["saturation"] = reward_loss(score, clamp, semantics)
+        standard = reward.standard(score)
+        out["reward_loss"], out["saturation"] = reward_loss(standard, clamp, semantics)
     if consistency is not None:
         if planes is None or compared != scored or (moves and compared.psi != 1):
             planes = G.planes(G.mapping(z, c, *compared), noise_mode="const")
@@ -135,4 +177,6 @@ def geometry_terms(
             target = G_old.sigma_grid(old, consistency)
         field = G.sigma_grid(planes, consistency)
         out["consistency"] = field_distance(field, target, semantics.consistency_over)
+        with torch.no_grad():
+            out["consistency_each"] = (field - target).abs_().flatten(1).mean(1)
     return out

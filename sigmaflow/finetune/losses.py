@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sigmaflow.generators import DualDiscriminator, TriPlaneGenerator
 from sigmaflow.generators.discriminator import resize
+from sigmaflow.generators.volume import RaySampling
 
 from .augment import AugmentPipe
 from .schedules import blur
@@ -25,6 +26,38 @@ def swap_cameras(c: Tensor, probability: float, u: Tensor | None = None) -> Tens
     if u is None:
         u = torch.rand(len(c), 1, device=c.device)
     return torch.where(u < probability, torch.roll(c, 1, 0), c)
+
+
+def half(precision: str, device: torch.device) -> torch.autocast:
+    """Autocast to `precision`; nothing where that is float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def picture(
+    G: TriPlaneGenerator,
+    ws: Tensor,
+    c: Tensor,
+    noise_mode: str,
+    precision: str = "float32",
+    sampling: RaySampling | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`G.synthesis` as the discriminator sees it: (image [B,3,R,R], image_raw [B,3,r,r]), float32.
+
+    Only the super-resolution is in `precision`: density and colours need their digits.
+    """
+    out = G.render(G.planes(ws, noise_mode), c, sampling=sampling)
+    noise = G.rendering_kwargs.get("superresolution_noise_mode", "none")
+    with half(precision, ws.device):
+        image, raw = G.superresolution(out["image_volume"], out["features"], ws, noise)
+    return image.float(), raw.float()
+
+
+def judged(
+    D: DualDiscriminator, pair: tuple[Tensor, Tensor], c: Tensor, precision: str = "float32"
+) -> Tensor:
+    """Logits [B, 1] of a pair of images, float32; the blocks above 4x4 are in `precision`."""
+    with half(precision, c.device):
+        return D(*pair, c).float()
 
 
 @dataclass(frozen=True)
@@ -54,14 +87,16 @@ def real_pair(
     return images, blur(resize(images, resolution), blur_sigma)
 
 
-def r1_penalty(D: DualDiscriminator, image: Tensor, image_raw: Tensor, c: Tensor) -> Tensor:
+def r1_penalty(
+    D: DualDiscriminator, image: Tensor, image_raw: Tensor, c: Tensor, precision: str = "float32"
+) -> Tensor:
     """Squared gradients of the real logits over both images, [B].
 
     Over the images as they are judged: EG3D too differentiates behind blur and augmentation.
     """
     image = image.detach().requires_grad_(True)
     image_raw = image_raw.detach().requires_grad_(True)
-    logits = D(image, image_raw, c)
+    logits = judged(D, (image, image_raw), c, precision)
     grads = torch.autograd.grad(logits.sum(), [image, image_raw], create_graph=True)
     return sum(g.square().sum(dim=(1, 2, 3)) for g in grads)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,12 +30,90 @@ class ImageSet(Protocol):
         ...
 
 
+class Means:
+    """Means of named scalars over a tick. Values stay on their device until read."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, **values: Tensor) -> None:
+        for name, value in values.items():
+            value = value.detach().float().mean()
+            self._sums[name] = self._sums.get(name, 0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def read(self) -> dict[str, float]:
+        """The means, and begin again."""
+        out = {k: float(v) / self._counts[k] for k, v in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return out
+
+    def not_finite(self) -> list[str]:
+        """Names whose sum is NaN or infinite."""
+        if not self._sums:
+            return []
+        good = torch.stack([torch.as_tensor(v) for v in self._sums.values()]).isfinite().tolist()
+        return [name for name, fine in zip(self._sums, good) if not fine]
+
+    def dump(self) -> tuple[dict[str, Tensor], dict[str, int]]:
+        """Sums and counts, for a checkpoint between two ticks."""
+        return dict(self._sums), dict(self._counts)
+
+    def load(self, sums: dict[str, Tensor], counts: Mapping[str, int]) -> None:
+        """What `dump` gave, in the order of `counts`."""
+        self._sums = {name: sums[name] for name in counts}
+        self._counts = dict(counts)
+
+
+class Samples:
+    """A row for every image of a tick, by column; NaN where a column says nothing of it."""
+
+    COLUMNS = ("images_seen", "sample", "reward", "saturated", "consistency", "logit")
+
+    def __init__(self) -> None:
+        self._steps: list[Tensor] = []
+        self._open: Tensor | None = None
+
+    def begin(self, images_seen: int, batch: int) -> None:
+        """Open the rows of a step: those of images `images_seen` and on."""
+        self._open = torch.full((batch, len(self.COLUMNS)), math.nan, dtype=torch.float64)
+        self._open[:, 0], self._open[:, 1] = images_seen, torch.arange(batch)
+
+    def put(self, rows: Tensor | slice, **columns: Tensor) -> None:
+        """Values of some rows of the open step; one value stands for all of them."""
+        for name, value in columns.items():
+            value = value.detach().flatten().to("cpu", torch.float64)
+            self._open[rows, self.COLUMNS.index(name)] = value
+
+    def end(self) -> None:
+        """Close the step."""
+        self._steps.append(self._open)
+        self._open = None
+
+    def table(self) -> Tensor:
+        """float64 [n, 6] of all closed steps."""
+        return torch.cat(self._steps) if self._steps else torch.empty(0, len(self.COLUMNS))
+
+    def read(self) -> dict[str, np.ndarray]:
+        """The columns, and begin again."""
+        columns = self.table().numpy().T
+        self._steps = []
+        whole = {"images_seen": np.int64, "sample": np.int64}
+        return {n: c.astype(whole.get(n, np.float32)) for n, c in zip(self.COLUMNS, columns)}
+
+    def load(self, table: Tensor) -> None:
+        """What `table` gave."""
+        self._steps = [table] if len(table) else []
+
+
 @dataclass
 class GANState:
     """Networks, optimisers and position of a run.
 
     augment: what the discriminator's images go through, None for nothing. adaptation: what moves
-    its strength, None where that is fixed.
+    its strength, None where that is fixed. means, samples: of the tick that has begun. micro_batch:
+    images at once where the settings leave that to the memory, None before it is known.
     """
 
     G: TriPlaneGenerator
@@ -45,6 +124,9 @@ class GANState:
     meta: dict[str, Any] = field(default_factory=dict)
     augment: AugmentPipe | None = None
     adaptation: Adaptation | None = None
+    means: Means = field(default_factory=Means)
+    samples: Samples = field(default_factory=Samples)
+    micro_batch: int | None = None
 
     @property
     def device(self) -> torch.device:
@@ -68,7 +150,16 @@ class GANState:
             tensors["augment/p"] = self.augment.p
         if self.adaptation is not None:
             tensors["augment/signs"] = self.adaptation.signs
-        write_state(path, tensors, {"format": FORMAT, "images_seen": self.images_seen})
+        values: dict[str, Any] = {"format": FORMAT, "images_seen": self.images_seen}
+        sums, counts = self.means.dump()
+        if counts:  # between two ticks
+            tensors |= {f"means/{name}": value for name, value in sums.items()}
+            values["means"] = counts
+        if len(rows := self.samples.table()):
+            tensors["samples/table"] = rows
+        if self.micro_batch is not None:
+            values["micro_batch"] = self.micro_batch
+        write_state(path, tensors, values)
 
     def restore(self, path: str | Path) -> None:
         """Read a file of `save` into the networks and optimisers that this state holds.
@@ -79,10 +170,14 @@ class GANState:
         parts: dict[str, dict[str, Tensor]] = {"G": {}, "D": {}, "G_ema": {}}
         slots: dict[str, dict[int, dict[str, Tensor]]] = {n: {} for n in self.optimizers}
         self._restore_augment(path, tensors)
+        self._restore_tick(tensors, header)
         for key, value in tensors.items():
             head, rest = key.split("/", 1)
             if head == "opt":
                 name, index, slot = rest.split("/")
+                if name not in slots:
+                    raise ValueError(f"{path}: saved with an optimiser {name!r} that these settings"
+                                     " do without; use those of before")  # fmt: skip
                 slots[name].setdefault(int(index), {})[slot] = value
             else:
                 parts[head][rest] = value
@@ -93,6 +188,14 @@ class GANState:
             current["state"] = slots[name]
             optimizer.load_state_dict(current)
         self.images_seen = int(header["images_seen"])
+
+    def _restore_tick(self, tensors: dict[str, Tensor], header: Mapping[str, Any]) -> None:
+        """Take what `save` wrote of a tick that had begun out of `tensors`."""
+        sums = {k: tensors.pop(k) for k in list(tensors) if k.startswith("means/")}
+        sums = {k.removeprefix("means/"): v.to(self.device) for k, v in sums.items()}
+        self.means.load(sums, header.get("means", {}))
+        self.samples.load(tensors.pop("samples/table", torch.empty(0)))
+        self.micro_batch = header.get("micro_batch")
 
     def _restore_augment(self, path: str | Path, tensors: dict[str, Tensor]) -> None:
         """Take what `save` wrote of the augmentation out of `tensors`."""
@@ -108,30 +211,23 @@ class GANState:
 
 @dataclass(frozen=True)
 class Tick:
-    """What a loop yields: where it is, means of the tick's metrics, and the state to save."""
+    """What a loop yields: where it is, means of the tick's metrics, and the state to save.
+
+    samples: rows of the tick's images by column (`Samples.COLUMNS`), empty in loops without them.
+    """
 
     images_seen: int
     metrics: Mapping[str, float]
     state: GANState
+    samples: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-class Means:
-    """Means of named scalars over a tick. Values stay on their device until read."""
+@dataclass(frozen=True)
+class Pause:
+    """What a loop yields between two ticks where it was asked to stop: the state to save."""
 
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, **values: Tensor) -> None:
-        for name, value in values.items():
-            value = value.detach().float().mean()
-            self._sums[name] = self._sums.get(name, 0) + value
-            self._counts[name] = self._counts.get(name, 0) + 1
-
-    def read(self) -> dict[str, float]:
-        out = {k: float(v) / self._counts[k] for k, v in self._sums.items()}
-        self._sums, self._counts = {}, {}
-        return out
+    images_seen: int
+    state: GANState
 
 
 def seed_step(seed: int, images_seen: int) -> np.random.Generator:

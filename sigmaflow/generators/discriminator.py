@@ -137,4 +137,5 @@ class DualDiscriminator(nn.Module):
         x = None
         for res in self.block_resolutions:
             x = getattr(self, f"b{res}")(x, img)
-        return self.b4(x, self.mapping(None, c))
+        with torch.autocast(x.device.type, enabled=False):  # a logit needs all its digits
+            return self.b4(x, self.mapping(None, c))

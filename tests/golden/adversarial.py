@@ -14,6 +14,8 @@ from sigmaflow.finetune.losses import (
     density_variation,
     discriminator_loss,
     generator_loss,
+    judged,
+    picture,
     r1_penalty,
     real_pair,
     swap_cameras,
@@ -70,10 +72,8 @@ class Networks:
         ws = self.G.mapping(
             self.z, self.conditions(images_seen, self.u), update_emas=update_emas
         )
-        out = self.G.synthesis(
-            ws, self.c, self.resolution, noise_mode="none", sampling=eg3d.REGULAR
-        )
-        return out["image"], out["image_raw"]
+        self.G.neural_rendering_resolution = self.resolution
+        return picture(self.G, ws, self.c, "none", sampling=eg3d.REGULAR)
 
     def reals(self, images_seen: int) -> tuple[Tensor, Tensor]:
         return real_pair(self.images, self.resolution, self.sigma_at(images_seen))
@@ -177,7 +177,7 @@ def _scores(kind: str, logits: Tensor) -> dict[str, Tensor]:
 
 
 def g_main(nets: Networks, folder: Folder, seen: int) -> dict[str, Tensor]:
-    logits = nets.D(*View(nets.sigma_at(seen))(*nets.fakes(seen)), nets.c)
+    logits = judged(nets.D, View(nets.sigma_at(seen))(*nets.fakes(seen)), nets.c)
     loss = generator_loss(logits)
     loss.mean().backward()
     return {**_scores("fake", logits), "_Loss_G_loss": loss}
@@ -199,8 +199,8 @@ def d_main(nets: Networks, folder: Folder, seen: int) -> dict[str, Tensor]:
     view = View(nets.sigma_at(seen))
     with torch.no_grad():
         fakes = nets.fakes(seen, update_emas=True)
-    fake = nets.D(*view(*fakes), nets.c)
-    real = nets.D(*view(*nets.reals(seen)), nets.real_c)
+    fake = judged(nets.D, view(*fakes), nets.c)
+    real = judged(nets.D, view(*nets.reals(seen)), nets.real_c)
     losses = discriminator_loss(fake, real)
     sum(part.mean() for part in losses).backward()
     return {**_scores("fake", fake), **_scores("real", real), "_Loss_D_loss": sum(losses)}

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from sigmaflow.fields.grid import Grid, SlabPads
+from sigmaflow.finetune.config import FinetuneConfig
 from sigmaflow.finetune.geometry import (
-    RELEASED,
-    RewardTerm,
     Semantics,
-    Truncation,
     field_distance,
     geometry_terms,
+    semantics_of,
 )
+from sigmaflow.finetune.terms import RewardTerm
 from sigmaflow.generators import TriPlaneGenerator
 from sigmaflow.rewards.model import RewardConfig, RewardModel
 
@@ -45,6 +45,7 @@ class Terms:
     generator: str
     salt: str
     semantics: Semantics
+    paper: Semantics  # the same truncations under the paper's preset
     lambda_r: float
     clamp: tuple[float, float]
     lambda_c: float
@@ -67,16 +68,17 @@ class Terms:
             rf"full (\d+)\^3.*?psi {number}, cutoff (\d+): {number} \*"
         )
         psi, cutoff = find(rf"psi {number}, cutoff (\d+)\. `coords`")
+        told = dict(
+            reward_psi=float(psi), reward_cutoff=int(cutoff),
+            consistency_psi=float(psi_c), consistency_cutoff=int(cutoff_c),
+        )  # fmt: skip
+        released = FinetuneConfig(semantics="released", reward_offset=offset, **told)
         rows = re.findall(rf"^\| (\w+) \| \[([\d, ]+)\] \| {number} \|", text, re.M)
         return cls(
             generator=find(r"\.\./([\w.-]+)/weights\.safetensors")[0],
             salt=find(r"fill\(K, s, '([^']*)'\)")[0],
-            semantics=replace(
-                RELEASED,
-                reward=Truncation(float(psi), int(cutoff)),
-                consistency=Truncation(float(psi_c), int(cutoff_c)),
-                offset=offset,
-            ),
+            semantics=semantics_of(released),
+            paper=semantics_of(FinetuneConfig(**told)),
             lambda_r=weight,
             clamp=(low, high),
             lambda_c=float(weight_c),
@@ -136,7 +138,10 @@ def compare(folder: Folder) -> Iterator[Compared]:
         if len(rows) == 1 and "consistency" in run.out and rows[0] not in seen:
             seen.add(rows[0])
             yield from compare_scene(run, folder, rows[0])
-
+        if len(rows) == 1:
+            alone = replace(terms, semantics=terms.paper)
+            paper = Run(G, anchor, reward, grid, alone, z[rows], shift, "consistency" in run.out)
+            yield from compare_paper(paper, folder, name, rows[0])
 
     yield from compare_averages(folder, averages)
 
@@ -233,6 +238,22 @@ def compare_case(run: Run, folder: Folder, case: str, rows: list[int]) -> Iterat
             yield Compared(key, run.slab.grad[rows.index(int(m[1]))], bar)
         elif name == "grad_l2":
             yield from compare_lengths(key, grads, folder, bar)
+
+
+def compare_paper(run: Run, folder: Folder, case: str, i: int) -> Iterator[Compared]:
+    """One latent under the paper's preset: the released reward but for the offset, which is below
+    the bar, and the consistency that an unmoved w_avg would have given."""
+    if f"{case}/loss_reward" in folder:
+        theirs = folder.arrays[f"{case}/loss_reward"]
+        yield Compared(f"{case}/loss_reward, paper", run.loss_reward, PICTURE, theirs)
+    key = f"cons{i}/loss_without_w_avg_update"
+    if "consistency" in run.out and key in folder:
+        yield Compared(f"{case}, {key}, paper", run.loss_consistency, PICTURE, folder.arrays[key])
+    elif "consistency" not in run.out and f"{case}/grad_l2" in folder:
+        grads = {n: p.grad for n, p in run.G.named_parameters()}
+        theirs = torch.as_tensor(folder.arrays[f"{case}/grad_l2"]).nan_to_num(0).norm()
+        ours = torch.stack([g.double().norm() for g in grads.values() if g is not None]).norm()
+        yield Compared(f"{case}/grad_l2, paper", ours, REWARD_GRADIENT, theirs)
 
 
 def compare_lengths(

@@ -150,7 +150,7 @@ def test_settings_are_put_where_they_belong():
     tuned, _ = apply({"clamp.low": -1.0, "clamp.high": 4.0}, FinetuneSection(), RewardSection())
     assert (tuned.clamp.low, tuned.clamp.high) == (-1.0, 4.0)
     assert {"clamp.deviations", "reward.train.mirror", "lambda_r"} <= set(FIELDS)
-    assert not {"seed", "clamp_low", "reward.train.seed", "tick_seeds"} & set(FIELDS)
+    assert not {"heldout_seed", "clamp_low", "reward.train.seed", "tick_seeds"} & set(FIELDS)
 
 
 def test_trials_of_equal_reward_share_it(tmp_path, tiny_checkpoint, tiny_images):
