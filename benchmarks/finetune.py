@@ -29,11 +29,11 @@ from pathlib import Path
 
 import torch
 import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from plain_finetune import PlainStep
 from sampling import measured
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid
 from sigmaflow.finetune import FinetuneConfig, RewardTerm, finetune, start_state
@@ -51,6 +51,7 @@ from sigmaflow.finetune.state import step_optimizer, update_ema
 from sigmaflow.generators import TriPlaneGenerator, load_gan, load_generator
 from sigmaflow.rewards.model import RewardConfig, RewardModel, mini_config
 
+ROOT = Path(__file__).resolve().parents[1]
 CLAMP = (-10.0, 10.0)
 LAMBDA_R, LAMBDA_C = 10.0, 0.01
 MODES = {"plain": {}, "checkpoint": {"checkpoint": True}}

@@ -3,8 +3,8 @@
 Every count is of one sample. Operations are those of convolutions and matrix products, two a
 multiplication with its addition, as torch's FlopCounterMode counts them (equal to it: the tests).
 Bytes are what every operation reads and writes, as if nothing stayed in a cache, and what autograd
-keeps for the way back; both are good to about a tenth (the tests count tensors). Sizes of weights
-are left out of the bytes: they do not grow with the batch.
+keeps for the way back; both are good to about a tenth (the tests count tensors), the sampler's to a
+seventh. Sizes of weights are left out of the bytes: they do not grow with the batch.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 FLOAT, HALF = 4, 2  # bytes
 CHANNELS = 32  # of a plane, and of the rendered features
 DECODER_HIDDEN, DECODER_OUT = 64, 33
-HEADS = {  # hidden channels of the super-resolution, whether its first block doubles, shrink
-    "SuperresolutionHybrid8X": ((128, 64), True, 4),
-    "SuperresolutionHybrid8XDC": ((256, 128), True, 4),
-    "SuperresolutionHybrid4X": ((128, 64), False, 2),
-    "SuperresolutionHybrid2X": ((128, 64), False, 2),
+HEADS = {  # hidden channels of the super-resolution, whether its first block doubles
+    "SuperresolutionHybrid8X": ((128, 64), True),
+    "SuperresolutionHybrid8XDC": ((256, 128), True),
+    "SuperresolutionHybrid4X": ((128, 64), False),
+    "SuperresolutionHybrid2X": ((128, 64), False),
 }
 
 
@@ -108,14 +108,22 @@ def backbone(G: Mapping[str, Any]) -> Work:
 
 def superresolution(G: Mapping[str, Any]) -> Work:
     """Rendered features to the image; in float16 on a GPU where `sr_num_fp16_res` is above 0."""
-    name = G["rendering_kwargs"]["superresolution_module"].rsplit(".", 1)[-1]
-    (a, b), up, _ = HEADS[name]
-    a, b = (G.get("sr_kwargs") or {}).get("hidden_channels") or (a, b)
+    (a, b), up = _head(G)
     size, half = G["img_resolution"], G.get("sr_num_fp16_res", 0) > 0
     w_dim = G["w_dim"]
     first = _block(CHANNELS, a, size // 2, w_dim, 3, up, half, half)
     second = _block(a, b, size, w_dim, 3, True, half, half)
     return first + second + _work(0, 0, b * size**2, half)
+
+
+def _head(G: Mapping[str, Any]) -> tuple[tuple[int, int], bool]:
+    """Hidden channels of the super-resolution, and whether its first block doubles the size."""
+    name = G["rendering_kwargs"]["superresolution_module"].rsplit(".", 1)[-1]
+    if name not in HEADS:
+        raise ValueError(f"superresolution_module {name!r}: one of {', '.join(HEADS)}")
+    hidden, up = HEADS[name]
+    a, b = (G.get("sr_kwargs") or {}).get("hidden_channels") or hidden
+    return (a, b), up
 
 
 def rays(G: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -174,22 +182,19 @@ def discriminator(D: Mapping[str, Any]) -> Work:
 # ---------------------------------------------------------------------- density and reward
 
 
-def tables(G: Mapping[str, Any], span: Sequence[float]) -> Work:
-    """Planes to the maps of hidden units that a grid needs (docs/sampling.md).
+def sampler(G: Mapping[str, Any], shape: Sequence[int], resolution: int) -> Work:
+    """Planes to sigma on a released grid of `resolution` a side of which `shape` cells are kept.
 
-    span: share of the planes that the grid covers along x, y, z.
+    A fit, for the tiles of a GPU: counted where cells are 1, 2 and 4 texels apart and the box is a
+    unit wide. Coarser grids cost more a cell, since a cell's line of texels is longer.
     """
-    size = G.get("plane_resolution", 256)
-    wide, high, deep = (min(max(share, 0.0), 1.0) * size for share in span)
-    texels = wide * high + wide * deep
-    flops = texels * 2 * CHANNELS * DECODER_HIDDEN
-    return _work(flops, texels * (4 * CHANNELS + 2 * DECODER_HIDDEN), texels * 64, False)
-
-
-def cells(count: int, stride: float) -> Work:
-    """Maps to sigma at `count` cells that are `stride` texels apart; a tile is 24 texels wide."""
-    flops = count * 2 * DECODER_HIDDEN * (24 + 3 * max(stride, 1.0) + 1)
-    return _work(flops, count * DECODER_HIDDEN * 7, count, False)
+    size, count = G.get("plane_resolution", 256), math.prod(shape)
+    stride = max(size / resolution, 1.0)
+    wide, high, deep = (min(n / resolution, 1.0) * size for n in shape)
+    tables = wide * (high + deep) * DECODER_HIDDEN
+    return _work(
+        count * (4000 + 9000 * stride**2), count * (1340 + 435 * stride), tables + count, False
+    )
 
 
 def unet(shape: Sequence[int], f_maps: Sequence[int]) -> Work:
@@ -225,3 +230,46 @@ def head(feature: int, trunk: Sequence[int], out: int, hidden: Sequence[int]) ->
     pairs = [(feature, trunk[0]), (trunk[0], trunk[1]), (trunk[1], out)]
     pairs += [(out, hidden[0]), (hidden[0], hidden[1]), (hidden[1], 1)]
     return Work(sum(2.0 * a * b for a, b in pairs))
+
+
+# ---------------------------------------------------------------------- weights
+
+
+def generator_parameters(G: Mapping[str, Any]) -> int:
+    """Weights of mapping, backbone, decoder and super-resolution."""
+    w, layers = G["w_dim"], (G.get("mapping_kwargs") or {}).get("num_layers", 8)
+    width = G["z_dim"] + (w if G["c_dim"] else 0)
+    total = (G["c_dim"] + 1) * w + (width + 1) * w + (layers - 1) * (w + 1) * w
+    base, most = G.get("channel_base", 32768), G.get("channel_max", 512)
+    below = 0
+    for level in range(2, int(math.log2(G.get("plane_resolution", 256))) + 1):
+        c = min(base // 2**level, most)
+        total += _block_parameters(below, c, w, 3 * CHANNELS) + (0 if below else 16 * c)
+        below = c
+    total += (CHANNELS + 1) * DECODER_HIDDEN + (DECODER_HIDDEN + 1) * DECODER_OUT
+    a, b = _head(G)[0]
+    return total + _block_parameters(CHANNELS, a, w, 3) + _block_parameters(a, b, w, 3)
+
+
+def _block_parameters(cin: int, cout: int, w_dim: int, image: int) -> int:
+    total = _layer_parameters(cout, cout, 9, w_dim) + 1 + _layer_parameters(cout, image, 1, w_dim)
+    return total + (_layer_parameters(cin, cout, 9, w_dim) + 1 if cin else 0)
+
+
+def _layer_parameters(cin: int, cout: int, taps: int, w_dim: int) -> int:
+    """Weight, bias, and the affine map of its style."""
+    return cin * cout * taps + cout + (w_dim + 1) * cin
+
+
+def discriminator_parameters(D: Mapping[str, Any]) -> int:
+    """Weights of blocks, mapping and epilogue."""
+    top = int(math.log2(D["img_resolution"]))
+    base, most = D.get("channel_base", 32768), D.get("channel_max", 512)
+    width = [min(base // 2**level, most) for level in range(top + 1)]
+    total = 7 * width[top]
+    for level in range(top, 2, -1):
+        c, d = width[level], width[level - 1]
+        total += 9 * c * c + c + 9 * c * d + d + c * d
+    c, layers = width[2], (D.get("mapping_kwargs") or {}).get("num_layers", 8)
+    total += (D["c_dim"] + 1) * c + layers * (c + 1) * c
+    return total + 9 * (c + 1) * c + c + (16 * c + 1) * c + (c + 1) * c
