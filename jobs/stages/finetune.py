@@ -8,7 +8,7 @@ from jobs.stages.shapes import device, gan_folder
 
 FINETUNE = Stage(
     name="finetune",
-    version=2,
+    version=3,
     run="jobs.stages.finetune:run_finetune",
     sources=(
         "sigmaflow/finetune",
