@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs.estimates import finetune_estimate
 from jobs.stage import Task, canonical
 from jobs.store import MARKER, SHORT, SPEC
 from sigmaflow.fields.grid import Grid
@@ -44,6 +45,7 @@ class Cost:
     seconds: Span = Span()
     bytes: Span = Span()  #: left on the disk when done
     memory: float = 0.0  #: bytes of main memory, of the largest part
+    gpu_memory: float = 0.0  #: bytes of a GPU's, of the largest part; 0 where nothing is known
     guessed: bool = False
 
     def __add__(self, other: Cost) -> Cost:
@@ -51,11 +53,14 @@ class Cost:
             self.seconds + other.seconds,
             self.bytes + other.bytes,
             max(self.memory, other.memory),
+            max(self.gpu_memory, other.gpu_memory),
             self.guessed or other.guessed,
         )
 
     def __mul__(self, factor: float) -> Cost:
-        return Cost(self.seconds * factor, self.bytes * factor, self.memory, self.guessed)
+        return Cost(
+            self.seconds * factor, self.bytes * factor, self.memory, self.gpu_memory, self.guessed
+        )
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,8 @@ class Rates:
     """One stage. Rates are (low, high) seconds a unit: ``mini`` on one CPU core, measured on
     ``sweeps/lambda.yaml`` (an idle core to a busy one; rendering and warm start are guesses);
     ``paper`` on one RTX 4090, never measured: from the paper's own 5 to 10 h a training, and from
-    published timings of FID in the StyleGAN line.
+    published timings of FID in the StyleGAN line. Fine-tunes are counted instead (`jobs.estimates`)
+    where the settings of their networks are known.
     """
 
     unit: Callable[[Spec], float]
@@ -206,6 +212,7 @@ class Costs:
         size = rates.bytes(spec) if rates else 0.0
         like = self.like(task)
         memory = max((one.memory for one in like), default=0) or self.memory(task)
+        gpu_memory = max((one.gpu_memory for one in like), default=0)
         past = [
             (one.seconds / (rates.unit(one.spec) if rates else 1.0),
              one.bytes / rates.bytes(one.spec) if rates else one.bytes)
@@ -214,10 +221,15 @@ class Costs:
         if past:
             seconds = _span([rate for rate, _ in past])
             on_disk = _span([share for _, share in past])
-            return Cost(seconds * (unit * left), on_disk * (size or 1.0), memory)
+            return Cost(seconds * (unit * left), on_disk * (size or 1.0), memory, gpu_memory)
         low, high = getattr(rates, self._scale) if rates else (0.0, 0.0)
         guess = Span(low, (low * high) ** 0.5, high)
-        return Cost(guess * (unit * left), Span(0.5, 1.0, 2.0) * size, memory, True)
+        if self._scale == "paper" and (counted := finetune_estimate(task)) is not None:
+            guess = Span(*counted.estimate.seconds_per_kimg)
+            gpu_memory = counted.memory
+        return Cost(
+            guess * (unit * left), Span(0.5, 1.0, 2.0) * size, memory, gpu_memory, True
+        )
 
     def like(self, task: Task) -> list[Past]:
         """Finished tasks of the same stage and version with like settings and inputs."""

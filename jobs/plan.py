@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jobs.cost import Cost, Costs, hours, size
+from jobs.cost import Cost, Costs, Span, hours, size
+from jobs.estimates import describe, finetune_estimate
 from jobs.slurm_files import home
 from jobs.stage import Stage, Task, walk
 from jobs.store import MARKER, SPEC, Store
@@ -247,6 +248,7 @@ def lines(config: Any, profile: Any, runs: Path) -> Iterator[str]:
     yield from _table(rows)
     open_trials = config.search.trials - len(trials) if graph is not None else 0
     yield from _totals(planned, open_trials, total + guess, _slots(profile), runs)
+    yield from _on_a_gpu(config, [one.task for one in planned if one.state != "HIT"])
     yield from _script(config, profile, runs)
 
 
@@ -364,8 +366,20 @@ def _totals(
         yield (f"disk: {size(cost.bytes.middle)} ({size(cost.bytes.low)} to "
                f"{size(cost.bytes.high)}), {size(free)} free{short}")
         yield f"memory: about {size(cost.memory)} for the largest stage"
+        if cost.gpu_memory:
+            yield f"GPU memory: about {size(cost.gpu_memory)} for the largest stage"
     if cost.guessed:
-        yield "~ marks numbers of a table (jobs/cost.py), the others are this store's own history"
+        yield ("~ marks numbers of a table (jobs/cost.py) or an estimate, the others are this "
+               "store's own history")
+
+
+def _on_a_gpu(config: Any, tasks: Iterable[Task]) -> Iterator[str]:
+    """What a fine-tune of this size takes on a card, once for all of them."""
+    if config.scale == "paper":
+        found = (finetune_estimate(task) for task in tasks)
+        if (counted := next((one for one in found if one is not None), None)) is not None:
+            each = Span(*counted.estimate.seconds_per_kimg)
+            yield describe(counted, hours(each * counted.kimg))
 
 
 def _script(config: Any, profile: Any, runs: Path) -> Iterator[str]:

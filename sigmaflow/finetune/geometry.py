@@ -16,6 +16,9 @@ from .config import FinetuneConfig
 from .terms import RewardTerm
 
 CELLS_PER_QUERY = 1_000_000  # the released sampler maps the latent again for each so many cells
+# Blocks of the backbone that are remade on the way back. The last holds half of its activations,
+# which would lie beside the reward network's, and takes a third of its time forward.
+REMADE = 1
 
 
 class Truncation(NamedTuple):
@@ -159,22 +162,24 @@ def geometry_terms(
     scored = semantics.reward or Truncation(reward.truncation_psi if reward else 1.0)
     compared = semantics.consistency or scored
     out: dict[str, Tensor] = {}
-    planes = None
+    planes = target = None
+    if consistency is not None:  # first, so that it never stands beside the reward's activations
+        with torch.no_grad():
+            old = G_old.planes(G_old.mapping(z, c, *compared), noise_mode="const")
+            target = G_old.sigma_grid(old, consistency)
+            del old
     moves = semantics.update_w_avg and reward is not None
     if reward is not None:
         queries = -(-reward.cells // CELLS_PER_QUERY) if moves else 0
         ws = scored_ws(G, z, c, scored, queries)
-        planes = G.planes(ws, noise_mode="const")
+        planes = G.planes(ws, "const", REMADE)
         score = reward.score(reward.look(G, planes, ws))
         out["reward"] = score
         standard = reward.standard(score)
         out["reward_loss"], out["saturation"] = reward_loss(standard, clamp, semantics)
     if consistency is not None:
         if planes is None or compared != scored or (moves and compared.psi != 1):
-            planes = G.planes(G.mapping(z, c, *compared), noise_mode="const")
-        with torch.no_grad():
-            old = G_old.planes(G_old.mapping(z, c, *compared), noise_mode="const")
-            target = G_old.sigma_grid(old, consistency)
+            planes = G.planes(G.mapping(z, c, *compared), "const", REMADE)
         field = G.sigma_grid(planes, consistency)
         out["consistency"] = field_distance(field, target, semantics.consistency_over)
         with torch.no_grad():

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .ops import (
     FullyConnectedLayer,
@@ -217,12 +218,20 @@ class SynthesisNetwork(nn.Module):
             setattr(self, f"b{res}", block)
             self.num_ws += block.num_conv
 
-    def forward(self, ws: Tensor, noise_mode: str = "random") -> Tensor:
+    def forward(self, ws: Tensor, noise_mode: str = "random", remade: int = 0) -> Tensor:
+        """remade: so many of the last blocks keep nothing for the way back and run once more there.
+        The numbers are the same."""
         x = img = None
         row = 0
-        for res in self.block_resolutions:
+        kept = len(self.block_resolutions) - (remade if torch.is_grad_enabled() else 0)
+        for level, res in enumerate(self.block_resolutions):
             block = getattr(self, f"b{res}")
-            x, img = block(x, img, ws[:, row : row + block.num_conv + 1], noise_mode)
+            inputs = (x, img, ws[:, row : row + block.num_conv + 1], noise_mode)
+            if level < kept:
+                x, img = block(*inputs)
+            else:
+                drawn = noise_mode == "random"
+                x, img = checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=drawn)
             row += block.num_conv
         return img
 

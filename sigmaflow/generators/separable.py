@@ -182,9 +182,12 @@ class _Tile:
 def _tiles(sites: Sites, rows: range) -> Iterator[_Tile]:
     _, ny, nz = sites.grid.shape
     budget = max(CELLS_PER_TILE.get(sites.device.type, 2**18) // nz, 1)
-    # A tile's weights along x are dense, so thin tiles where cells are many texels apart.
-    thick = min(len(rows), max(round(TEXELS_PER_TILE / max(sites.stride, 1)), 4))
+    # A tile's weights along x and y are dense, so thin tiles where cells are many texels apart.
+    widest = max(round(TEXELS_PER_TILE / max(sites.stride, 1)), 4)
+    thick = min(len(rows), widest)
     many = max(budget // thick, 1)
+    if sites.sheared:
+        many = min(many, widest)
     levels = range(nz)
     for j in range(0, ny, many):
         columns = range(j, min(j + many, ny))

@@ -148,9 +148,9 @@ class TriPlaneGenerator(nn.Module):
         c = c * self.rendering_kwargs.get("c_scale", 0)
         return self.backbone.mapping(z, c, truncation_psi, truncation_cutoff, update_emas)
 
-    def planes(self, ws: Tensor, noise_mode: str = "const") -> Tensor:
-        """The scene as [B, 3, 32, P, P]; opaque to callers."""
-        x = self.backbone.synthesis(ws, noise_mode=noise_mode)
+    def planes(self, ws: Tensor, noise_mode: str = "const", remade: int = 0) -> Tensor:
+        """The scene as [B, 3, 32, P, P]; opaque to callers. remade: `SynthesisNetwork.forward`."""
+        x = self.backbone.synthesis(ws, noise_mode=noise_mode, remade=remade)
         return x.view(len(x), 3, PLANE_CHANNELS, x.shape[-2], x.shape[-1])
 
     def _features(self, planes: Tensor, points: Tensor) -> Tensor:

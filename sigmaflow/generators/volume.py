@@ -158,7 +158,8 @@ def render_rays(
     count = int(options.get("depth_resolution_importance") or 0)
     depths = start
     if count > 0:
-        _, _, weights = march(colors, sigmas, start, options)
+        with torch.no_grad():
+            weights = march_weights(sigmas, start)
         fine = fine_depths(start, weights, count, sampling)
         fine_colors, fine_sigmas = query(fine)
         depths, order = torch.cat([start, fine], dim=2).sort(dim=2)

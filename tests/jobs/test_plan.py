@@ -197,7 +197,63 @@ def test_without_history_the_table_is_used_and_said_to_be(store):
     assert paper.bytes.middle == pytest.approx(64 * 256**3 * 4, rel=1e-3)
 
 
+def finetune(tmp_path, networks, **settings):
+    """A fine-tune of networks whose settings are in a checkpoint's config.json."""
+    from jobs.graph import FINETUNE
+    from sigmaflow.finetune.config import FinetuneConfig
+
+    (tmp_path / "config.json").write_text(json.dumps(networks))
+    grid = {"resolution": 256, "kind": "released", "length": 1.0, "pads": None}
+    config = {"threads": 1, "grid": grid, "tick_seeds": 200,
+              "finetune": FinetuneConfig(**settings).model_dump(mode="json")}
+    files = {"generator": (FileInput(tmp_path / "config.json"),), "reward": toys.counting(),
+             "images": FileInput(tmp_path / "config.json")}
+    return Task(FINETUNE, config, files)
+
+
+def paper_networks():
+    import yaml
+
+    found = yaml.safe_load((SCALES.parent / "rehearsal.yaml").read_text())
+    return {"G": found["G"], "D": found["D"]}
+
+
+def test_a_fine_tune_on_a_gpu_is_counted(store, tmp_path):
+    one = Costs(store.root, "paper").of(finetune(tmp_path, paper_networks()))
+    assert one.guessed and 0 < one.seconds.low < one.seconds.middle < one.seconds.high
+    assert 4e9 < one.gpu_memory <= 24e9
+    assert one.memory == Costs(store.root, "mini").of(finetune(tmp_path, paper_networks())).memory
+    half = Costs(store.root, "paper").of(finetune(tmp_path, paper_networks(), kimg=10.0))
+    assert half.seconds.middle == pytest.approx(one.seconds.middle / 2)
+    small = Costs(store.root, "paper").of(
+        finetune(tmp_path, paper_networks(), consistency_resolution=32)
+    )
+    assert small.seconds.middle < one.seconds.middle
+    total = one + half
+    assert total.gpu_memory == one.gpu_memory and (total * 3).gpu_memory == one.gpu_memory
+
+
+def test_networks_that_cannot_be_counted_have_the_table(store, tmp_path):
+    strange = paper_networks()
+    strange["G"]["rendering_kwargs"]["superresolution_module"] = "Other"
+    for networks in (strange, {"G": {}, "D": {}}, {"G": strange["G"], "D": None}, []):
+        cost = Costs(store.root, "paper").of(finetune(tmp_path, networks))
+        assert cost.guessed and cost.gpu_memory == 0
+        assert (cost.seconds.low, cost.seconds.high) == (20 * 900.0, 20 * 1800.0)
+
+
 # ---------------------------------------------------------------------- the command
+
+
+def test_a_dry_run_at_paper_scale_tells_of_the_card(tmp_path):
+    from cluster.profile import InlineProfile
+    from jobs.sweep import RehearsalConfig
+
+    config = load(SCALES.parent / "rehearsal.yaml", RehearsalConfig, scales=SCALES)
+    said = list(plan.lines(config, InlineProfile(), tmp_path / "runs"))
+    (line,) = [line for line in said if "not measured" in line]
+    assert "estimated from counts" in line and "24 GB" in line and "micro-batches of 2 fit" in line
+    assert any(line.startswith("GPU memory: about") for line in said)
 
 
 def test_a_dry_run_of_a_whole_sweep(tmp_path, tiny_checkpoint, tiny_images, capsys):
@@ -218,6 +274,7 @@ def test_a_dry_run_of_a_whole_sweep(tmp_path, tiny_checkpoint, tiny_images, caps
     assert "tables and figures" in said and "free" in said and "work: " in said
     assert "22 RUN, 4 trials not asked yet" in said
     assert not [line for line in said.splitlines() if " HIT" in line]
+    assert "not measured" not in said and "GPU memory" not in said
 
 
 def test_many_trials_are_shown_together(tmp_path, tiny_checkpoint, tiny_images):

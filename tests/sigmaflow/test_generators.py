@@ -149,3 +149,24 @@ def test_unknown_superresolution_lists_the_known(tiny_gan):
     }
     with pytest.raises(ValueError, match="SuperresolutionHybrid8XDC"):
         TriPlaneGenerator(**kwargs)
+
+
+@pytest.mark.parametrize("noise_mode", ["const", "random"])
+def test_blocks_that_are_remade_give_the_same_gradients(tiny_gan, noise_mode):
+    G = tiny_gan.G
+    with torch.no_grad():
+        for name, p in G.named_parameters():
+            if name.endswith("noise_strength"):
+                p.fill_(0.3)
+    ws = torch.randn(2, G.num_ws, G.w_dim)
+    weights = list(G.backbone.synthesis.parameters())
+
+    def gradients(remade):
+        torch.manual_seed(1)
+        planes = G.planes(ws, noise_mode, remade)
+        after = torch.rand(1)  # drawn later by somebody else
+        return [planes, after, *torch.autograd.grad(planes.square().sum(), weights)]
+
+    plain = gradients(0)
+    for remade in (1, 2):
+        assert all(torch.equal(a, b) for a, b in zip(plain, gradients(remade)))
