@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -67,16 +66,12 @@ def _holds(value: str, files: tuple[str, ...]) -> str:
 def _images(value: str, info: ValidationInfo) -> str:
     if value == "mini" or left_out(info, "files"):
         return value
-    remedy = "give `mini`, or a zip in EG3D's layout (images and dataset.json)"
-    if not Path(value).is_file():
-        raise ValueError(f"{value!r} is no file; {remedy}")
-    try:
-        with zipfile.ZipFile(value) as archive:
-            archive.getinfo("dataset.json")
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{value!r} cannot be read ({error}); {remedy}") from error
-    except KeyError as error:
-        raise ValueError(f"{value!r} has no dataset.json in it; {remedy}") from error
+    if not Path(value).exists():
+        raise ValueError(f"{value!r} is no file; give `mini`, or a zip or folder in EG3D's layout"
+                         " (images and dataset.json)")
+    from sigmaflow.datasets.index import ImageIndex
+
+    ImageIndex(value).close()
     return value
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from jobs.run import Context
 from jobs.stage import Stage
+from jobs.stages.fid import image_file
 from jobs.stages.shapes import device, gan_folder
+from jobs.staging import data_workers
 
 FINETUNE = Stage(
     name="finetune",
@@ -63,7 +65,7 @@ def run_finetune(ctx: Context) -> None:
 
     from sigmaflow.fields.grid import Grid
     from sigmaflow.finetune import FinetuneConfig, RewardTerm, finetune, start_state
-    from sigmaflow.finetune.images import open_images
+    from sigmaflow.finetune.images import open_images, reading
     from sigmaflow.generators import load_gan, load_generator, save_gan
     from sigmaflow.rewards.model import RewardModel
 
@@ -87,7 +89,8 @@ def run_finetune(ctx: Context) -> None:
     if saved := ctx.restore():
         state.restore(saved[1])
     total = int(config.kimg * 1000)
-    images = open_images(_images(ctx.input("images")))
+    images = open_images(image_file(ctx.input("images")), workers=data_workers())
+    images.expect(reading(config.seed, state.images_seen, config.batch, len(images)))
     term = RewardTerm(score=reward, grid=reward.config.grid, truncation_psi=psi)
     for tick in finetune(state, images, config, term, G_old):
         scores = score_seeds(state.G_ema, [reward], seeds, psi)[0]
@@ -142,7 +145,3 @@ class _SeedRewards:
                 )
             )
         return pd.concat(parts, ignore_index=True)
-
-
-def _images(value):
-    return value / "faces.zip" if value.is_dir() else value
