@@ -102,6 +102,23 @@ def _reward(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _ticks(value: str, info: ValidationInfo) -> str:
+    if left_out(info, "files"):
+        return value
+    from pyarrow import ArrowException, parquet
+
+    lacks = {"images_seen", "seed", "reward"}
+    try:
+        lacks -= set(parquet.read_schema(_file(value, info)).names)
+    except (OSError, ArrowException) as error:
+        raise ValueError(f"{value!r} is no Parquet file ({error}); give the `ticks.parquet` of a"
+                         " fine-tune") from error
+    if lacks:
+        raise ValueError(f"{value!r} has no column {', '.join(sorted(lacks))}; give the"
+                         " `ticks.parquet` of a fine-tune")
+    return value
+
+
 Checkpoint = Annotated[str, AfterValidator(_checkpoint)]
 ScoredCheckpoint = Annotated[str, AfterValidator(_scored)]
 """A checkpoint of which only G_ema is used: G and D may be missing."""
@@ -109,6 +126,7 @@ Images = Annotated[str, AfterValidator(_images)]
 File = Annotated[str, AfterValidator(_file)]
 RankingsFile = Annotated[str, AfterValidator(_rankings)]
 RewardFile = Annotated[str, AfterValidator(_reward)]
+Ticks = Annotated[str, AfterValidator(_ticks)]
 
 
 class Slab(Section):
