@@ -105,16 +105,16 @@ def input_of(result: Found, name: str) -> Path | None:
 
 
 def _known_files(runs: Path, wanted: Sequence[str]) -> Iterator[Path]:
-    from jobs import digests, stage
+    """Files of these digests among what ships and what launches were given."""
     from jobs.graph import checkpoint_files, image_file
+    from jobs.ledger import SWEEPS, launches, sweeps
 
-    for shipped in (*checkpoint_files("mini")[1:], image_file("mini")):
-        if shipped.digest in wanted:
-            yield Path(shipped.path)
-    digests.load(runs)
-    for (path, *seen), digest in stage.known_digests.items():
-        if digest in wanted and Path(path).exists() and stage.extent(path) == tuple(seen):
-            yield Path(path)
+    given = [launch.record["config"] for name in sweeps(runs)
+             for launch in launches(runs / SWEEPS / name)]
+    for config in [{"checkpoint": "mini", "images": "mini"}, *given]:
+        # Of a checkpoint the weights: others may have its config.json.
+        files = [*checkpoint_files(config["checkpoint"])[1:], image_file(config["images"])]
+        yield from (Path(f.path) for f in files if Path(f.path).exists() and f.digest in wanted)
 
 
 def start_of(tuned: Found) -> str | None:

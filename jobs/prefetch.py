@@ -56,9 +56,10 @@ class Item:
 def items(config: Any, network: bool = True) -> Iterator[Item]:
     """Everything the sweep needs from outside. Fetches what may be fetched, where ``network``."""
     paper = config.kind == "sweep" and config.scale == "paper"
-    if paper and config.images == "mini":
+    fids = config.kind == "score" and config.fid
+    if config.images == "mini" and (paper or fids and config.scale == "paper"):
         yield Item("images", False, "not given", IMAGES_HELP)
-    elif config.kind in ("sweep", "pretrain"):
+    elif config.kind in ("sweep", "pretrain") or fids:
         yield from _images(config)
     if paper and config.checkpoint == "mini":
         yield Item("checkpoint", False, "not given", CHECKPOINT_HELP)
@@ -71,9 +72,12 @@ def items(config: Any, network: bool = True) -> Iterator[Item]:
     if config.kind == "rehearsal":
         yield Item("checkpoint", True, "made by the run itself")
         yield from _extractor(config.evaluation, network)
+    if fids:
+        yield from _extractor(config.evaluation, network)
     if config.kind == "score":
-        yield from _checkpoint("before", config.before, SCORED_FILES)
-        yield from _checkpoint("after", config.after, SCORED_FILES)
+        for key in ("before", "after", "control"):
+            if (value := getattr(config, key)) is not None:
+                yield from _checkpoint(key, value, SCORED_FILES)
         yield from _reward(config.reward_model)
 
 
