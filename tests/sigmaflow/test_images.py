@@ -4,7 +4,6 @@ import io
 import itertools
 import json
 import multiprocessing
-import pickle
 import threading
 import zipfile
 
@@ -192,11 +191,9 @@ def test_a_reader_survives_processes(mirrored_set, method):
     for child in children:
         child.join()
     assert found == [mine, mine]
-    copy = pickle.loads(pickle.dumps(images))
     images.close()
     with pytest.raises(ValueError, match="cannot be read"):
         images[0]
-    assert digest(copy, order) == mine
 
 
 def run_of(images, seed, seen, batch, steps):
