@@ -38,7 +38,7 @@ class ImageZip(ImageIndex):
         name = self.names[i]
         try:
             with Image.open(io.BytesIO(self.read(name))) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
+                pixels = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise self._error(name, f"is no readable image ({error}); {AGAIN}") from error
         side = self.resolution or pixels.shape[0]
