@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jobs.tables import between, tabular
+from jobs.tables import between, escape, tabular
 from sigmaflow.analyses.compression import slope_against_control, spread_ratio
 from sigmaflow.analyses.shift import reward_shift
 from sigmaflow.analyses.slope import final_on_initial
@@ -131,8 +131,8 @@ def latex(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
         short[name] = [between(*v) for v in t[["fid", "fid_low", "fid_high"]].to_numpy()]
         change = t[["fid_change", "fid_change_low", "fid_change_high"]].to_numpy()
         short["change"] = [between(*v, form="+.3f") for v in change]
-        caption = (f"{name} (lower is better) with its paired change, and mean reward of the same "
-                   "seeds with its gain; 95\\% intervals; protocol "
+        caption = (f"{escape(name)} (lower is better) with its paired change, and mean reward of "
+                   "the same seeds with its gain; 95\\% intervals; protocol "
                    f"{t['protocol'].iloc[0][:12]}")  # fmt: skip
     short["reward"] = t["reward_mean"].map("{:.2f}".format)
     gains = t[["gain", "gain_low", "gain_high"]].to_numpy()

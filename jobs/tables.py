@@ -205,7 +205,7 @@ def between(value: float, low: float, high: float, form: str = ".3f") -> str:
 
 def tabular(frame: pd.DataFrame, caption: str) -> str:
     """A plain table environment. Written out here since pandas needs jinja2 for its own."""
-    head = " & ".join(_escape(c) for c in frame.columns)
+    head = " & ".join(escape(c) for c in frame.columns)
     rows = [" & ".join(_cell(v) for v in row) for row in frame.itertuples(index=False)]
     body = " \\\\\n".join([head + " \\\\\n\\hline", *rows])
     columns = "l" + "r" * (len(frame.columns) - 1)
@@ -215,7 +215,7 @@ def tabular(frame: pd.DataFrame, caption: str) -> str:
     )
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     return str(text).replace("_", "\\_")
 
 
@@ -224,4 +224,4 @@ def _cell(value: Any) -> str:
         return "--"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return _escape(value)
+    return escape(value)

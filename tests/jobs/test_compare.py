@@ -114,6 +114,16 @@ def test_a_beginning_of_several_keys(runs):
         find(tuned.name[:8], runs)
 
 
+def test_trajectories_must_be_a_fine_tunes(tiny_sweep, tiny_checkpoint, tmp_path, capsys):
+    reward = next(tiny_sweep.runs.glob("store/reward/[!.]*/reward.safetensors"))
+    tuned = fine_tune(tiny_sweep.runs, 10.0) / "gan"
+    for name, said in (("accuracy.parquet", "no column images_seen, reward, seed; give the"),
+                       ("reward.json", "is no Parquet file"), ("none", "is no file")):
+        assert compare(tiny_sweep.runs, tiny_checkpoint, tuned, "--reward", reward, "--no-fid",
+                       "--set", f"ticks={reward.with_name(name)}") == 2
+        assert said in capsys.readouterr().err
+
+
 def test_the_control_differs_in_nothing_else(runs):
     tuned, control = find(str(fine_tune(runs, 10.0)), runs), fine_tune(runs, 0.0)
     assert control_of(tuned).result == control
