@@ -62,6 +62,8 @@ class _Profile(_Strict):
     """How often a stage is tried again, by what ended it."""
     notify: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Name of the environment variable that holds the URL to tell of a sweep's end."""
+    data_workers: Annotated[int, Field(ge=0)] | None = None
+    """Threads of a stage that decode large image sets; none: a core each, four at most."""
 
 
 class _Gpus(_Profile):

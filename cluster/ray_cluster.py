@@ -159,7 +159,8 @@ def _version(package: str) -> str:
 
 def _inherited() -> dict[str, str]:
     """What our workers get there; never a secret, since Ray shows it to everybody."""
-    return {"PYTHONPATH": python_path(), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
+    readers = {k: v for k, v in os.environ.items() if k == "SIGMAFLOW_DATA_WORKERS"}
+    return {"PYTHONPATH": python_path(), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", **readers}
 
 
 def _token(profile: RayProfile) -> contextlib.AbstractContextManager[None]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +55,6 @@ def _save(runs: Path) -> None:
     files = {}
     for (path, size, changed), digest in stage.known_digests.items():
         with contextlib.suppress(OSError):
-            now = os.stat(path)
-            if size >= WORTH and (now.st_size, now.st_mtime_ns) == (size, changed) < (size, old):
+            if size >= WORTH and stage.extent(path) == (size, changed) < (size, old):
                 files[path] = [size, changed, digest]
     write_json(runs / FILE, {"format": FORMAT, "files": files})

@@ -24,8 +24,8 @@ from jobs.stages.rankings import RANKINGS
 from jobs.stages.rehearsal import REHEARSAL
 from jobs.stages.reward import REWARD
 from jobs.stages.shapes import MEASURES, SLABS
-from jobs.stages.tables import SCORES, TABLES, TRIAL
-from jobs.sweep import PretrainConfig, RehearsalConfig, ScoreConfig, SweepConfig
+from jobs.stages.tables import TABLES, TRIAL
+from jobs.sweep import PretrainConfig, RehearsalConfig, SweepConfig
 
 PACKAGE = Path(__file__).resolve().parent.parent / "sigmaflow"
 
@@ -327,43 +327,6 @@ def _digest(generator: Input | tuple[Input, ...]) -> str:
 
 def _said(params: Mapping[str, Any]) -> str:
     return " ".join(f"{k}={shown(v)}".replace(" ", "") for k, v in params.items())
-
-
-def score_graph(config: ScoreConfig) -> Task:
-    """Task of `kind: score`: two generators, one reward, blocks of seeds."""
-    record = Path(config.reward_model)
-    reward = (FileInput(record), FileInput(record.with_suffix(".json")))
-    before, after = checkpoint_files(config.before), checkpoint_files(config.after)
-    grid = config.slab.grid().as_dict()
-    seeds = list(range(config.first_seed, config.first_seed + config.seeds))
-    base = {**config.stage_base(), "grid": grid, "psi": config.evaluation.psi}
-
-    def slabs(files: tuple[FileInput, ...], name: str) -> tuple[Task, ...]:
-        return tuple(
-            Task(
-                SLABS, {**base, "seeds": part}, {"generator": files},
-                f"slabs {name} {part[0]}-{part[-1]}",
-            )
-            for part in blocks(seeds, config.block)
-        )
-
-    return Task(
-        SCORES,
-        {
-            **base,
-            "mesh_seeds": config.evaluation.mesh_seeds,
-            "mesh_resolution": config.evaluation.mesh_resolution,
-            "level": config.annotator.config.level,
-        },
-        {
-            "reward": reward,
-            "before": slabs(before, "before"),
-            "after": slabs(after, "after"),
-            "generator_before": before,
-            "generator_after": after,
-        },
-        "scores",
-    )
 
 
 def pretrain_graph(config: PretrainConfig) -> Task:

@@ -26,6 +26,7 @@ from jobs.driver import Driver, Event
 from jobs.retry import told
 from jobs.show import Show, duration
 from jobs.stage import Task
+from jobs.staging import read_with
 from jobs.stop import Stop
 
 PROFILES = Path(__file__).resolve().parent.parent / "cluster"
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             from jobs import slurm
 
             return slurm.launch(config, profile, runs, console, argv, args.track or "")
+        read_with(profile.data_workers)
         with terminable() as stop_us:
             return run(
                 config, _executor(config, profile, runs), runs, console, stop_us,

@@ -124,14 +124,23 @@ def draw_pictures(columns: list[tuple[str, Path]], keep: Any) -> None:
     keep("pictures", figures.sample_sheet(rows))
 
 
-def draw_scores(table: pd.DataFrame, columns: list[tuple[str, Path]], folder: Path) -> None:
-    """Histograms, final against initial, and meshes of two generators."""
+def draw_scores(
+    rewards: pd.DataFrame, ticks: pd.DataFrame, runs: Mapping[str, pd.DataFrame],
+    columns: list[tuple[str, Path]], folder: Path,
+) -> None:
+    """Figures 7 to 10 of scored generators; Figure 8 where fine-tunes were followed."""
     from sigmaflow import figures
 
     def keep(name: str, figure: Any) -> None:
         figures.save(figure, folder / name)
 
-    keep("rewards", figures.reward_histograms(table["before"], table["after"]))
-    both = table.rename(columns={"before": "initial", "after": "final"})
-    keep("final_against_initial", figures.final_against_initial({"after": both}))
+    names = ("original", "tuned")
+    keep("rewards", figures.reward_histograms(rewards["before"], rewards["after"], names))
+    followed = {
+        name: ticks[ticks["configuration"] == name].assign(kimg=lambda t: t["images_seen"] / 1000)
+        for name in ("tuned", "control") if (ticks["configuration"] == name).any()
+    }
+    if followed:
+        keep("trajectories", figures.trajectories(followed))
+    keep("final_against_initial", figures.final_against_initial(runs))
     draw_meshes(columns, folder, keep)

@@ -40,13 +40,17 @@ class Planned:
 
 def first_tasks(config: Any) -> tuple[Any, tuple[Task, ...]]:
     """The `SweepGraph` of a search (else None), and the tasks known before anything is asked."""
-    from jobs.graph import RehearsalGraph, SweepGraph, pretrain_graph, score_graph
+    from jobs.graph import RehearsalGraph, SweepGraph, pretrain_graph
 
     searches = {"sweep": SweepGraph, "rehearsal": RehearsalGraph}
     if config.kind in searches:
         graph = searches[config.kind](config)
         return graph, graph.shared()
-    return None, (score_graph(config) if config.kind == "score" else pretrain_graph(config),)
+    if config.kind == "score":
+        from jobs.score_graph import ScoreGraph
+
+        return None, (ScoreGraph(config).last,)
+    return None, (pretrain_graph(config),)
 
 
 def asked_trials(config: Any, runs: Path, plan: str) -> dict[int, dict[str, Any]]:

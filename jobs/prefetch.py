@@ -13,7 +13,6 @@ import re
 import struct
 import sys
 import urllib.request
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,7 @@ STATISTICS_URL = "https://www.cs.cmu.edu/~clean-fid/stats/"
 PUBLISHED = re.compile(r"[a-z0-9_]+_(clean|legacy_tensorflow)_(train|test|trainval|trainval70k)_"
                        r"\d+\.npz")
 CHECKPOINT_HELP = "convert a snapshot (python -m jobs.convert) and give its folder"
-IMAGES_HELP = "give a zip in EG3D's layout: pictures and dataset.json (docs/users.md)"
+IMAGES_HELP = "give a zip or folder in EG3D's layout: pictures and dataset.json (docs/users.md)"
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,10 @@ class Item:
 def items(config: Any, network: bool = True) -> Iterator[Item]:
     """Everything the sweep needs from outside. Fetches what may be fetched, where ``network``."""
     paper = config.kind == "sweep" and config.scale == "paper"
-    if paper and config.images == "mini":
+    fids = config.kind == "score" and config.fid
+    if config.images == "mini" and (paper or fids and config.scale == "paper"):
         yield Item("images", False, "not given", IMAGES_HELP)
-    elif config.kind in ("sweep", "pretrain"):
+    elif config.kind in ("sweep", "pretrain") or fids:
         yield from _images(config)
     if paper and config.checkpoint == "mini":
         yield Item("checkpoint", False, "not given", CHECKPOINT_HELP)
@@ -72,9 +72,12 @@ def items(config: Any, network: bool = True) -> Iterator[Item]:
     if config.kind == "rehearsal":
         yield Item("checkpoint", True, "made by the run itself")
         yield from _extractor(config.evaluation, network)
+    if fids:
+        yield from _extractor(config.evaluation, network)
     if config.kind == "score":
-        yield from _checkpoint("before", config.before, SCORED_FILES)
-        yield from _checkpoint("after", config.after, SCORED_FILES)
+        for key in ("before", "after", "control"):
+            if (value := getattr(config, key)) is not None:
+                yield from _checkpoint(key, value, SCORED_FILES)
         yield from _reward(config.reward_model)
 
 
@@ -122,25 +125,17 @@ def _images(config: Any) -> Iterator[Item]:
         if missing:
             yield Item("packages", False, f"no {', '.join(missing)}", "pip install -e '.[faces]'")
         return
+    from sigmaflow.datasets.index import ImageIndex
+
     path = SHIPPED / "sigmaflow" / "datasets" / "faces64.zip" if value == "mini" else Path(value)
     remedy = "install the package again" if value == "mini" else IMAGES_HELP
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = set(archive.namelist())
-            labels = json.loads(archive.read("dataset.json"))["labels"]
-            absent = [name for name, _ in labels if name not in names]
-            if labels and not absent:
-                archive.read(labels[0][0]), archive.read(labels[-1][0])
-    except FileNotFoundError:
-        yield Item("images", False, f"{value}: no such file", remedy)
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
-        yield Item("images", False, f"{value}: {error or type(error).__name__}", remedy)
+        index = ImageIndex(path)
+        index.read(index.names[0]), index.read(index.names[-1])
+    except ValueError as error:
+        yield Item("images", False, str(error), remedy)
     else:
-        if absent or not labels:
-            said = f"{len(absent)} labelled pictures are not in it, such as {absent[:1]}"
-            yield Item("images", False, f"{value}: {said if labels else 'no labels'}", remedy)
-        else:
-            yield Item("images", True, f"{value}: {len(labels)} pictures")
+        yield Item("images", True, f"{value}: {len(index)} pictures")
 
 
 def _rankings(value: str) -> Iterator[Item]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -67,16 +66,12 @@ def _holds(value: str, files: tuple[str, ...]) -> str:
 def _images(value: str, info: ValidationInfo) -> str:
     if value == "mini" or left_out(info, "files"):
         return value
-    remedy = "give `mini`, or a zip in EG3D's layout (images and dataset.json)"
-    if not Path(value).is_file():
-        raise ValueError(f"{value!r} is no file; {remedy}")
-    try:
-        with zipfile.ZipFile(value) as archive:
-            archive.getinfo("dataset.json")
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{value!r} cannot be read ({error}); {remedy}") from error
-    except KeyError as error:
-        raise ValueError(f"{value!r} has no dataset.json in it; {remedy}") from error
+    if not Path(value).exists():
+        raise ValueError(f"{value!r} is no file; give `mini`, or a zip or folder in EG3D's layout"
+                         " (images and dataset.json)")
+    from sigmaflow.datasets.index import ImageIndex
+
+    ImageIndex(value).close()
     return value
 
 
@@ -107,6 +102,23 @@ def _reward(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _ticks(value: str, info: ValidationInfo) -> str:
+    if left_out(info, "files"):
+        return value
+    from pyarrow import ArrowException, parquet
+
+    lacks = {"images_seen", "seed", "reward"}
+    try:
+        lacks -= set(parquet.read_schema(_file(value, info)).names)
+    except (OSError, ArrowException) as error:
+        raise ValueError(f"{value!r} is no Parquet file ({error}); give the `ticks.parquet` of a"
+                         " fine-tune") from error
+    if lacks:
+        raise ValueError(f"{value!r} has no column {', '.join(sorted(lacks))}; give the"
+                         " `ticks.parquet` of a fine-tune")
+    return value
+
+
 Checkpoint = Annotated[str, AfterValidator(_checkpoint)]
 ScoredCheckpoint = Annotated[str, AfterValidator(_scored)]
 """A checkpoint of which only G_ema is used: G and D may be missing."""
@@ -114,6 +126,7 @@ Images = Annotated[str, AfterValidator(_images)]
 File = Annotated[str, AfterValidator(_file)]
 RankingsFile = Annotated[str, AfterValidator(_rankings)]
 RewardFile = Annotated[str, AfterValidator(_reward)]
+Ticks = Annotated[str, AfterValidator(_ticks)]
 
 
 class Slab(Section):

@@ -23,7 +23,7 @@ from cluster.profile import Retries, SlurmProfile
 from jobs import redact
 from jobs.ledger import CANCEL, new_folder
 from jobs.slurm_files import END, FORMAT
-from jobs.staging import stage_to
+from jobs.staging import read_with, stage_to
 from jobs.stop import Stop, Stopped
 from sigmaflow.atomic import write_json
 
@@ -59,6 +59,7 @@ def _enter(spec_path: Path) -> None:
         ledger.mkdir(parents=True)
         stop = Stop(str(ledger / CANCEL), deadline(profile.signal_delay_s / 2))
     stage_to(profile.local_folder)
+    read_with(profile.data_workers)
     watch = Watch(profile, here.job, here.restart, stop)
     join(profile, meeting, lambda executor: _drive(spec, folder, executor, stop, here.job))
     watch.finish()

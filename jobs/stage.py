@@ -36,7 +36,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class FileInput:
-    """A file that no stage made; it counts by its content, not by its name or date."""
+    """A file, or a folder of them, that no stage made; it counts by content, not by name or date.
+    """
 
     path: str | Path
 
@@ -180,15 +181,40 @@ known_digests: dict[tuple[str, int, int], str] = {}  # by path, size, time of ch
 
 
 def file_digest(path: str | Path) -> str:
-    """sha256 of a file, remembered by path, size and time of change; `jobs.digests` keeps them."""
+    """sha256 of a file, remembered by path, size and time of change; `jobs.digests` keeps them.
+
+    A folder's is that of the names and digests of all files below it.
+    """
     path = os.path.abspath(path)
-    status = os.stat(path)
-    known = (path, status.st_size, status.st_mtime_ns)
+    size, changed = extent(path)
+    known = (path, size, changed)
     if known not in known_digests:
-        if status.st_size >= LONG:
-            log.warning("reading %s (%.0f GB) for its digest, once", path, status.st_size / 1e9)
-        known_digests[known] = sha256_file(path)
+        if size >= LONG:
+            log.warning("reading %s (%.0f GB) for its digest, once", path, size / 1e9)
+        folder = os.path.isdir(path)
+        known_digests[known] = _folder_digest(Path(path)) if folder else sha256_file(path)
     return known_digests[known]
+
+
+def extent(path: str | Path) -> tuple[int, int]:
+    """Bytes and the latest time of change (ns) of a file, or of a folder with all below it."""
+    status = os.stat(path)
+    if not os.path.isdir(path):
+        return status.st_size, status.st_mtime_ns
+    size, changed = 0, status.st_mtime_ns
+    for one in Path(path).rglob("*"):  # a folder's own time tells of names that came and went
+        status = one.stat()
+        size += 0 if one.is_dir() else status.st_size
+        changed = max(changed, status.st_mtime_ns)
+    return size, changed
+
+
+def _folder_digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for name, path in sorted((p.relative_to(folder).as_posix(), p) for p in folder.rglob("*")):
+        if path.is_file():
+            total.update(f"{name}\0{sha256_file(path)}\n".encode())
+    return total.hexdigest()
 
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from sigmaflow import atomic
 
 VARIABLE = "SIGMAFLOW_LOCAL"  # the folder; set by whoever starts work on a node
+READERS = "SIGMAFLOW_DATA_WORKERS"  # threads that decode images
 SPARE = 1 << 30  # bytes left free on the node's disk
 
 
@@ -32,14 +33,37 @@ def stage_to(folder: str | None) -> None:
     os.environ[VARIABLE] = os.path.abspath(place)
 
 
+def read_with(workers: int | None) -> None:
+    """Have stages here decode large image sets by so many threads; None: no change."""
+    if workers is not None:
+        os.environ[READERS] = str(workers)
+
+
+def data_workers() -> int:
+    """Threads that decode large image sets: as said, else a core each, four at most.
+
+    They change no result, so no key knows them.
+    """
+    said = os.environ.get(READERS, "")
+    if not said:
+        return min(4, len(os.sched_getaffinity(0)))
+    if not said.isdigit():
+        raise StagingError(f"{READERS} is {said!r}; set it to a whole number, 0 for no threads")
+    return int(said)
+
+
 def local_copy(path: str | Path, digest: str, folder: str | Path) -> Path:
     """The file ``path`` (sha256 ``digest``) below ``folder``, copied there where it is not yet.
 
-    Files of one folder stay together under their names, because some are found beside others.
-    A full disk is no error: then the original is returned, as it is when the folder is on it.
+    Files of one folder stay together under their names, because some are found beside others. An
+    input that is a folder stays where it is: it may hold a hundred thousand files. A full disk is
+    no error: then the original is returned, as it is when the folder is on it.
     Raises StagingError when the content is not that of the digest.
     """
     source = Path(os.path.abspath(path))
+    if source.is_dir():
+        _check(source, digest)
+        return source
     place = Path(folder) / hashlib.sha256(str(source.parent).encode()).hexdigest()[:16]
     place.mkdir(parents=True, exist_ok=True)
     target, note = place / source.name, place / f".{source.name}.sha256"

@@ -19,6 +19,7 @@ from jobs.sections import (
     ScoredCheckpoint,
     Section,
     Slab,
+    Ticks,
     left_out,
 )
 from jobs.space import SearchSection, check_values
@@ -90,15 +91,33 @@ class SweepConfig(Common):
 
 
 class ScoreConfig(Common):
-    """`kind: score`: two checkpoints, one reward, many seeds; no training."""
+    """`kind: score`: two or three checkpoints, one reward, many seeds; no training."""
 
     kind: Literal["score"]
     before: ScoredCheckpoint
     after: ScoredCheckpoint
+    control: ScoredCheckpoint | None = None
+    """the same fine-tune without the reward"""
+    ticks: Ticks | None = None
+    """`ticks.parquet` of the fine-tune that made `after`: its trajectories"""
+    control_ticks: Ticks | None = None
+    fid: bool = False
     reward_model: RewardFile
     """path of a trained reward (`reward.safetensors` of a sweep)"""
-    seeds: int = Field(100, ge=2)
+    seeds: int = Field(100, ge=3)
     first_seed: int = Field(200000, ge=0)
+
+    @model_validator(mode="after")
+    def _fids_have_what_they_need(self, info: ValidationInfo) -> ScoreConfig:
+        if left_out(info, "files") or not self.fid:
+            return self
+        e = self.evaluation
+        if self.scale == "paper" and self.images == "mini":
+            raise ValueError("images: EG3D's FFHQ zip is needed for FIDs; give it, or fid: false")
+        if e.extractor != "stlpips-alex" and e.extractor_weights is None:
+            raise ValueError("evaluation.extractor_weights: the path of inception-2015-12-05.pt is "
+                             "needed for FIDs; give it, or fid: false")
+        return self
 
 
 class PretrainConfig(Common):

@@ -180,9 +180,9 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     table2, name = tables["fid"], config["fid_name"]
     protocol = table2["protocol"].iloc[0][:12] if len(table2) else "none"
     fid = table2[["configuration", *params]].copy()
-    fid[name] = [_between(*v) for v in table2[[name, "low", "high"]].itertuples(index=False)]
+    fid[name] = [between(*v) for v in table2[[name, "low", "high"]].itertuples(index=False)]
     kid = table2[["kid", "kid_low", "kid_high"]]
-    fid["KID"] = [_between(*v, form=".4g") for v in kid.itertuples(index=False)]
+    fid["KID"] = [between(*v, form=".4g") for v in kid.itertuples(index=False)]
     captions = {
         "trials": "Trials of the sweep.",
         "fid": f"{name} of the start and of each trial (lower is better), with 95\\% bootstrap "
@@ -193,18 +193,19 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     frames = {
         "trials": short, "fid": fid, "preferences": preferences, "accuracy": accuracy,
     }
-    return {name: _tabular(frame, captions[name]) for name, frame in frames.items()}
+    return {name: tabular(frame, captions[name]) for name, frame in frames.items()}
 
 
-def _between(value: float, low: float, high: float, form: str = ".3f") -> str:
+def between(value: float, low: float, high: float, form: str = ".3f") -> str:
+    """A number with its interval, as LaTeX prints it; what is nan is left out."""
     if value != value:
         return "--"
     return f"{value:{form}}" + ("" if low != low else f" [{low:{form}}, {high:{form}}]")
 
 
-def _tabular(frame: pd.DataFrame, caption: str) -> str:
+def tabular(frame: pd.DataFrame, caption: str) -> str:
     """A plain table environment. Written out here since pandas needs jinja2 for its own."""
-    head = " & ".join(_escape(c) for c in frame.columns)
+    head = " & ".join(escape(c) for c in frame.columns)
     rows = [" & ".join(_cell(v) for v in row) for row in frame.itertuples(index=False)]
     body = " \\\\\n".join([head + " \\\\\n\\hline", *rows])
     columns = "l" + "r" * (len(frame.columns) - 1)
@@ -214,7 +215,7 @@ def _tabular(frame: pd.DataFrame, caption: str) -> str:
     )
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     return str(text).replace("_", "\\_")
 
 
@@ -223,4 +224,4 @@ def _cell(value: Any) -> str:
         return "--"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return _escape(value)
+    return escape(value)

@@ -19,7 +19,7 @@ from jobs import redact
 from jobs.queue import Queue
 from jobs.run import Result, try_task
 from jobs.stage import Task
-from jobs.staging import stage_to
+from jobs.staging import read_with, stage_to
 from jobs.stop import Stop
 
 FORMAT = 1  # of the spec
@@ -60,6 +60,7 @@ def _enter(spec_path: Path) -> None:
     os.chdir(spec["cwd"])
     home = spec_path.parent
     stage_to(profile.local_folder)
+    read_with(profile.data_workers)
     job = os.environ["SLURM_JOB_ID"]
     restart = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     stop = Stop(str(home / f"stop-{job}-{restart}"), deadline(profile.signal_delay_s))

@@ -8,6 +8,7 @@ from pathlib import Path
 from jobs.run import Context
 from jobs.stage import Stage
 from jobs.stages.shapes import device, generator_of
+from jobs.staging import data_workers
 
 REAL = Stage(
     name="real",
@@ -63,7 +64,7 @@ def measure_reals(images, protocol, weights, target, progress) -> int:
     from sigmaflow.metrics.features import features_of, of_protocol
     from sigmaflow.metrics.reference import features_beside, save_reference
 
-    reals = open_images(images)
+    reals = open_images(images, workers=data_workers())
     extract = of_protocol(protocol, weights, str(device()))
     tree = BlockTree(extract.dim, protocol.block, extract.key)
     ways = (False, True) if protocol.mirror else (False,)
@@ -92,7 +93,7 @@ def run_features(ctx: Context) -> None:
     import numpy as np
     import torch
 
-    from sigmaflow.datasets.images import ImageZip
+    from sigmaflow.datasets.index import ImageIndex
     from sigmaflow.metrics.blocks import BlockTree
     from sigmaflow.metrics.features import features_of, of_protocol
     from sigmaflow.metrics.generated import generated_blocks
@@ -101,8 +102,7 @@ def run_features(ctx: Context) -> None:
     protocol = Protocol(**ctx.config["protocol"])
     start, stop = ctx.config["part"]
     G = generator_of(ctx)
-    with ImageZip(image_file(ctx.input("images"))) as images:
-        labels = torch.as_tensor(images.labels)
+    labels = torch.as_tensor(ImageIndex(image_file(ctx.input("images"))).labels)
     extract = of_protocol(protocol, _weights(ctx), str(device()))
     tree = BlockTree(extract.dim, protocol.block, extract.key, start // protocol.block)
     out = np.lib.format.open_memmap(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from jobs.run import Context
 from jobs.stage import Stage
+from jobs.stages.fid import image_file
 from jobs.stages.shapes import device, gan_folder
+from jobs.staging import data_workers
 
 FINETUNE = Stage(
     name="finetune",
@@ -107,7 +109,7 @@ def run_finetune(ctx: Context) -> None:
 
     from sigmaflow.fields.grid import Grid
     from sigmaflow.finetune import FinetuneConfig, Pause, finetune, start_state
-    from sigmaflow.finetune.images import open_images
+    from sigmaflow.finetune.images import open_images, reading
     from sigmaflow.generators import load_gan, load_generator, save_gan
 
     c = ctx.config
@@ -133,7 +135,8 @@ def run_finetune(ctx: Context) -> None:
         c["watch"]["heldout"] != "off") else None
     rewards_log, samples = _SeedRewards(ctx, "ticks", seeds, before), _Samples(ctx)
     total = int(config.kimg * 1000)
-    images = open_images(_images(ctx.input("images")))
+    images = open_images(image_file(ctx.input("images")), workers=data_workers())
+    images.expect(reading(config.seed, state.images_seen, config.batch, len(images)))
     ended = watch is not None and watch.ends(rewards_log, state.images_seen)
     for tick in () if ended else finetune(state, images, config, term, G_old, ctx.should_stop):
         if isinstance(tick, Pause):
@@ -295,7 +298,3 @@ class _Watch:
         said = {"alarms": alarms, "ended": last if ended else None, "kept": kept}
         (self._ctx.folder / "watch.json").write_text(json.dumps(said, indent=1) + "\n")
         self._log.frame(last).to_parquet(self._ctx.folder / "heldout.parquet", index=False)
-
-
-def _images(value):
-    return value / "faces.zip" if value.is_dir() else value

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from jobs.run import Context
 from jobs.stage import Stage
+from jobs.stages.fid import image_file
+from jobs.staging import data_workers
 
 WARMSTART = Stage(
     name="warmstart",
@@ -43,21 +44,21 @@ def run_warmstart(ctx: Context) -> None:
     """Fresh networks, fitted to views of known latents. Output: a checkpoint folder `gan`."""
     import torch
 
-    from sigmaflow.datasets.images import ImageZip
     from sigmaflow.fields.slab import latents
     from sigmaflow.finetune import WarmstartConfig, start_warm_state, warmstart
     from sigmaflow.finetune.images import open_images
     from sigmaflow.generators import build, save_gan
 
     config = WarmstartConfig(**ctx.config["warmstart"])
-    path = _zip(ctx.input("images"))
+    path = image_file(ctx.input("images"))
     torch.manual_seed(config.seed)
     state = start_warm_state(build({"G": ctx.config["G"], "D": ctx.config["D"]}), config)
-    seeds = ImageZip(path).seeds
+    images = open_images(path, workers=data_workers())
+    seeds = images.seeds
     z = latents(seeds, state.G.z_dim).numpy()
     if saved := ctx.restore():
         state.restore(saved[1])
-    loop = warmstart(state, open_images(path), seeds, z, config)
+    loop = warmstart(state, images, seeds, z, config)
     follow(ctx, state, loop, int(config.kimg * 1000))
     # The weights of the moving average are the better start for an adversary.
     state.G.load_state_dict(state.G_ema.state_dict())
@@ -67,20 +68,17 @@ def run_warmstart(ctx: Context) -> None:
 def run_adversarial(ctx: Context) -> None:
     """EG3D's own training from where the warm start ended. Output: a checkpoint folder `gan`."""
     from sigmaflow.finetune import AdversarialConfig, finetune, start_state
-    from sigmaflow.finetune.images import open_images
+    from sigmaflow.finetune.images import open_images, reading
     from sigmaflow.generators import load_gan, save_gan
 
     config = AdversarialConfig(**ctx.config["adversarial"])
     state = start_state(load_gan(ctx.input("start") / "gan"), config)
     if saved := ctx.restore():
         state.restore(saved[1])
-    images = open_images(_zip(ctx.input("images")))
+    images = open_images(image_file(ctx.input("images")), workers=data_workers())
+    images.expect(reading(config.seed, state.images_seen, config.batch, len(images)))
     loop = finetune(state, images, config, stop=ctx.should_stop)
     follow(ctx, state, loop, int(config.kimg * 1000))
     # What a fine-tune starts from should be what was measured: the average, not the live weights.
     state.G.load_state_dict(state.G_ema.state_dict())
     save_gan(state.checkpoint(), ctx.folder / "gan")
-
-
-def _zip(path: Path) -> Path:
-    return path / "faces.zip" if path.is_dir() else path

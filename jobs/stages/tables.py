@@ -31,9 +31,12 @@ TABLES = Stage(
 )
 SCORES = Stage(
     name="scores",
-    version=2,
+    version=3,
     run="jobs.stages.tables:run_scores",
-    sources=("sigmaflow/analyses", "sigmaflow/figures", "sigmaflow/rewards/model.py"),
+    sources=(
+        "sigmaflow/analyses", "sigmaflow/figures", "sigmaflow/rewards/model.py", "jobs/scores.py",
+        "jobs/tables.py", "jobs/pictures.py",
+    ),
 )
 
 
@@ -142,16 +145,16 @@ def run_tables(ctx: Context) -> None:
 
 
 def run_scores(ctx: Context) -> None:
-    """Rewards of two generators on the same seeds: `tables/rewards.parquet`, figures, meshes."""
+    """Rewards of generators on the same seeds: tables as Parquet and LaTeX, figures, meshes."""
     import numpy as np
     import pandas as pd
 
+    from jobs import scores
     from jobs.pictures import draw_scores
     from jobs.stages.evaluate import mesh_arrays
     from jobs.stages.reward import load_bank
     from jobs.stages.shapes import device, generator_of
     from jobs.tables import write_table
-    from sigmaflow.analyses.shift import reward_shift
     from sigmaflow.fields.grid import Grid
     from sigmaflow.rewards.evaluate import score_seeds
     from sigmaflow.rewards.model import RewardModel
@@ -159,25 +162,37 @@ def run_scores(ctx: Context) -> None:
     c = ctx.config
     reward = RewardModel.load(ctx.input("reward")[0]).to(device())
     reward.check_grid(Grid.from_dict(c["grid"]))
-    scores = {}
-    for name in ("before", "after"):
+    there = [name for name in ("before", "control", "after") if ctx.input(name)]
+    found = {}
+    for name in there:
         bank = load_bank(ctx.input(name))
-        scores[name] = score_seeds(reward, bank, bank.seeds)
-    table = pd.DataFrame({"seed": list(scores["before"]), "before": scores["before"].values()})
-    table["after"] = [scores["after"][s] for s in table["seed"]]
-    table["delta"] = table["after"] - table["before"]
-    (ctx.folder / "tables").mkdir()
-    write_table(ctx.folder / "tables" / "rewards.parquet", table, SCORES.schema)
-    shift = pd.DataFrame([reward_shift(table["before"], table["after"]).as_dict()])
-    write_table(ctx.folder / "tables" / "shift.parquet", shift, SCORES.schema)
+        found[name] = score_seeds(reward, bank, bank.seeds)
+    rewards = scores.rewards_table(found)
+    ticks = scores.ticks_table({name: pd.read_parquet(path) for name in ("control", "after")
+                                for path in ctx.input(f"ticks_{name}")})
+    runs, source = scores.initial_and_final(rewards, ticks)
+    fids = {name: compare_fid(*ctx.input("fid_before"), path, c["seed"])[0]
+            for name in ("control", "after") for path in ctx.input(f"fid_{name}")}
+    shift = scores.shift_table(rewards)
+    tables = {"rewards": rewards, "ticks": ticks, "shift": shift,
+              "slope": scores.slope_table(runs, source),
+              "table2": scores.table2(rewards, shift, fids, c["fid_name"])}
+    folder = ctx.folder / "tables"
+    folder.mkdir()
+    for name, frame in tables.items():
+        write_table(folder / f"{name}.parquet", frame, SCORES.schema)
+    for name, text in scores.latex(tables).items():
+        (folder / f"{name}.tex").write_text(text)
+
+    ctx.note("meshes")
     columns = []
-    for name in ("before", "after"):
+    for name in there:
         G = generator_of(ctx, f"generator_{name}")
-        seeds = table["seed"].tolist()[: c["mesh_seeds"]]
+        seeds = rewards["seed"].tolist()[: c["mesh_seeds"]]
         place = ctx.folder / name
         place.mkdir()
         arrays = mesh_arrays(G, seeds, c["psi"], c["mesh_resolution"], c["level"])
         np.savez_compressed(place / "meshes.npz", **arrays)
-        columns.append((name, place))
+        columns.append((scores.CALLED[name], place))
     (ctx.folder / "figures").mkdir()
-    draw_scores(table, columns, ctx.folder / "figures")
+    draw_scores(rewards, ticks, runs, columns, ctx.folder / "figures")

@@ -107,9 +107,9 @@ def test_damaged_images_and_checkpoints_are_found(tmp_path, tiny_checkpoint, tin
     sweep = write_sweep(tmp_path, partial, cut)
     lines = refused(capsys, sweep, "--runs", tmp_path / "runs", "--on", "inline")
     one(lines, "checkpoint", "G_ema.safetensors, G.safetensors, D.safetensors")
-    one(lines, "images", "cut.zip", "cannot be read", "give `mini`")
+    one(lines, "images", "cut.zip", "not a readable zip", "copy it again")
     write_sweep(tmp_path, partial, tmp_path)
-    one(refused(capsys, sweep, "--runs", tmp_path / "runs"), "images", "is no file")
+    one(refused(capsys, sweep, "--runs", tmp_path / "runs"), "images", "dataset.json: missing")
 
 
 def test_a_read_only_place_is_refused(tmp_path, tiny_checkpoint, tiny_images, capsys):

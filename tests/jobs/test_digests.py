@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -75,3 +76,32 @@ def test_a_damaged_record_is_as_none(tmp_path, hashed, text):
     (tmp_path / "digests.json").write_text(text)
     digest(tmp_path, path)
     assert json.loads((tmp_path / "digests.json").read_text())["files"][str(path)][0] == 8
+
+
+def test_a_folder_counts_by_names_and_contents(tmp_path, hashed):
+    def digest():
+        stage.known_digests.clear()
+        return stage.file_digest(folder)
+
+    folder = tmp_path / "set"
+    (folder / "00000").mkdir(parents=True)
+    for name in ("00000/a.png", "00000/b.png", "dataset.json"):
+        (folder / name).write_bytes(name.encode())
+    first = digest()
+    elsewhere = shutil.copytree(folder, tmp_path / "elsewhere")
+    assert stage.file_digest(elsewhere) == first
+    (folder / "00000" / "b.png").write_bytes(b"00000/c.png")
+    changed = digest()
+    (folder / "00000" / "b.png").rename(folder / "00000" / "c.png")
+    assert len({first, changed, digest()}) == 3
+
+
+def test_a_folder_that_changed_is_read_again(tmp_path, hashed):
+    folder = tmp_path / "set"
+    (folder / "00000").mkdir(parents=True)
+    (folder / "00000" / "a.png").write_bytes(b"old")
+    first = stage.file_digest(folder)
+    assert stage.file_digest(folder) == first and len(hashed) == 1
+    (folder / "00000" / "a.png").write_bytes(b"new")
+    os.utime(folder / "00000" / "a.png", ns=(2**62, 2**62))  # later, whatever the clock's grain
+    assert stage.file_digest(folder) != first

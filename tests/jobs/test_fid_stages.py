@@ -104,6 +104,20 @@ def test_statistics_of_another_protocol_are_refused(
         graph_of(tmp_path, tiny_checkpoint, tiny_images, fid_shard=150)
 
 
+def test_a_folder_of_images_is_as_good_as_their_zip(tmp_path, tiny_checkpoint, tiny_images):
+    folder = tmp_path / "set"
+    shutil.unpack_archive(tiny_images, folder)
+    found = []
+    for images in (tiny_images, folder):
+        real = graph_of(tmp_path, tiny_checkpoint, images).real
+        result = run_task(str(tmp_path / "runs" / "store"), real)
+        assert result.status == "done", result.error
+        with np.load(result.path / "reference.npz") as arrays:
+            found.append((arrays["n"], arrays["mean"], arrays["scatter"]))
+    for one, other in zip(*found):
+        assert np.array_equal(one, other)
+
+
 def test_mirror_images_count_as_if_they_were_in_the_set(tmp_path, tiny_images, colours):
     folder = tmp_path / "both"
     folder.mkdir()

@@ -65,7 +65,7 @@ def test_everything_missing_is_said_at_once(tmp_path, capsys):
     code, lines, _ = said(capsys, sweep, "--offline")
     assert code == 1 and lines[-1].endswith("lacks 4")
     assert all(line.startswith("MISSING") for line in lines[:-1])
-    assert "no such file; give a zip in EG3D's layout" in lines[0]
+    assert "no such file or folder; give a zip or folder in EG3D's layout" in lines[0]
     assert "no config.json, G_ema.safetensors" in lines[1] and "jobs.convert" in lines[1]
     assert "against itself" in lines[2]
     assert f"curl -fLo {prefetch.INCEPTION} {prefetch.INCEPTION_URL}" in lines[3]

@@ -10,7 +10,15 @@ from jobs.queue import TRIES, Queue
 from jobs.run import run_task, try_task
 from jobs.spec import SpecError, dump_task, load_task, read_task
 from jobs.stage import FileInput, Stage, Task, walk
-from jobs.staging import VARIABLE, StagingError, local_copy, stage_to
+from jobs.staging import (
+    READERS,
+    VARIABLE,
+    StagingError,
+    data_workers,
+    local_copy,
+    read_with,
+    stage_to,
+)
 from jobs.stop import Stop
 from jobs.store import Store
 from jobs.sweep import KINDS, SweepConfig
@@ -149,6 +157,28 @@ def test_a_variable_that_a_node_does_not_have_is_an_error(monkeypatch):
     assert os.environ.pop(VARIABLE) == "/local/inputs"
     with pytest.raises(StagingError, match="local_folder.*not set on this node"):
         stage_to("$NO_SUCH_VARIABLE")
+
+
+def test_who_says_how_many_threads_decode(monkeypatch):
+    monkeypatch.setenv(READERS, "")
+    assert 1 <= data_workers() <= 4
+    read_with(None)
+    assert os.environ[READERS] == ""
+    read_with(0)
+    assert data_workers() == 0
+    monkeypatch.setenv(READERS, "many")
+    with pytest.raises(StagingError, match="SIGMAFLOW_DATA_WORKERS is 'many'; set it to a whole"):
+        data_workers()
+
+
+def test_a_folder_is_read_where_it_is(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"a")
+    digest = FileInput(folder).digest
+    assert local_copy(folder, digest, tmp_path / "local") == folder
+    with pytest.raises(StagingError, match="was changed after this run began"):
+        local_copy(folder, "0" * 64, tmp_path / "local")
 
 
 def test_a_copy_is_never_of_another_content(tmp_path):
