@@ -264,7 +264,7 @@ def _fields() -> dict[str, Any]:
         "clamp_low", "clamp_high", "seed")}
     clamp = dict(_leaves(Clamp, "clamp."))
     reward = {REWARD + k: v for k, v in _leaves(RewardSection) if k not in (
-        "heldout_seed", "train.seed")}
+        "heldout_seed", "train.seed", "ensemble", "pretrained")}
     return {**tuned, "clamp": float, **clamp, **reward}
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from jobs.outcomes import REWARD
 from jobs.sections import (
     AnnotatorSection,
     Checkpoint,
@@ -21,7 +22,7 @@ from jobs.sections import (
     Slab,
     left_out,
 )
-from jobs.space import SearchSection, check_values
+from jobs.space import FIELDS, SearchSection, apply, check_values
 from sigmaflow.finetune.config import AdversarialConfig, WarmstartConfig
 
 
@@ -89,6 +90,59 @@ class SweepConfig(Common):
         return self
 
 
+class RewardsConfig(Common):
+    """`kind: rewards`: rewards of several representations on the same questions; Table 1."""
+
+    kind: Literal["rewards"]
+    rows: dict[str, dict[str, Any]] = Field(min_length=1)
+    """settings of `reward` by the name of a row"""
+    search: SearchSection
+
+    def row(self, name: str) -> dict[str, Any]:
+        """A row's settings under the names of a search's."""
+        return {REWARD + key: value for key, value in self.rows[name].items()}
+
+    @model_validator(mode="after")
+    def _every_row_can_be_searched(self) -> RewardsConfig:
+        search = self.search
+        if search.sampler not in ("grid", "random"):
+            raise ValueError(
+                f"search.sampler is {search.sampler}; rows are searched without waiting for each"
+                " other's results: take grid or random"
+            )
+        if foreign := [name for name in search.space if not name.startswith(REWARD)]:
+            raise ValueError(f"search.space.{foreign[0]} is no setting of the reward; nothing is"
+                             " fine-tuned here")  # fmt: skip
+        if search.constraints:
+            raise ValueError("search.constraints are of fine-tunes; leave them out")
+
+        def fits(reward: RewardSection) -> None:
+            reward.network(self.slab.grid(), "", self.rankings.psi)
+
+        for name in self.rows:
+            settings = self.row(name)
+            unknown = sorted(set(settings) - set(FIELDS))
+            if unknown:
+                raise ValueError(f"rows.{name}.{unknown[0].removeprefix(REWARD)} is no setting of"
+                                 " the reward")  # fmt: skip
+            if both := sorted(set(settings) & set(search.space)):
+                raise ValueError(f"rows.{name}: {both[0]} is searched as well; say it once")
+            try:
+                reward = apply(settings, self.finetune, self.reward)[1]
+                fits(reward)
+            except ValueError as error:
+                raise ValueError(f"rows.{name}: {error}") from error
+            check_values(search, self.finetune, reward, fits)
+        return self
+
+    @model_validator(mode="after")
+    def _paper_scale_has_what_it_needs(self, info: ValidationInfo) -> RewardsConfig:
+        if not left_out(info, "files") and self.scale == "paper" and self.checkpoint == "mini":
+            raise ValueError("this sweep also needs checkpoint: the folder of EG3D's converted FFHQ"
+                             " checkpoint")  # fmt: skip
+        return self
+
+
 class ScoreConfig(Common):
     """`kind: score`: two checkpoints, one reward, many seeds; no training."""
 
@@ -151,5 +205,5 @@ def check_networks(G: dict[str, Any], D: dict[str, Any]) -> None:
 
 KINDS: dict[str, type[Common]] = {
     "sweep": SweepConfig, "score": ScoreConfig, "pretrain": PretrainConfig,
-    "rehearsal": RehearsalConfig,
+    "rehearsal": RehearsalConfig, "rewards": RewardsConfig,
 }

@@ -193,7 +193,7 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     frames = {
         "trials": short, "fid": fid, "preferences": preferences, "accuracy": accuracy,
     }
-    return {name: _tabular(frame, captions[name]) for name, frame in frames.items()}
+    return {name: tabular(frame, captions[name]) for name, frame in frames.items()}
 
 
 def _between(value: float, low: float, high: float, form: str = ".3f") -> str:
@@ -202,7 +202,7 @@ def _between(value: float, low: float, high: float, form: str = ".3f") -> str:
     return f"{value:{form}}" + ("" if low != low else f" [{low:{form}}, {high:{form}}]")
 
 
-def _tabular(frame: pd.DataFrame, caption: str) -> str:
+def tabular(frame: pd.DataFrame, caption: str) -> str:
     """A plain table environment. Written out here since pandas needs jinja2 for its own."""
     head = " & ".join(_escape(c) for c in frame.columns)
     rows = [" & ".join(_cell(v) for v in row) for row in frame.itertuples(index=False)]
