@@ -196,6 +196,8 @@ MODEL: dict[str, Rates] = {
                  lambda s: 0.7 * GB + 12.0 * s["config"]["protocol"]["images"] * _wide(s)),
     "evaluate": Rates(lambda s: s["config"]["seeds"], (0.1, 0.4), (0.5, 4.0),
                       _shapes_bytes, ("mesh_resolution",)),
+    "judge": Rates(lambda s: s["config"]["seeds"] * len(s["config"]["judges"]), (0.005, 0.05),
+                   (0.05, 0.5), lambda s: 8.0 * s["config"]["seeds"] * len(s["config"]["judges"])),
     "trial": Rates(lambda s: 1.0, (0.1, 3.0), (1.0, 60.0), lambda s: 4e3),
     "tables": Rates(lambda s: len(s["config"]["numbers"]), (1.4, 5.0), (5.0, 60.0),
                     lambda s: 1.2e6 * len(s["config"]["numbers"]) + 5e5),

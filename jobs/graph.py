@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.fid_graph import FidGraph
+from jobs.judges import MEMBER, REGULAR, unique
 from jobs.outcomes import REWARD as OF_REWARD
 from jobs.outcomes import searches_reward, shown
 from jobs.reward_graph import RewardGraph, blocks, dump
@@ -18,6 +19,7 @@ from jobs.stage import FileInput, Input, Task
 from jobs.stages.evaluate import EVALUATE
 from jobs.stages.faces import FACES, RENDER
 from jobs.stages.finetune import FINETUNE
+from jobs.stages.judge import JUDGE
 from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
 from jobs.stages.rehearsal import REHEARSAL
 from jobs.stages.shapes import SLABS
@@ -90,6 +92,44 @@ class SweepGraph(RewardGraph, FidGraph):
         section = self.config.reward
         return self._reward(section, section.heldout_seed, "held-out reward")
 
+    @cached_property
+    def members(self) -> tuple[Task, ...]:
+        """The ensemble: rewards of other first weights and orders on the first one's split."""
+        section = self.config.reward
+        first = section.heldout_seed + 1
+        return tuple(
+            self._reward(section, seed, f"ensemble member {seed}", section.split_seed)
+            for seed in range(first, first + section.ensemble)
+        )
+
+    def _judges(self, trials: Sequence[Trial]) -> list[tuple[str, Task]]:
+        """Every reward of the sweep once, by name; none where there is only the file's pair."""
+        searched = searches_reward(self.config.search.space)
+        if not searched and not self.members:
+            return []
+        own = [(f"reward of trial {t.number}", t.reward) for t in trials] if searched else []
+        members = [(f"{MEMBER}{i}", task) for i, task in enumerate(self.members)]
+        return unique([("reward", self.reward), ("heldout", self.heldout), *own, *members])
+
+    def _judge(
+        self, generator: Input | tuple[Input, ...], judges: Sequence[tuple[str, Task]], label: str
+    ) -> Task:
+        """The judges' scores of a generator on the seeds that it is evaluated with."""
+        e = self.config.evaluation
+        resolution = self.config.reward.view_resolution
+        said = [{"name": name, "grid": "", "resolution": resolution} for name, _ in judges]
+        rewards = [task for _, task in judges]
+        if self.config.slab.kind != "regular" and self.config.reward.representation == "sigma":
+            said.append({"name": REGULAR, "grid": "regular", "resolution": resolution})
+            rewards.append(self.reward)
+        return Task(
+            JUDGE,
+            {**self._common(), "seeds": e.seeds, "first_seed": e.first_seed, "psi": e.psi,
+             "judges": said},
+            {"generator": generator, "rewards": tuple(rewards)},
+            label,
+        )
+
     def _evaluate(
         self, generator: Input | tuple[Input, ...], label: str, reward: Task | None = None
     ) -> Task:
@@ -122,7 +162,7 @@ class SweepGraph(RewardGraph, FidGraph):
     def shared(self) -> tuple[Task, ...]:
         """What can run before the first trial is asked."""
         real = (self.real,) if isinstance(self.real, Task) else ()
-        return self.reward, self.heldout, *real, self.start, self.fid_start
+        return self.reward, self.heldout, *self.members, *real, self.start, self.fid_start
 
     def trial(self, number: int, params: Mapping[str, Any]) -> Trial:
         """Tasks of one setting. Where the reward is searched, trials of equal reward share it."""
@@ -167,6 +207,11 @@ class SweepGraph(RewardGraph, FidGraph):
             own = {"starts": tuple(t.start for t in trials),
                    "rewards": tuple(t.reward for t in trials)}
         settings = {t.number: t.params for t in trials}
+        if judges := self._judges(trials):
+            own["judged_start"] = (self._judge(self.generator, judges, "judge start"),)
+            own["judged"] = tuple(
+                self._judge(t.finetune, judges, f"judge trial {t.number}") for t in trials
+            )
         return Task(
             TABLES,
             {**self._common(), **tables_config(search, settings, pareto, self.fid_name)},

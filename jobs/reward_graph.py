@@ -160,7 +160,7 @@ class RewardGraph:
         if section.semantics is not None and len(network.heads) > 1:
             config["heads"] = True  # accuracy of each: keys from before semantics stay
         if weights := section.pretrained.get(section.backbone):
-            config["pretrained"], inputs["pretrained"] = True, FileInput(weights)
+            inputs["pretrained"] = FileInput(weights)
         return Task(REWARD, config, inputs, label)
 
 

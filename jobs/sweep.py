@@ -25,6 +25,10 @@ from jobs.sections import (
 from jobs.space import FIELDS, SearchSection, apply, check_values
 from sigmaflow.finetune.config import AdversarialConfig, WarmstartConfig
 
+FOLLOWED = ("sigma",)
+"""What rewards that a fine-tune follows may see. To widen it, the stages `finetune` and `evaluate`
+must show the generator to a reward as `jobs.stages.judge.show` does."""
+
 
 class Common(Section):
     """What every kind of sweep has."""
@@ -62,15 +66,21 @@ class SweepConfig(Common):
 
     @model_validator(mode="after")
     def _slab_fits_the_reward(self) -> SweepConfig:
-        self.reward.network(self.slab.grid(), "", self.rankings.psi)
+        self._can_follow(self.reward)
         return self
+
+    def _can_follow(self, reward: RewardSection) -> None:
+        """Raises ValueError where a fine-tune cannot follow a reward, or it cannot be built."""
+        if reward.representation not in FOLLOWED:
+            raise ValueError(
+                f"reward.backbone is {reward.backbone}, of {reward.representation}; a fine-tune"
+                f" follows rewards of {', '.join(FOLLOWED)}. Compare others in kind: rewards"
+            )
+        reward.network(self.slab.grid(), "", self.rankings.psi)
 
     @model_validator(mode="after")
     def _settings_can_be_searched(self) -> SweepConfig:
-        def fits(reward: RewardSection) -> None:
-            reward.network(self.slab.grid(), "", self.rankings.psi)
-
-        check_values(self.search, self.finetune, self.reward, fits)
+        check_values(self.search, self.finetune, self.reward, self._can_follow)
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from jobs.stages.evaluate import EVALUATE
 from jobs.stages.faces import FACES, RENDER
 from jobs.stages.fid import FEATURES, FID, REAL
 from jobs.stages.finetune import FINETUNE
+from jobs.stages.judge import JUDGE
 from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
 from jobs.stages.rankings import RANKINGS
 from jobs.stages.rehearsal import REHEARSAL
@@ -16,5 +17,5 @@ from jobs.stages.views import VIEWS
 
 ALL: tuple[Stage, ...] = (
     RENDER, FACES, REHEARSAL, WARMSTART, ADVERSARIAL, MEASURES, RANKINGS, SLABS, VIEWS, REWARD,
-    COMPARISON, FINETUNE, REAL, FEATURES, FID, EVALUATE, TRIAL, TABLES, SCORES,
+    COMPARISON, FINETUNE, REAL, FEATURES, FID, EVALUATE, TRIAL, JUDGE, TABLES, SCORES,
 )

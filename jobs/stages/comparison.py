@@ -49,7 +49,7 @@ def candidate(folder: Path, said: Mapping[str, Any]) -> dict[str, Any]:
     """One trained reward as a row: `said` has its row's name, and the searched settings."""
     import pandas as pd
 
-    from sigmaflow.analyses.representations import PAPER, view_name
+    from sigmaflow.analyses.representations import printed, view_name
     from sigmaflow.rewards.config import REPRESENTATIONS
 
     network = json.loads((folder / "reward.json").read_text())["config"]
@@ -68,9 +68,9 @@ def candidate(folder: Path, said: Mapping[str, Any]) -> dict[str, Any]:
         a = found.loc[(judge, pairs)]
         row |= {pairs: a["share"], f"{pairs}_low": a["low"], f"{pairs}_high": a["high"],
                 f"n_{pairs}": int(a["n"])}
-    printed = PAPER.get((backbone, view))
+    paper = printed(backbone, view)
     for pairs in ("all", "regular"):
-        row[f"paper_{pairs}"] = math.nan if printed is None else getattr(printed, pairs)
+        row[f"paper_{pairs}"] = math.nan if paper is None else getattr(paper, pairs)
     return row
 
 
@@ -103,17 +103,22 @@ def latex(table: pd.DataFrame) -> str:
 
 def caption(table: pd.DataFrame) -> str:
     """What a reader must know of how the rows were made."""
+    from sigmaflow.analyses.representations import STANDS_FOR
+
     bare = table.loc[~table["pretrained"], "backbone"].unique().tolist()
     budget = "Each row had the same number of trainings and shows the one of lowest validation loss"
     start = "all backbones start from pretrained weights"
     if bare:
         names = ", ".join(bare)
         start = f"without ImageNet or other pretrained weights, from random ones: {names}"
+    small = [f"{one} stands beside its {STANDS_FOR[one]}" for one in table["backbone"].unique()
+             if one in STANDS_FOR]  # fmt: skip
     return (
         "Test accuracy of rewards by representation, with 95\\% Wilson intervals. "
         f"{budget}; {start}. Sigma fields have one latent. The paper's column is Table 1 of "
         "arXiv 2606.27305: other shapes, people's answers, and depth maps and clouds by public "
-        "code that draws a latent for each view."
+        "code that draws a latent for each view"
+        f"{''.join('; ' + one for one in small)}."
     ).replace("_", "\\_")
 
 

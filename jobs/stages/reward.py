@@ -26,7 +26,7 @@ def bank_of(ctx: Context, network):
 
 def pretrained(ctx: Context):
     """Weights that the backbone starts from, by name; None where it starts from its own."""
-    if not ctx.config.get("pretrained"):
+    if not ctx.has("pretrained"):
         return None
     from safetensors.torch import load_file
 

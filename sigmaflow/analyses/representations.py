@@ -36,6 +36,13 @@ PAPER: Mapping[tuple[str, str], Printed] = {
 }
 """Table 1 of arXiv 2606.27305 by backbone and view. Its depth maps and clouds were made by public
 code that draws another latent for each view (`sigmaflow.rewards.semantics.seen_latents`)."""
+STANDS_FOR = {"resnet18": "resnet50"}
+"""Smaller networks of ours that are put beside a row of the paper's."""
+
+
+def printed(backbone: str, view: str) -> Printed | None:
+    """The paper's row of a backbone, or of what it stands for."""
+    return PAPER.get((STANDS_FOR.get(backbone, backbone), view))
 
 
 def view_name(network: Mapping[str, Any]) -> str:
