@@ -180,7 +180,7 @@ class RewardSection(Settings):
     """
 
     later: ClassVar[frozenset[str]] = frozenset(
-        "backbone semantics pretrained views view_resolution image_size points pooling doubled"
+        "backbone semantics pretrained views view_resolution image_size near far points pooling doubled"
         " activation latents anchors frozen norm ensemble".split()
     )
 
@@ -193,6 +193,8 @@ class RewardSection(Settings):
     view_resolution: int = Field(128, ge=8)
     """rays a side of a depth map; a cloud has so many squared points"""
     image_size: int = Field(224, ge=32)
+    near: float = RewardConfig.model_fields["near"].default
+    far: float = RewardConfig.model_fields["far"].default
     points: int = Field(2048, ge=SMALLEST_CLOUD)
     f_maps: tuple[int, ...] = RewardConfig.model_fields["f_maps"].default
     feature_size: int = Field(8192, ge=1)
@@ -266,7 +268,8 @@ class RewardSection(Settings):
         if self.representation == "sigma":
             settings.pop("latents", None)
         if self.representation == "depth":
-            settings |= {"yaws": self.yaws, "image_size": self.image_size}
+            settings |= {"yaws": self.yaws, "image_size": self.image_size, "near": self.near,
+                         "far": self.far}  # fmt: skip
         if self.representation == "points":
             settings |= {"points": self.points}
         return RewardConfig(

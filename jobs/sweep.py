@@ -104,6 +104,7 @@ class RewardsConfig(Common):
     """`kind: rewards`: rewards of several representations on the same questions; Table 1."""
 
     kind: Literal["rewards"]
+    checkpoint: ScoredCheckpoint = "mini"
     rows: dict[str, dict[str, Any]] = Field(min_length=1)
     """settings of `reward` by the name of a row"""
     search: SearchSection

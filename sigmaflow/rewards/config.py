@@ -72,7 +72,7 @@ class RewardConfig(Settings):
     precision: "bfloat16" runs the backbone under autocast: other numbers, in less memory.
     yaws: of the depth views, radians, in the order of the maps; (1, 0, -1) is the triple view.
     latents: "one" for all views of a shape; "each" view another, as the released maps were made
-        (recorded here; `sigmaflow.rewards.semantics.view_latents` draws them).
+        (recorded here; `sigmaflow.rewards.semantics.seen_latents` draws them).
     image_size, near, far: depth maps are resized to image_size pixels, near becomes 1 and far 0.
     points: rows that are kept of a cloud, at least 64.
     augmented: in training, random rows of a cloud, scaled and jittered; otherwise evenly spaced.

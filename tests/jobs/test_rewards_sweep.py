@@ -7,6 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
+from safetensors.torch import save_file
+from torchvision import models
 
 from jobs.comparison import RewardsGraph, proposals
 from jobs.config import ConfigError, load
@@ -39,8 +42,6 @@ def write(folder, checkpoint, images, **changes):
               "train": {"epochs": 1, "batch": 4, "mirror": False}}  # fmt: skip
     path = write_sweep(folder, checkpoint, images, kind="rewards", name="few", reward=reward,
                        rows=ROWS, search=SEARCH)  # fmt: skip
-    import yaml
-
     values = yaml.safe_load(path.read_text())
     kept = {k: v for k, v in values.items() if k not in ("finetune", "evaluation")}
     path.write_text(yaml.safe_dump({**kept, **changes}, sort_keys=False))
@@ -152,6 +153,27 @@ def test_proposals_are_the_same_for_all_and_every_time(few):
 def test_of_equal_losses_the_first_is_chosen():
     frame = pd.DataFrame({"row": ["a", "a", "b"], "val_loss": [0.5, 0.5, math.inf]})
     assert chosen(frame)["chosen"].tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("save, name", [(torch.save, "w.pth"), (save_file, "w.safetensors")])
+def test_a_backbone_starts_from_the_file_that_is_given(
+    few, tmp_path, tiny_checkpoint, tiny_images, save, name
+):
+    torch.manual_seed(0)
+    weights = models.resnet18().state_dict()
+    save(weights, tmp_path / name)
+    reward = {**load(write(tmp_path, tiny_checkpoint, tiny_images), RewardsConfig,
+                     scales=SCALES).reward.model_dump(mode="json", exclude_unset=True),
+              "pretrained": {"resnet18": str(tmp_path / name)}, "frozen": True}  # fmt: skip
+    only = {"rows": {"single": ROWS["single"]}, "search": {**SEARCH, "trials": 1}}
+    sweep = write(tmp_path, tiny_checkpoint, tiny_images, name="given", reward=reward, **only)
+    code, said = launch(sweep, few[0])
+    assert code == 0, said
+    graph = RewardsGraph(load(sweep, RewardsConfig, scales=SCALES))
+    trained = Store(few[0] / "store").find(graph.table().inputs["rewards"][0])
+    model = RewardModel.load(trained / "reward.safetensors")
+    assert torch.equal(model.backbone.resnet18.conv1.weight, weights["conv1.weight"])
+    assert pd.read_parquet(few[0] / "tables" / "given-table1.parquet")["pretrained"].all()
 
 
 @pytest.mark.parametrize("changes, said", [
