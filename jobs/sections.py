@@ -180,8 +180,8 @@ class RewardSection(Settings):
     """
 
     later: ClassVar[frozenset[str]] = frozenset(
-        "backbone semantics pretrained views view_resolution image_size near far points pooling doubled"
-        " activation latents anchors frozen norm ensemble".split()
+        "backbone semantics pretrained views view_resolution image_size near far points pooling"
+        " doubled activation latents anchors frozen norm ensemble".split()
     )
 
     backbone: BackboneName = "unet3d"
