@@ -21,7 +21,6 @@ VIEWS = Stage(
     sources=("sigmaflow/generators", "sigmaflow/fields/depth.py", "sigmaflow/rewards/semantics.py"),
     gpu=0.25,
 )
-BATCH = 8
 
 
 def run_views(ctx: Context) -> None:
@@ -42,15 +41,14 @@ def run_views(ctx: Context) -> None:
         shape=(len(seeds), len(yaws), size, size),
     )  # fmt: skip
     with torch.no_grad():
-        for i in range(0, len(seeds), BATCH):
-            z = seen_latents(seeds[i : i + BATCH], G.z_dim, yaws, c["latents"]).to(device())
-            z = z[:, 0] if c["latents"] == "one" else z
-            flat = z.reshape(-1, G.z_dim)
-            canonical = G.canonical_label().expand(len(flat), -1)
-            ws = G.mapping(flat, canonical, truncation_psi=c["psi"])
-            ws = ws.reshape(*z.shape[:-1], *ws.shape[1:])
-            out[i : i + BATCH] = depth_of_ws(G, ws, labels, resolution=size).cpu().numpy()
-            ctx.progress(i, len(seeds))
+        for i, seed in enumerate(seeds):  # alone: depth has limits that a batch shares
+            z = seen_latents([seed], G.z_dim, yaws, c["latents"])[0].to(device())
+            z = z[:1] if c["latents"] == "one" else z
+            canonical = G.canonical_label().expand(len(z), -1)
+            ws = G.mapping(z, canonical, truncation_psi=c["psi"])
+            ws = ws if c["latents"] == "one" else ws[None]
+            out[i] = depth_of_ws(G, ws, labels, resolution=size)[0].cpu().numpy()
+            ctx.progress(i + 1, len(seeds))
     out.flush()
     np.save(ctx.folder / "seeds.npy", np.asarray(seeds, dtype=np.int64))
     np.save(ctx.folder / "cameras.npy", labels.cpu().numpy())

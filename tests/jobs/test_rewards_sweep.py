@@ -127,8 +127,9 @@ def test_maps_are_of_the_latents_that_they_say(few, tiny_checkpoint, kind):
     with torch.no_grad():
         for v, yaw in enumerate(TRIPLE):
             one = sample_depth(G, drawn[:, v], (yaw,), resolution=12)
-            # Limits of depth are taken over a batch: only rays that meet nothing may differ.
-            assert (one[:, 0] - torch.from_numpy(maps[:, v])).abs().median() < 1e-4
+            # Limits of depth are those of all rays at once: of rays that meet nothing they differ.
+            same = torch.isclose(one[:, 0], torch.from_numpy(maps[:, v]), atol=1e-4)
+            assert same.float().mean() > 0.9
 
 
 def test_rewards_can_be_loaded_and_take_what_they_were_trained_on(few):
