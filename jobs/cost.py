@@ -17,10 +17,12 @@ from jobs.estimates import finetune_estimate
 from jobs.stage import Task, canonical
 from jobs.store import MARKER, SHORT, SPEC
 from sigmaflow.fields.grid import Grid
+from sigmaflow.rewards.config import REPRESENTATIONS, RewardConfig
 
 Config = Mapping[str, Any]
 Spec = Mapping[str, Any]  # as `Task.spec`
 GB = 1e9
+SEEN = ("slabs", "views")  # stages, and inputs of a reward: what it sees of shapes
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,39 @@ def _slab_voxels(spec: Spec) -> float:
 
 
 def _reward_shapes(spec: Spec) -> float:
-    return sum(spec.get("shapes", {}).values()) or 64.0 * len(spec["inputs"]["slabs"])
+    inputs = spec["inputs"]
+    tasks = inputs.get("slabs") or inputs.get("views") or ()
+    return sum(spec.get("shapes", {}).values()) or 64.0 * len(tasks)
+
+
+# Of one voxel, pixel or coordinate, in those of the U-Net: measured on one core at mini sizes.
+WORK = {"resnet3d": 0.1, "projections": 0.1, "voxnet": 0.5, "resnet18": 4.0, "resnet50": 14.0,
+        "vggface": 20.0, "vgg4096": 20.0, "pointnet": 5.0, "pointnet2": 3.0, "curvenet": 27.0}
+
+
+def _reward_cells(network: Config) -> float:
+    """Millions of values of one shape that a reward holds: voxels, or pixels or points."""
+    kind = REPRESENTATIONS[network.get("backbone", "unet3d")]
+    if kind == "sigma":
+        return _cells(network["grid"])
+    settings = {name: network.get(name, RewardConfig.model_fields[name].default)
+                for name in ("yaws", "image_size", "points")}  # fmt: skip
+    if kind == "depth":
+        return len(settings["yaws"]) * settings["image_size"] ** 2 / 1e6
+    return 3 * settings["points"] / 1e6
 
 
 def _reward_voxels(spec: Spec) -> float:
-    """Millions of voxels that training looks at."""
+    """Millions of voxels (pixels, coordinates) that training looks at, in work of the U-Net's."""
     c = spec["config"]
-    return _reward_shapes(spec) * c["train"]["epochs"] * _cells(c["network"]["grid"])
+    work = WORK.get(c["network"].get("backbone", "unet3d"), 1.0)
+    return _reward_shapes(spec) * c["train"]["epochs"] * _reward_cells(c["network"]) * work
+
+
+def _rays(spec: Spec) -> float:
+    """Millions of rays of depth maps."""
+    c = spec["config"]
+    return _count(spec) * len(c["yaws"]) * c["resolution"] ** 2 / 1e6
 
 
 def _shapes_bytes(spec: Spec) -> float:
@@ -161,9 +189,13 @@ MODEL: dict[str, Rates] = {
                       lambda s: 6e3 + 65.0 * s["config"]["questions"], ()),
     "slabs": Rates(_slab_voxels, (1.0, 10.0), (0.02, 0.15), _slab_bytes, ("grid", "generator")),
     "reward": Rates(_reward_voxels, (1.0, 4.0), (0.09, 0.18), _large(2e6, 6e7),
-                    ("network.grid", "network.f_maps"),
+                    ("network.grid", "network.f_maps", "network.backbone"),
                     lambda s: 1.2 * GB + 4e6 * _reward_shapes(s)
-                    * _cells(s["config"]["network"]["grid"])),
+                    * _reward_cells(s["config"]["network"])),
+    "views": Rates(_rays, (10.0, 60.0), (0.5, 3.0), lambda s: 4e6 * _rays(s) + 8 * _count(s) + 700,
+                   ("resolution", "yaws", "generator")),
+    "comparison": Rates(lambda s: len(s["config"]["candidates"]), (0.02, 0.5), (0.1, 2.0),
+                        lambda s: 2e4 + 300.0 * len(s["config"]["candidates"])),
     "real": Rates(lambda s: 1.0, (9.0, 31.0), (700.0, 2800.0),
                   lambda s: 2.5e5 if _wide(s) == 64 else 1.2e9, ("protocol.extractor", "images")),
     "finetune": Rates(lambda s: s["config"]["finetune"]["kimg"], (360.0, 1200.0), (900.0, 1800.0),
@@ -176,6 +208,8 @@ MODEL: dict[str, Rates] = {
                  lambda s: 0.7 * GB + 12.0 * s["config"]["protocol"]["images"] * _wide(s)),
     "evaluate": Rates(lambda s: s["config"]["seeds"], (0.1, 0.4), (0.5, 4.0),
                       _shapes_bytes, ("mesh_resolution",)),
+    "judge": Rates(lambda s: s["config"]["seeds"] * len(s["config"]["judges"]), (0.005, 0.05),
+                   (0.05, 0.5), lambda s: 8.0 * s["config"]["seeds"] * len(s["config"]["judges"])),
     "trial": Rates(lambda s: 1.0, (0.1, 3.0), (1.0, 60.0), lambda s: 4e3),
     "tables": Rates(lambda s: len(s["config"]["numbers"]), (1.4, 5.0), (5.0, 60.0),
                     lambda s: 1.2e6 * len(s["config"]["numbers"]) + 5e5),
@@ -273,15 +307,16 @@ class Costs:
     def _whole(self, spec: Spec) -> Spec:
         """As `told`, of a finished task."""
         shapes = {}
-        for key in spec["inputs"].get("slabs", ()):
-            path = self._root / "slabs" / key[:SHORT] / SPEC
-            shapes[key] = _count(json.loads(path.read_bytes()))
+        for name in SEEN:
+            for key in spec["inputs"].get(name, ()):
+                path = self._root / name / key[:SHORT] / SPEC
+                shapes[key] = _count(json.loads(path.read_bytes()))
         return {**spec, "shapes": shapes}
 
     @staticmethod
     def told(task: Task) -> Spec:
-        """A spec with what its own text leaves out: how many shapes its slabs hold."""
-        slabs = {n.key: _count(n.spec()) for n in task.needs() if n.stage.name == "slabs"}
+        """A spec with what its own text leaves out: how many shapes its slabs or views hold."""
+        slabs = {n.key: _count(n.spec()) for n in task.needs() if n.stage.name in SEEN}
         return {**task.spec(), "shapes": slabs}
 
 

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from jobs.fid_graph import FidGraph
+from jobs.judges import MEMBER, REGULAR, unique
 from jobs.outcomes import REWARD as OF_REWARD
 from jobs.outcomes import searches_reward, shown
+from jobs.reward_graph import RewardGraph, dump
 from jobs.sections import CHECKPOINT_FILES, FinetuneSection, RewardSection
 from jobs.space import apply, tables_config
 from jobs.stage import FileInput, Input, Task
 from jobs.stages.evaluate import EVALUATE
 from jobs.stages.faces import FACES, RENDER
 from jobs.stages.finetune import FINETUNE
+from jobs.stages.judge import JUDGE
 from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
-from jobs.stages.rankings import RANKINGS
 from jobs.stages.rehearsal import REHEARSAL
-from jobs.stages.reward import REWARD
-from jobs.stages.shapes import MEASURES, SLABS
 from jobs.stages.tables import TABLES, TRIAL
 from jobs.sweep import PretrainConfig, RehearsalConfig, SweepConfig
 
@@ -40,17 +38,6 @@ def checkpoint_files(source: str) -> tuple[FileInput, ...]:
 def image_file(source: str) -> FileInput:
     """An image zip, or the sample that ships."""
     return FileInput(PACKAGE / "datasets" / "faces64.zip" if source == "mini" else source)
-
-
-def blocks(seeds: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Consecutive stretches of at most `size` seeds."""
-    it = iter(seeds)
-    while part := list(itertools.islice(it, size)):
-        yield part
-
-
-def _dump(model) -> dict[str, Any]:
-    return model.model_dump(mode="json")
 
 
 @dataclass(frozen=True)
@@ -73,7 +60,7 @@ class Trial:
         return (self.finetune, self.tuned, *self.features, self.fid, self.summary)
 
 
-class SweepGraph(FidGraph):
+class SweepGraph(RewardGraph, FidGraph):
     """Tasks of `kind: sweep`. What trials share is made once, because equal tasks are one."""
 
     def __init__(self, config: SweepConfig):
@@ -92,104 +79,6 @@ class SweepGraph(FidGraph):
     def _common(self) -> dict[str, Any]:
         return self.config.stage_base()
 
-    def _measures(self, seeds: Sequence[int], psi: float, label: str) -> tuple[Task, ...]:
-        a = self.config.annotator
-        return tuple(
-            Task(
-                MEASURES,
-                {
-                    **self._common(),
-                    "seeds": part,
-                    "psi": psi,
-                    "view": self.view,
-                    "annotator": _dump(a.config),
-                },
-                {"generator": self.generator},
-                f"{label} {part[0]}-{part[-1]}",
-            )
-            for part in blocks(seeds, self.config.block)
-        )
-
-    @cached_property
-    def rankings(self) -> Input:
-        """The user's file, or the synthetic annotator's answers."""
-        from sigmaflow.preferences.questions import anchors, make_questions
-
-        r = self.config.rankings
-        if r.file is not None:
-            return FileInput(r.file)
-        questions = make_questions(r.seed, r.questions, r.sizes)
-        seeds = [s for q in questions for s in q]
-        high = anchors(r.anchors.count).tolist()
-        return Task(
-            RANKINGS,
-            {
-                **self._common(),
-                **{k: _dump(r)[k] for k in ("questions", "sizes", "flip", "seed", "anchors")},
-            },
-            {
-                "measures": self._measures(seeds, r.psi, "annotator looks at"),
-                "anchors": self._measures(high, r.anchors.psi, "annotator looks at anchors"),
-            },
-            f"rankings of {r.questions} questions",
-        )
-
-    def _ranked(self) -> int:
-        """How many shapes the rankings name: known before they are."""
-        r = self.config.rankings
-        if r.file is None:
-            return 2 * r.questions
-        from sigmaflow.preferences.rankings import read_rankings
-
-        return len(read_rankings(r.file).seeds)
-
-    @cached_property
-    def slabs(self) -> tuple[Task, ...]:
-        """Slabs of all ranked shapes and of the anchors."""
-        r, size, n = self.config.rankings, self.config.block, self._ranked()
-        base = {**self._common(), "grid": self.grid}
-        ranked = [
-            Task(
-                SLABS,
-                {**base, "psi": r.psi, "part": [i, min(i + size, n)]},
-                {"generator": self.generator, "rankings": self.rankings},
-                f"slabs {i}-{min(i + size, n) - 1}",
-            )
-            for i in range(0, n, size)
-        ]
-        if r.anchors.use == "never":
-            return tuple(ranked)
-        from sigmaflow.preferences.questions import anchors
-
-        high = [
-            Task(
-                SLABS,
-                {**base, "psi": r.anchors.psi, "seeds": part},
-                {"generator": self.generator},
-                f"slabs of anchors {part[0]}-{part[-1]}",
-            )
-            for part in blocks(anchors(r.anchors.count).tolist(), size)
-        ]
-        return (*ranked, *high)
-
-    def _reward(self, section: RewardSection, seed: int, label: str) -> Task:
-        r = self.config.rankings
-        digest = _digest(self.generator)
-        network = section.network(self.config.slab.grid(), digest, r.psi)
-        return Task(
-            REWARD,
-            {
-                **self._common(),
-                "network": _dump(network),
-                "train": {**_dump(section.train), "seed": seed},
-                "split_seed": seed,
-                "anchors": r.anchors.use,
-                "anchor_count": r.anchors.count,
-            },
-            {"rankings": self.rankings, "slabs": self.slabs},
-            label,
-        )
-
     @cached_property
     def reward(self) -> Task:
         """The reward that fine-tunes follow."""
@@ -201,6 +90,44 @@ class SweepGraph(FidGraph):
         """The second reward, other seed and split, which no fine-tune sees."""
         section = self.config.reward
         return self._reward(section, section.heldout_seed, "held-out reward")
+
+    @cached_property
+    def members(self) -> tuple[Task, ...]:
+        """The ensemble: rewards of other first weights and orders on the first one's split."""
+        section = self.config.reward
+        first = section.heldout_seed + 1
+        return tuple(
+            self._reward(section, seed, f"ensemble member {seed}", section.split_seed)
+            for seed in range(first, first + section.ensemble)
+        )
+
+    def _judges(self, trials: Sequence[Trial]) -> list[tuple[str, Task]]:
+        """Every reward of the sweep once, by name; none where there is only the file's pair."""
+        searched = searches_reward(self.config.search.space)
+        if not searched and not self.members:
+            return []
+        own = [(f"reward of trial {t.number}", t.reward) for t in trials] if searched else []
+        members = [(f"{MEMBER}{i}", task) for i, task in enumerate(self.members)]
+        return unique([("reward", self.reward), ("heldout", self.heldout), *own, *members])
+
+    def _judge(
+        self, generator: Input | tuple[Input, ...], judges: Sequence[tuple[str, Task]], label: str
+    ) -> Task:
+        """The judges' scores of a generator on the seeds that it is evaluated with."""
+        e = self.config.evaluation
+        resolution = self.config.reward.view_resolution
+        said = [{"name": name, "grid": "", "resolution": resolution} for name, _ in judges]
+        rewards = [task for _, task in judges]
+        if self.config.slab.kind != "regular" and self.config.reward.representation == "sigma":
+            said.append({"name": REGULAR, "grid": "regular", "resolution": resolution})
+            rewards.append(self.reward)
+        return Task(
+            JUDGE,
+            {**self._common(), "seeds": e.seeds, "first_seed": e.first_seed, "psi": e.psi,
+             "judges": said},
+            {"generator": generator, "rewards": tuple(rewards)},
+            label,
+        )
 
     def _evaluate(
         self, generator: Input | tuple[Input, ...], label: str, reward: Task | None = None
@@ -215,7 +142,7 @@ class SweepGraph(FidGraph):
             {
                 **self._common(),
                 **{k: getattr(e, k) for k in keep},
-                "annotator": _dump(a.config),
+                "annotator": dump(a.config),
                 "view": self.view,
             },
             {
@@ -234,18 +161,19 @@ class SweepGraph(FidGraph):
     def shared(self) -> tuple[Task, ...]:
         """What can run before the first trial is asked."""
         real = (self.real,) if isinstance(self.real, Task) else ()
-        return self.reward, self.heldout, *real, self.start, self.fid_start
+        return self.reward, self.heldout, *self.members, *real, self.start, self.fid_start
 
     def trial(self, number: int, params: Mapping[str, Any]) -> Trial:
         """Tasks of one setting. Where the reward is searched, trials of equal reward share it."""
         section, net = apply(params, self.config.finetune, self.config.reward)
         settings = section.settings(self.config.seed)
-        own = {k: _dump(section)[k] for k in ("clamp", "tick_seeds", "watch", "ensemble")}
+        own = {k: dump(section)[k] for k in ("clamp", "tick_seeds", "watch", "ensemble")}
         name = _said(params)
         reward, start = self.reward, self.start
-        if net != self.config.reward:
-            varied = _said({k: v for k, v in params.items() if k.startswith(OF_REWARD)})
-            reward = self._reward(net, net.split_seed, f"reward {varied}")
+        varied = _said({k: v for k, v in params.items() if k.startswith(OF_REWARD)})
+        own_reward = self._reward(net, net.split_seed, f"reward {varied}") if varied else reward
+        if own_reward != reward:
+            reward = own_reward
             start = self._evaluate(self.generator, f"measure start {varied}", reward)
         finetune = Task(
             FINETUNE,
@@ -286,6 +214,11 @@ class SweepGraph(FidGraph):
             own = {"starts": tuple(t.start for t in trials),
                    "rewards": tuple(t.reward for t in trials)}
         settings = {t.number: t.params for t in trials}
+        if judges := self._judges(trials):
+            own["judged_start"] = (self._judge(self.generator, judges, "judge start"),)
+            own["judged"] = tuple(
+                self._judge(t.finetune, judges, f"judge trial {t.number}") for t in trials
+            )
         return Task(
             TABLES,
             {**self._common(), **tables_config(search, settings, pareto, self.fid_name)},
@@ -318,13 +251,6 @@ class RehearsalGraph(SweepGraph):
         return made, made
 
 
-def _digest(generator: Input | tuple[Input, ...]) -> str:
-    """What a reward remembers of the generator whose slabs it saw."""
-    if isinstance(generator, Task):
-        return generator.key
-    return hashlib.sha256("".join(f.digest for f in generator).encode()).hexdigest()
-
-
 def _said(params: Mapping[str, Any]) -> str:
     return " ".join(f"{k}={shown(v)}".replace(" ", "") for k, v in params.items())
 
@@ -351,13 +277,13 @@ def pretrain_graph(config: PretrainConfig) -> Task:
         images = FileInput(config.images)
     warm = Task(
         WARMSTART,
-        {**base, "G": config.G, "D": config.D, "warmstart": _dump(config.warmstart)},
+        {**base, "G": config.G, "D": config.D, "warmstart": dump(config.warmstart)},
         {"images": images},
         "warm start",
     )
     return Task(
         ADVERSARIAL,
-        {**base, "adversarial": _dump(config.adversarial)},
+        {**base, "adversarial": dump(config.adversarial)},
         {"images": images, "start": warm},
         "adversarial training",
     )

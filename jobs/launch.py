@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from cluster.executor import Refused
 from cluster.profile import Retries
@@ -370,6 +371,9 @@ def _single(config, last, runs: Path, driver: Driver, show: Show) -> int:
         show.say(f"[red]not finished[/]; see {runs / 'store'}")
         return 1
     publish(result.path, runs, config.name)
+    if (said := result.path / "summary.txt").exists():
+        for line in said.read_text().splitlines():
+            show.say(escape(line))
     done = "nothing to do, all of it is here" if show.counts["done"] == 0 else "finished"
     show.say(f"[bold]{config.name}[/]: {done} in {duration(show.elapsed)}; {result.path}")
     return 0

@@ -46,6 +46,10 @@ def first_tasks(config: Any) -> tuple[Any, tuple[Task, ...]]:
     if config.kind in searches:
         graph = searches[config.kind](config)
         return graph, graph.shared()
+    if config.kind == "rewards":
+        from jobs.comparison import RewardsGraph
+
+        return None, (RewardsGraph(config).table(),)
     if config.kind == "score":
         from jobs.score_graph import ScoreGraph
 

@@ -69,6 +69,10 @@ def items(config: Any, network: bool = True) -> Iterator[Item]:
         if config.rankings.file is not None:
             yield from _rankings(config.rankings.file)
         yield from _extractor(config.evaluation, network)
+    if config.kind == "rewards":
+        yield from _checkpoint("checkpoint", config.checkpoint, SCORED_FILES)
+        if config.rankings.file is not None:
+            yield from _rankings(config.rankings.file)
     if config.kind == "rehearsal":
         yield Item("checkpoint", True, "made by the run itself")
         yield from _extractor(config.evaluation, network)

@@ -65,6 +65,10 @@ class Context:
         self._said: dict[str, Any] = {}
         self._said_at = 0.0
 
+    def has(self, name: str) -> bool:
+        """Whether the task has an input of this name."""
+        return name in self._task.inputs
+
     def input(self, name: str) -> Any:
         """The finished folder or file of an input; a list of them where the input is a list."""
         try:

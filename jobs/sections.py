@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
+    FieldSerializationInfo,
     ValidationInfo,
+    field_serializer,
     model_validator,
 )
 
@@ -18,7 +20,18 @@ from jobs.fid_section import FidSection
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid, SlabPads
 from sigmaflow.finetune.config import FinetuneConfig
 from sigmaflow.preferences.config import AnnotatorConfig
-from sigmaflow.rewards.config import RewardConfig, TrainConfig
+from sigmaflow.rewards.config import (
+    REPRESENTATIONS,
+    SMALLEST_CLOUD,
+    VIEWS,
+    BackboneName,
+    Representation,
+    RewardConfig,
+    Settings,
+    TrainConfig,
+    Views,
+)
+from sigmaflow.rewards.semantics import Semantics, semantics
 
 # What a validator's context may ask to be left out: looking at outside files (a prefetch looks
 # itself), or building networks (a plan does without torch).
@@ -173,23 +186,109 @@ class AnnotatorSection(Section):
     config: AnnotatorConfig = AnnotatorConfig()
 
 
-class RewardSection(Section):
-    """The reward and its training; `heldout_seed` trains the second one, for evaluation only."""
+class RewardSection(Settings):
+    """The reward and its training; `heldout_seed` trains the second one, for evaluation only.
 
+    What is None is left to `semantics`, and without semantics to the fields of `RewardConfig`.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        "backbone semantics pretrained views view_resolution image_size near far points pooling"
+        " doubled activation latents anchors frozen norm ensemble".split()
+    )
+
+    backbone: BackboneName = "unet3d"
+    semantics: Literal["paper", "released"] | None = None
+    """a preset of the fields below and of the training, where they are not given"""
+    pretrained: dict[BackboneName, File] = {}
+    """files of weights that backbones start from, under torchvision's or the backbone's names"""
+    views: Views = "single"
+    view_resolution: int = Field(128, ge=8)
+    """rays a side of a depth map; a cloud has so many squared points"""
+    image_size: int = Field(224, ge=32)
+    near: float = RewardConfig.model_fields["near"].default
+    far: float = RewardConfig.model_fields["far"].default
+    points: int = Field(2048, ge=SMALLEST_CLOUD)
     f_maps: tuple[int, ...] = RewardConfig.model_fields["f_maps"].default
     feature_size: int = Field(8192, ge=1)
     trunk: tuple[int, int] = (512, 512)
     trunk_out: int = Field(512, ge=1)
     head: tuple[int, int] = (256, 128)
+    pooling: Literal["stretch", "slices"] | None = None
+    doubled: bool | None = None
+    activation: Literal["softplus", "cos"] | None = None
+    latents: Literal["one", "each"] | None = None
+    anchors: bool | None = None
+    frozen: bool | None = None
+    norm: Literal["batch", "running"] | None = None
     train: TrainConfig = TrainConfig()
     split_seed: int = Field(42, ge=0)
     heldout_seed: int = Field(43, ge=0)
+    ensemble: int = Field(0, ge=0)
+    """so many rewards more, of the seeds after heldout_seed, which only evaluate"""
+
+    @field_serializer("train")
+    def _what_was_given(self, train: TrainConfig, info: FieldSerializationInfo) -> dict[str, Any]:
+        """With semantics only what the file says of it: the rest is the preset's to say."""
+        bare = info.exclude_unset or self.semantics is not None
+        return train.model_dump(mode=info.mode, exclude_unset=bare)
+
+    @model_validator(mode="after")
+    def _fits_itself(self) -> RewardSection:
+        if self.training().recon_weight > 0 and self.backbone != "unet3d":
+            raise ValueError(f"{self.backbone} reconstructs nothing; set train.recon_weight to 0")
+        if self.representation == "points" and self.view_resolution**2 < self.points:
+            raise ValueError(
+                f"points = {self.points}, but a cloud has view_resolution squared ="
+                f" {self.view_resolution**2} of them; raise view_resolution or lower points"
+            )
+        return self
+
+    @property
+    def representation(self) -> Representation:
+        """What the reward sees."""
+        return REPRESENTATIONS[self.backbone]
+
+    @property
+    def yaws(self) -> tuple[float, ...]:
+        """Cameras of its depth maps, radians; clouds are of the canonical one."""
+        return VIEWS[self.views] if self.representation == "depth" else VIEWS["single"]
+
+    @property
+    def has_anchors(self) -> bool:
+        """Whether anchors take part in its questions, where the rankings have them."""
+        if self.anchors is not None:
+            return self.anchors
+        return self._preset is None or self._preset.anchors
+
+    @property
+    def _preset(self) -> Semantics | None:
+        return None if self.semantics is None else semantics(self.semantics, self.backbone)
+
+    def training(self) -> TrainConfig:
+        """How it is trained: what is given, over the semantics."""
+        if self._preset is None:
+            return self.train
+        given = {name: getattr(self.train, name) for name in self.train.model_fields_set}
+        return TrainConfig(**{**self._preset.train_settings(), **given})
 
     def network(self, grid: Grid, generator: str, psi: float) -> RewardConfig:
+        """What it is made of. Raises ValueError where settings do not fit each other."""
+        preset = {} if self._preset is None else self._preset.model_settings()
+        own = {name: value for name in ("pooling", "doubled", "activation", "latents", "frozen",
+               "norm") if (value := getattr(self, name)) is not None}  # fmt: skip
+        settings = {**preset, **own, "heads": self.training().heads}
+        if self.representation == "sigma":
+            settings.pop("latents", None)
+        if self.representation == "depth":
+            settings |= {"yaws": self.yaws, "image_size": self.image_size, "near": self.near,
+                         "far": self.far}  # fmt: skip
+        if self.representation == "points":
+            settings |= {"points": self.points}
         return RewardConfig(
-            grid=grid, generator=generator, psi=psi, f_maps=self.f_maps,
+            grid=grid, generator=generator, psi=psi, backbone=self.backbone, f_maps=self.f_maps,
             feature_size=self.feature_size, trunk=self.trunk, trunk_out=self.trunk_out,
-            head=self.head, heads=self.train.heads,
+            head=self.head, **settings,
         )
 
 

@@ -263,7 +263,7 @@ def _fields() -> dict[str, Any]:
     tuned = {k: v for k, v in _leaves(FinetuneConfig) if k not in ("clamp_low", "clamp_high")}
     clamp = dict(_leaves(Clamp, "clamp."))
     reward = {REWARD + k: v for k, v in _leaves(RewardSection) if k not in (
-        "heldout_seed", "train.seed")}
+        "heldout_seed", "train.seed", "ensemble", "pretrained")}
     return {**tuned, "clamp": float, **clamp, **reward}
 
 
@@ -278,7 +278,8 @@ def apply(
     ``clamp`` is a bound c > 0, which stands for low -c and high c, or a whole clamp. Raises
     ValueError naming the setting that they do not take.
     """
-    tuned, net = finetune.model_dump(), reward.model_dump()
+    tuned = finetune.model_dump()
+    net = reward.model_dump(exclude_unset=True)  # what is not given stays the semantics' to say
     for name, value in params.items():
         if name.startswith(REWARD):
             _put(net, name.removeprefix(REWARD), value)
@@ -348,7 +349,7 @@ def check_values(
 def _put(values: dict[str, Any], name: str, value: Any) -> None:
     *above, last = name.split(".")
     for key in above:
-        values = values[key]
+        values = values.setdefault(key, {})
     values[last] = value
 
 

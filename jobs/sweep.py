@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from jobs.outcomes import REWARD
 from jobs.sections import (
     AnnotatorSection,
     Checkpoint,
@@ -22,8 +23,12 @@ from jobs.sections import (
     Ticks,
     left_out,
 )
-from jobs.space import SearchSection, check_values
+from jobs.space import FIELDS, SearchSection, apply, check_values
 from sigmaflow.finetune.config import AdversarialConfig, WarmstartConfig
+
+FOLLOWED = ("sigma",)
+"""What rewards that a fine-tune follows may see. To widen it, the stages `finetune` and `evaluate`
+must show the generator to a reward as `jobs.stages.judge.show` does."""
 
 
 class Common(Section):
@@ -62,15 +67,21 @@ class SweepConfig(Common):
 
     @model_validator(mode="after")
     def _slab_fits_the_reward(self) -> SweepConfig:
-        self.reward.network(self.slab.grid(), "", self.rankings.psi)
+        self._can_follow(self.reward)
         return self
+
+    def _can_follow(self, reward: RewardSection) -> None:
+        """Raises ValueError where a fine-tune cannot follow a reward, or it cannot be built."""
+        if reward.representation not in FOLLOWED:
+            raise ValueError(
+                f"reward.backbone is {reward.backbone}, of {reward.representation}; a fine-tune"
+                f" follows rewards of {', '.join(FOLLOWED)}. Compare others in kind: rewards"
+            )
+        reward.network(self.slab.grid(), "", self.rankings.psi)
 
     @model_validator(mode="after")
     def _settings_can_be_searched(self) -> SweepConfig:
-        def fits(reward: RewardSection) -> None:
-            reward.network(self.slab.grid(), "", self.rankings.psi)
-
-        check_values(self.search, self.finetune, self.reward, fits)
+        check_values(self.search, self.finetune, self.reward, self._can_follow)
         return self
 
     @model_validator(mode="after")
@@ -87,6 +98,60 @@ class SweepConfig(Common):
             lacking.append("evaluation.extractor_weights: the path of inception-2015-12-05.pt")
         if lacking:
             raise ValueError(f"this sweep also needs {'; '.join(lacking)}")
+        return self
+
+
+class RewardsConfig(Common):
+    """`kind: rewards`: rewards of several representations on the same questions; Table 1."""
+
+    kind: Literal["rewards"]
+    checkpoint: ScoredCheckpoint = "mini"
+    rows: dict[str, dict[str, Any]] = Field(min_length=1)
+    """settings of `reward` by the name of a row"""
+    search: SearchSection
+
+    def row(self, name: str) -> dict[str, Any]:
+        """A row's settings under the names of a search's."""
+        return {REWARD + key: value for key, value in self.rows[name].items()}
+
+    @model_validator(mode="after")
+    def _every_row_can_be_searched(self) -> RewardsConfig:
+        search = self.search
+        if search.sampler not in ("grid", "random"):
+            raise ValueError(
+                f"search.sampler is {search.sampler}; rows are searched without waiting for each"
+                " other's results: take grid or random"
+            )
+        if foreign := [name for name in search.space if not name.startswith(REWARD)]:
+            raise ValueError(f"search.space.{foreign[0]} is no setting of the reward; nothing is"
+                             " fine-tuned here")  # fmt: skip
+        if search.constraints:
+            raise ValueError("search.constraints are of fine-tunes; leave them out")
+
+        def fits(reward: RewardSection) -> None:
+            reward.network(self.slab.grid(), "", self.rankings.psi)
+
+        for name in self.rows:
+            settings = self.row(name)
+            unknown = sorted(set(settings) - set(FIELDS))
+            if unknown:
+                raise ValueError(f"rows.{name}.{unknown[0].removeprefix(REWARD)} is no setting of"
+                                 " the reward")  # fmt: skip
+            if both := sorted(set(settings) & set(search.space)):
+                raise ValueError(f"rows.{name}: {both[0]} is searched as well; say it once")
+            try:
+                reward = apply(settings, self.finetune, self.reward)[1]
+                fits(reward)
+            except ValueError as error:
+                raise ValueError(f"rows.{name}: {error}") from error
+            check_values(search, self.finetune, reward, fits)
+        return self
+
+    @model_validator(mode="after")
+    def _paper_scale_has_what_it_needs(self, info: ValidationInfo) -> RewardsConfig:
+        if not left_out(info, "files") and self.scale == "paper" and self.checkpoint == "mini":
+            raise ValueError("this sweep also needs checkpoint: the folder of EG3D's converted FFHQ"
+                             " checkpoint")  # fmt: skip
         return self
 
 
@@ -170,5 +235,5 @@ def check_networks(G: dict[str, Any], D: dict[str, Any]) -> None:
 
 KINDS: dict[str, type[Common]] = {
     "sweep": SweepConfig, "score": ScoreConfig, "pretrain": PretrainConfig,
-    "rehearsal": RehearsalConfig,
+    "rehearsal": RehearsalConfig, "rewards": RewardsConfig,
 }

@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from jobs import judges
 from jobs.importances import importances
 from jobs.outcomes import feasible, objective_columns, read_summary, shown
 from jobs.stage import canonical
+from sigmaflow.rewards.config import REPRESENTATIONS
 
 SCHEMA = "sigmaflow.schema"  # key in a table's metadata
 
@@ -21,7 +23,8 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
 
     trials: one row a trial. rewards: seed by seed, before and after. ticks: reward of fixed seeds
     along each fine-tune. preferences: the simulated Table 3. fid: Table 2. accuracy: both rewards
-    beside the noise ceiling and the trivial scorers. slices: each objective against each searched
+    beside the noise ceiling and the trivial scorers. judges: every trial before every reward, where
+    there are more than two. slices: each objective against each searched
     setting. importances: how much of an objective's variance each setting explains. Raises
     ProtocolError where the trials' FIDs were not all taken alike: they share a column.
     """
@@ -50,12 +53,12 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
         columns={c: c.removeprefix("preference_") for c in shares}
     )
     fid = _fid_table(numbers, summaries, config)
-    judges = {which: inputs[which] for which in ("reward", "heldout")}
-    judges |= {f"trial {n}": path for n, path in zip(numbers, inputs.get("rewards", ()))}
+    rewards_of = {which: inputs[which] for which in ("reward", "heldout")}
+    rewards_of |= {f"trial {n}": path for n, path in zip(numbers, inputs.get("rewards", ()))}
     accuracy = pd.concat(
         [
-            pd.read_parquet(path / "accuracy.parquet").assign(model=which)
-            for which, path in judges.items()
+            pd.read_parquet(path / "accuracy.parquet").assign(model=which, **_kind(path))
+            for which, path in rewards_of.items()
         ],
         ignore_index=True,
     )
@@ -69,10 +72,20 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
         "slices": slices(trials, config),
         "importances": importances(trials, config),
     }
+    if judged := inputs.get("judged"):
+        tables["judges"] = judges.table(inputs["judged_start"][0], dict(zip(numbers, judged)))
     rankings: Path = inputs["rankings"]
     if rankings.is_dir():
         tables["questions"] = pd.read_parquet(rankings / "questions.parquet")
     return tables
+
+
+def _kind(reward: Path) -> dict[str, str]:
+    """What a trained reward is, as columns."""
+    network = json.loads((reward / "reward.json").read_text())["config"]
+    backbone = network.get("backbone", "unet3d")
+    return {"backbone": backbone, "representation": REPRESENTATIONS[backbone],
+            "latents": network.get("latents", "one")}
 
 
 def slices(trials: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame:

@@ -1,18 +1,21 @@
 """The stages. `ALL` is what the version test vouches for."""
 
 from jobs.stage import Stage
+from jobs.stages.comparison import COMPARISON
 from jobs.stages.evaluate import EVALUATE
 from jobs.stages.faces import FACES, RENDER
 from jobs.stages.fid import FEATURES, FID, REAL
 from jobs.stages.finetune import FINETUNE
+from jobs.stages.judge import JUDGE
 from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
 from jobs.stages.rankings import RANKINGS
 from jobs.stages.rehearsal import REHEARSAL
 from jobs.stages.reward import REWARD
 from jobs.stages.shapes import MEASURES, SLABS
 from jobs.stages.tables import SCORES, TABLES, TRIAL
+from jobs.stages.views import VIEWS
 
 ALL: tuple[Stage, ...] = (
-    RENDER, FACES, REHEARSAL, WARMSTART, ADVERSARIAL, MEASURES, RANKINGS, SLABS, REWARD, FINETUNE,
-    REAL, FEATURES, FID, EVALUATE, TRIAL, TABLES, SCORES,
+    RENDER, FACES, REHEARSAL, WARMSTART, ADVERSARIAL, MEASURES, RANKINGS, SLABS, VIEWS, REWARD,
+    COMPARISON, FINETUNE, REAL, FEATURES, FID, EVALUATE, TRIAL, JUDGE, TABLES, SCORES,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobs.run import Context
 from jobs.stage import Stage
 from jobs.stages.shapes import device, ranking_file
+from jobs.stages.views import load_views
 
 REWARD = Stage(
     name="reward",
@@ -14,6 +15,27 @@ REWARD = Stage(
     gpu=1,
     actor=True,
 )
+
+
+def bank_of(ctx: Context, network):
+    """What the reward sees of all shapes: slabs, depth maps or clouds, by seed."""
+    if network.representation == "sigma":
+        return load_bank(ctx.input("slabs"))
+    return load_views(ctx.input("views"), network)
+
+
+def pretrained(ctx: Context):
+    """Weights that the backbone starts from, by name; None where it starts from its own."""
+    if not ctx.has("pretrained"):
+        return None
+    from safetensors.torch import load_file
+
+    from sigmaflow.generators.pickles.torchfile import read_torch_file
+
+    path = ctx.input("pretrained")
+    with open(path, "rb") as file:
+        safe = file.read(9)[8:] == b"{"  # its header is JSON
+    return load_file(path) if safe else read_torch_file(path)
 
 
 def load_bank(folders):
@@ -30,7 +52,8 @@ def run_reward(ctx: Context) -> None:
     """`reward.safetensors` (+ .json), `accuracy.parquet`, metrics by tick.
 
     The split, the order and the first weights come from the config; anchors take part only where
-    the rankings' report says so.
+    the rankings' report says so. Trivial scorers are beside a reward of slabs only, and accuracies
+    of all heads (`head scalar`, ...) where it has several.
     """
     import json
 
@@ -40,7 +63,7 @@ def run_reward(ctx: Context) -> None:
     from sigmaflow.preferences.rankings import read_rankings, split
     from sigmaflow.rewards.baselines import trivial_accuracies
     from sigmaflow.rewards.data import Items
-    from sigmaflow.rewards.evaluate import accuracy, noise_ceiling, score_seeds
+    from sigmaflow.rewards.evaluate import accuracy, head_reports, noise_ceiling, score_seeds
     from sigmaflow.rewards.model import RewardConfig
     from sigmaflow.rewards.state import RewardState
     from sigmaflow.rewards.train import TrainConfig, train_reward
@@ -48,11 +71,13 @@ def run_reward(ctx: Context) -> None:
     c = ctx.config
     source = ctx.input("rankings")
     rankings = read_rankings(ranking_file(source))
-    bank = load_bank(ctx.input("slabs"))
+    network = RewardConfig.model_validate(c["network"])
+    bank = bank_of(ctx, network)
     parts = split(rankings, c["split_seed"]).of(rankings)
     pools = [None, None, None]
     report = source / "anchors.json"
-    if c["anchors"] == "always" or (source.is_dir() and json.loads(report.read_text())["on"]):
+    asked = source.is_dir() and json.loads(report.read_text())["on"]
+    if c["anchors"] == "always" or (c["anchors"] == "auto" and asked):
         seeds = anchors(c["anchor_count"])
         pools = [seeds[i] for i in _positions(split(seeds, c["split_seed"]))]
     items = [
@@ -66,9 +91,10 @@ def run_reward(ctx: Context) -> None:
         items[0],
         items[1],
         config,
-        RewardConfig.model_validate(c["network"]),
+        network,
         resume=RewardState.read(saved[1]) if saved else None,
         device=device(),
+        backbone=pretrained(ctx),
     )
     last = None
     for tick in loop:
@@ -88,8 +114,12 @@ def run_reward(ctx: Context) -> None:
             rows.append(dict(scorer=scorer, pairs=pairs, **vars(a)))
 
     add("reward", accuracy(score_seeds(model, bank, test.shapes), test))
-    for name, found in trivial_accuracies(bank, train, test).items():
-        add(name, found)
+    if c.get("heads"):
+        for head, told in head_reports(model, bank, test).items():
+            add(f"head {head}", told.accuracy)
+    if network.representation == "sigma":
+        for name, found in trivial_accuracies(bank, train, test).items():
+            add(name, found)
     if source.is_dir():
         clean = read_rankings(source / "clean.csv")
         observed_test = parts[2]

@@ -21,11 +21,11 @@ TRIAL = Stage(
 )
 TABLES = Stage(
     name="tables",
-    version=3,
+    version=4,
     run="jobs.stages.tables:run_tables",
     sources=(
         "sigmaflow/figures", "jobs/tables.py", "jobs/pictures.py", "jobs/outcomes.py",
-        "jobs/importances.py",
+        "jobs/importances.py", "jobs/judges.py",
     ),
     torch=False,
 )
@@ -132,6 +132,8 @@ def run_tables(ctx: Context) -> None:
     names = ("start", "reward", "heldout", "trials", "finetunes", "tuned", "real", "rankings")
     if searches_reward(ctx.config["space"]):  # then each trial has its own
         names += ("starts", "rewards")
+    if ctx.has("judged"):
+        names += ("judged_start", "judged")
     inputs = {name: ctx.input(name) for name in names}
     tables = sweep_tables(inputs, ctx.config)
     folder = ctx.folder / "tables"

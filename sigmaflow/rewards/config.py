@@ -23,11 +23,15 @@ REPRESENTATIONS: dict[str, Representation] = {
 }
 """What each backbone sees."""
 
+Views = Literal["single", "triple"]
+VIEWS: dict[Views, tuple[float, ...]] = {"single": (0.0,), "triple": (1.0, 0.0, -1.0)}
+"""Yaws of the depth views of section 3.1 by name, radians, in the released order."""
+
 RECON_CHANNELS = 4  # of the U-Net's reconstruction branch
 SMALLEST_CLOUD = 64  # points: CurveNet's last stage keeps one in 32
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
     """Settings that are recorded. Those in `later` are written only where they were changed.
 
     So files, keys and identities of runs that do not use a newer setting stay the same bytes. Their
@@ -44,7 +48,7 @@ class _Settings(BaseModel):
         return {k: v for k, v in handler(self).items() if k not in unused}
 
 
-class RewardConfig(_Settings):
+class RewardConfig(Settings):
     """What a reward is made of and what it was trained on.
 
     grid, upper, psi, cutoff and generator say how its slabs were made: they are recorded with the
@@ -68,7 +72,7 @@ class RewardConfig(_Settings):
     precision: "bfloat16" runs the backbone under autocast: other numbers, in less memory.
     yaws: of the depth views, radians, in the order of the maps; (1, 0, -1) is the triple view.
     latents: "one" for all views of a shape; "each" view another, as the released maps were made
-        (recorded here; `sigmaflow.rewards.semantics.view_latents` draws them).
+        (recorded here; `sigmaflow.rewards.semantics.seen_latents` draws them).
     image_size, near, far: depth maps are resized to image_size pixels, near becomes 1 and far 0.
     points: rows that are kept of a cloud, at least 64.
     augmented: in training, random rows of a cloud, scaled and jittered; otherwise evenly spaced.
@@ -169,7 +173,7 @@ def mini_config(grid: Grid, **changes: object) -> RewardConfig:
     return RewardConfig(**{"grid": grid, **small, "head": (32, 16), **changes})
 
 
-class TrainConfig(_Settings):
+class TrainConfig(Settings):
     """How a reward is trained. The defaults are the paper's; `mini_training` is for small nets.
 
     seed: of the first weights and of the order of questions. batch: questions a step. patience:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sigmaflow.fields.points import depth_points
 from sigmaflow.preferences.rankings import Rankings
 from sigmaflow.rewards.config import RewardConfig
 
@@ -78,6 +79,25 @@ class PointBank(Bank):
     """Clouds `[n, N, 3]` in world units."""
 
     what, axes = "clouds", "N, 3"
+
+
+@dataclass(frozen=True, eq=False)
+class CloudBank(DepthBank):
+    """Clouds `[N, 3]` in world units of depth maps `[n, 1, r, r]`, N = r * r (paper, Eq. 3).
+
+    camera: c `[1, 25]` of the maps. Clouds are made when they are taken, at a third of the memory.
+    """
+
+    camera: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one cloud."""
+        return self.values.shape[2] * self.values.shape[3], 3
+
+    def take(self, seeds: Sequence[int]) -> Tensor:
+        """Clouds of these seeds, `[k, N, 3]` float32 on the CPU."""
+        return depth_points(super().take(seeds)[:, 0], self.camera)
 
 
 def mirrored(x: Tensor, config: RewardConfig) -> Tensor:

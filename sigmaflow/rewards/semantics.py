@@ -7,20 +7,21 @@ Sections are the paper's. What the public code does is in its folder
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
-
-import numpy as np
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from sigmaflow.rewards.config import (
     REPRESENTATIONS,
+    VIEWS,
     BackboneName,
     Head,
     RewardConfig,
     TrainConfig,
 )
+
+if TYPE_CHECKING:  # plans read the settings without torch
+    import torch
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,30 @@ def view_latents(
     "one": the seed's latent (`sigmaflow.fields.slab.latents`) for every view. "each": row v of
     `RandomState(seed).randn(views, z_dim)`, the first of which is the seed's latent.
     """
+    import numpy as np
+    import torch
+
     draws = []
     for seed in seeds:
         z = np.random.RandomState(int(seed)).randn(views if latents == "each" else 1, z_dim)
         draws.append(np.broadcast_to(z, (views, z_dim)))
     stacked = np.stack(draws) if draws else np.empty((0, views, z_dim))
     return torch.from_numpy(stacked.astype(np.float32))
+
+
+def seen_latents(
+    seeds: Iterable[int], z_dim: int, yaws: Sequence[float], latents: Literal["one", "each"]
+) -> torch.Tensor:
+    """Latents `[n, V, z_dim]` float32 of seeds' shapes as the V cameras at `yaws` see them.
+
+    "each" is the public code's: three latents are drawn for the triple view, whichever of its
+    cameras are used, so the canonical view, which single-view maps and clouds are made of, is never
+    of the seed's own shape. Raises ValueError for other cameras than those.
+    """
+    if latents == "one":
+        return view_latents(seeds, z_dim, len(yaws), "one")
+    triple = VIEWS["triple"]
+    if unknown := [yaw for yaw in yaws if yaw not in triple]:
+        raise ValueError(f"latents 'each' are those of the views {triple}, none is at {unknown}")
+    every = view_latents(seeds, z_dim, len(triple), "each")
+    return every[:, [triple.index(yaw) for yaw in yaws]]

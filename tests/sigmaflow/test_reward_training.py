@@ -11,14 +11,23 @@ from pydantic import ValidationError
 from torchvision import models
 
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid
+from sigmaflow.fields.points import depth_points
 from sigmaflow.fields.slab import latents
+from sigmaflow.generators.cameras import frontal_label
 from sigmaflow.rewards.backbones import BACKBONES
 from sigmaflow.rewards.config import REPRESENTATIONS, RewardConfig, TrainConfig, mini_training
-from sigmaflow.rewards.data import Bank, DepthBank, Items, PointBank, SlabBank, mirrored
+from sigmaflow.rewards.data import Bank, CloudBank, DepthBank, Items, PointBank, SlabBank, mirrored
 from sigmaflow.rewards.evaluate import accuracy, head_reports, mean_ranking_loss, score_seeds
 from sigmaflow.rewards.losses import first_wins, head_loss, pair_logits, pair_loss, ranking_loss
 from sigmaflow.rewards.model import RewardModel
-from sigmaflow.rewards.semantics import PAPER, RELEASED, Semantics, semantics, view_latents
+from sigmaflow.rewards.semantics import (
+    PAPER,
+    RELEASED,
+    Semantics,
+    seen_latents,
+    semantics,
+    view_latents,
+)
 from sigmaflow.rewards.state import RewardState
 from sigmaflow.rewards.train import train_reward
 
@@ -315,3 +324,22 @@ def test_released_views_are_of_other_shapes_but_the_first():
     assert torch.equal(each[:, 0], z) and not torch.isclose(each[:, 1], z).any()
     assert view_latents([], 5, 3, "one").shape == (0, 3, 5)
     assert math.isclose(each[1, 2, 4], np.random.RandomState(8).randn(3, 5)[2, 4], rel_tol=1e-6)
+
+
+def test_the_released_canonical_view_is_of_another_face():
+    every = view_latents([7, 8], 5, 3, "each")
+    assert torch.equal(seen_latents([7, 8], 5, (0.0,), "each"), every[:, 1:2])
+    assert torch.equal(seen_latents([7, 8], 5, (1.0, 0.0, -1.0), "each"), every)
+    assert torch.equal(seen_latents([7, 8], 5, (0.3,), "one"), view_latents([7, 8], 5, 1, "one"))
+    with pytest.raises(ValueError, match="none is at"):
+        seen_latents([7], 5, (0.3,), "each")
+
+
+def test_clouds_of_maps_are_those_of_the_points_module():
+    camera = frontal_label()
+    maps = 2.5 + 0.3 * torch.rand(3, 1, 9, 9)
+    bank = CloudBank(maps.numpy(), [5, 6, 7], camera)
+    assert bank.shape == (81, 3)
+    assert torch.equal(bank.take([7, 5]), depth_points(maps[[2, 0], 0], camera))
+    with pytest.raises(ValueError, match="expected"):
+        CloudBank(maps[:, 0].numpy(), [5, 6, 7], camera)
