@@ -109,6 +109,10 @@ class Bank:
         """Shape of one item."""
         return tuple(self.values.shape[1:])
 
+    def has(self, seed: int) -> bool:
+        """Whether a seed has a row."""
+        return int(seed) in self._rows
+
     def require(self, seeds: Iterable[int]) -> None:
         """Raise ValueError naming the seeds that have no row."""
         missing = sorted({int(seed) for seed in seeds} - self._rows.keys())

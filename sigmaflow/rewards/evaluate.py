@@ -39,7 +39,7 @@ class Accuracy:
     n: int
 
 
-def wilson(right: int, n: int, z: float = 1.959963984540054) -> Accuracy:
+def wilson(right: float, n: int, z: float = 1.959963984540054) -> Accuracy:
     """Wilson's score interval of a share; all of [0, 1] (share NaN) without any pair."""
     if n == 0:
         return Accuracy(math.nan, 0.0, 1.0, 0)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sigmaflow.atomic import write_bytes, write_json
+from sigmaflow.atomic import TEMPORARY, write_bytes, write_json
 from sigmaflow.fields.grid import Grid
 from sigmaflow.files import sha256_file
 from sigmaflow.rewards.data import SlabBank
@@ -100,7 +100,7 @@ class SlabStore:
     def shards(self) -> Iterator[tuple[Path, list[int]]]:
         """Files and the seeds of their rows. ValueError naming a shard that is damaged."""
         for card in sorted(self.folder.glob("*.json")):
-            if card.name == "recipe.json":
+            if card.name == "recipe.json" or card.name.startswith(TEMPORARY):
                 continue
             try:
                 record = json.loads(card.read_text(encoding="utf-8"))
@@ -171,7 +171,7 @@ class SlabStore:
     def bank(self, seeds: Sequence[int] | None = None) -> SlabBank:
         """All shards as one bank, memory-mapped. ValueError naming `seeds` that are not there.
 
-        A seed that two writers have both made counts once.
+            A seed that two writers have both made counts once.
         """
         return open_banks([self], seeds)
 
