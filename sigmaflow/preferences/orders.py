@@ -118,7 +118,7 @@ def write_orders(path: str | Path, orders: Orders) -> None:
     table.writerow(COLUMNS)
     for question, who, order in zip(orders.questions.tolist(), orders.annotators, orders.orders):
         if len(order) > LONGEST:
-            raise ValueError(f"question {question} orders {len(order)} shapes, of {LONGEST} at most")
+            raise ValueError(f"question {question} has {len(order)} shapes, of {LONGEST} at most")
         table.writerow([question, who, *order, *[""] * (LONGEST - len(order))])
     write_text(path, stream.getvalue())
 

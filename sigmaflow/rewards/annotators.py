@@ -1,4 +1,4 @@
-"""What each annotator adds to the common opinion. It is learnt beside a reward, never part of it."""
+"""What each annotator adds to the common opinion: learnt beside a reward, never part of it."""
 
 from __future__ import annotations
 

@@ -16,8 +16,11 @@ from sigmaflow.rewards.train import train_reward
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A reward trained on `questions` of them, drawn and started by `seed`: accuracy of the scalar
-    head on the regular test pairs with its 95 % Wilson interval, and the pairs it was trained on."""
+    """A reward trained on so many questions, drawn and started by `seed`.
+
+    pairs: regular ones among them. share: accuracy of the scalar head on the `n` regular test
+    pairs, from low to high its 95 % Wilson interval.
+    """
 
     questions: int
     pairs: int

@@ -19,11 +19,13 @@ class GeneratorBank:
 
     psi: truncation; anchor_psi: that of `anchors`. half: round to float16 as stored slabs are, so
     that a training sees the same numbers. keep: the latest so many slabs stay in memory.
+    batch: slabs sampled at once; above 1 their last bits depend on which are asked for together,
+    and a training that goes on is no longer the same bytes.
     """
 
     def __init__(
         self, G: SlabGenerator, grid: Grid, psi: float = 1.0, anchors: Collection[int] = (),
-        anchor_psi: float = ANCHOR_PSI, half: bool = True, keep: int = 0, batch: int = 8,
+        anchor_psi: float = ANCHOR_PSI, half: bool = True, keep: int = 0, batch: int = 1,
     ) -> None:  # fmt: skip
         self.G, self.grid, self.psi, self.anchor_psi = G, grid, psi, anchor_psi
         self.anchors = frozenset(int(seed) for seed in anchors)
