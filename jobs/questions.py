@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m jobs.questions",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Write pages of questions about a generator's shapes, for people to order them,\n"
+        description="Write pages of questions about a generator's shapes, for people to order,\n"
         "and read their answers back as rankings. Pages that are there already are kept.",
         epilog="examples:\n  python -m jobs.questions mini --count 200 --out questions\n"
         "  python -m jobs.questions --read questions/answers.csv --rankings rankings.csv\n\n"
@@ -206,8 +206,10 @@ def _no_others(out: Path, cards: Sequence[dict[str, Any]]) -> None:
         except ValueError:
             same = False
         if not same:
-            raise ConfigError([f"--out {out}: {file.name} is of other questions (another generator,"
-                               " seed or setting); give another folder, or remove these"])  # fmt: skip
+            raise ConfigError([
+                f"--out {out}: {file.name} is of other questions (another generator, seed or"
+                " setting); give another folder, or remove these"
+            ])  # fmt: skip
 
 
 def _draw(order: Order, todo: list[tuple[dict[str, Any], Any]], console: Console) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sigmaflow.figures.clay import GROUND, Model, common_centre, framing
+from sigmaflow.figures.clay import Model, common_centre, framing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,8 +29,11 @@ LETTERS = "ABCDEF"
 # Pixels.
 WIDTH, FRONT, SIDE = 232, 296, 148  # of a shape; heights of its front view and of its side views
 GAP, PAD, MARGIN, ROUND = 12, 20, 40, 16
-TITLE, LETTER, BOXES, HEAD, FOOT = 58, 44, 70, 116, 34
+TITLE, LETTER, BOXES, HEAD, FOOT = 58, 46, 66, 116, 30
+HALF = (WIDTH - 6) // 2  # width of a side view
+FILL = 0.97  # of a picture's height or width
 CARD = TITLE + FRONT + 6 + SIDE + LETTER + BOXES
+NARROWEST = 1200  # what the page's text needs
 PAPER, WHITE, EDGE = "#EEF1F4", "#FFFFFF", "#D5DAE1"
 INK, SOFT, BLUE = "#22272E", "#6B7480", "#004488"
 
@@ -67,8 +70,8 @@ def page(lines: Sequence[Sequence[Card]], title: str, footer: str = "") -> Image
     """One page of questions as a Pillow image (RGB)."""
     from PIL import Image, ImageDraw
 
-    # Three cards of two shapes are the widest line.
-    width = 2 * MARGIN + LINE * (WIDTH + GAP) + 3 * (2 * PAD - GAP) + 2 * PAD
+    widest = max(sum(_width(card) + PAD for card in line) - PAD for line in lines)
+    width = 2 * MARGIN + max(widest, NARROWEST)
     height = HEAD + len(lines) * (CARD + PAD) + FOOT + PAD
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -86,12 +89,15 @@ def page(lines: Sequence[Sequence[Card]], title: str, footer: str = "") -> Image
     return sheet
 
 
+def _width(card: Card) -> int:
+    return len(card.meshes) * (WIDTH + GAP) - GAP + 2 * PAD
+
+
 def _draw_card(sheet: Image, draw: ImageDraw, card: Card, x: int, y: int) -> int:
     """Draws it with its upper left corner at x, y; returns its width."""
     from PIL import Image
 
-    count = len(card.meshes)
-    width = count * (WIDTH + GAP) - GAP + 2 * PAD
+    count, width = len(card.meshes), _width(card)
     draw.rounded_rectangle((x, y, x + width, y + CARD), ROUND, WHITE, EDGE, 2)
     draw.text((x + PAD, y + 14), str(card.number), BLUE, _font(28, bold=True))
     pictures = shape_views(card.meshes)
@@ -125,35 +131,38 @@ def _draw_boxes(draw: ImageDraw, count: int, middle: int, top: int) -> None:
 def shape_views(meshes: Sequence[Mesh | None]) -> list[np.ndarray | None]:
     """Front view over both side views, uint8 `[FRONT + 6 + SIDE, WIDTH, 3]` a shape.
 
-    One pivot, light and focal length for all of them, so that sizes can be compared.
+    One pivot, light and scale for all front views, and one for all side views, so that sizes can be
+    compared.
     """
     there = [mesh for mesh in meshes if mesh is not None]
     if not there:
         return [None] * len(meshes)
     pivot = common_centre(there)
-    focal, share = framing(there, YAWS, pivot=pivot)
-    focal *= min(1.0, WIDTH / FRONT / share)  # wide shapes are made smaller, not cut
-    pictures: list[np.ndarray | None] = []
-    for mesh in meshes:
-        pictures.append(None if mesh is None else _views(Model(mesh), focal, pivot))
-    return pictures
+    front = _focal(there, YAWS[1:2], pivot, WIDTH / FRONT)
+    sides = _focal(there, YAWS[::2], pivot, HALF / SIDE)
+    return [None if m is None else _views(Model(m), front, sides, pivot) for m in meshes]
 
 
-def _views(model: Model, focal: float, pivot: Sequence[float]) -> np.ndarray:
+def _focal(
+    meshes: Sequence[Mesh], yaws: Sequence[float], pivot: Sequence[float], aspect: float
+) -> float:
+    """Focal length at which all of it fits a picture that is `aspect` times as wide as high."""
+    focal, share = framing(meshes, yaws, pivot=pivot, fill=FILL)
+    return focal * min(1.0, aspect / share)  # wide shapes are made smaller, not cut
+
+
+def _views(model: Model, front: float, sides: float, pivot: Sequence[float]) -> np.ndarray:
     left, middle, right = YAWS
-    ground = (np.array(GROUND) * 255 + 0.5).astype(np.uint8)
     out = np.full((FRONT + 6 + SIDE, WIDTH, 3), 255, np.uint8)
 
-    def put(yaw: float, top: int, at: int, height: int, width: int) -> None:
+    def put(yaw: float, focal: float, top: int, at: int, height: int, width: int) -> None:
         view = model.view(yaw, 0.0, focal, height, 3, pivot)
         cut = (height - width) // 2
-        out[top : top + height, at : at + width] = ground
         out[top : top + height, at : at + width] = view[:, cut : cut + width]
 
-    half = (WIDTH - 6) // 2
-    put(middle, 0, 0, FRONT, WIDTH)
-    put(left, FRONT + 6, 0, SIDE, half)
-    put(right, FRONT + 6, WIDTH - half, SIDE, half)
+    put(middle, front, 0, 0, FRONT, WIDTH)
+    put(left, sides, FRONT + 6, 0, SIDE, HALF)
+    put(right, sides, FRONT + 6, WIDTH - HALF, SIDE, HALF)
     return out
 
 
