@@ -90,6 +90,9 @@ def one(way: str, paper: bool, steps: int) -> dict[str, float]:
     """One way in this process: CPU seconds a question and peak memory in MB."""
     torch.manual_seed(0)
     config, train = settings(paper)
+    tiny = mini_config(Grid(resolution=12), f_maps=(8, 16))  # loads what torch loads late
+    for _ in plainly(*questions(tiny, 2), tiny, mini_training(), False):
+        pass
     bank, items = questions(config, (steps + 2) * train.batch + 1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     made = ours(bank, items, config, train) if way == "ours" else plainly(

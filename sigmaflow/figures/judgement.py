@@ -75,7 +75,7 @@ def learning_curves(runs: Mapping[str, Sequence[CurvePoint]], ceiling: float | N
             axes.scatter([p.questions for p in points], [p.share for p in points], s=9,
                          color=colour, alpha=0.35, linewidths=0, zorder=2)
     lines = ((ceiling, "label noise"), (baseline, "best trivial scorer"), (0.5, "chance"))
-    for (value, text), dash in zip(lines, ((4, 2), (1, 1.5), (4, 3))):
+    for (value, text), dash in zip(lines, ((6, 1.5, 1, 1.5), (1, 1.5), (4, 3))):
         if value is not None:
             axes.axhline(value, color=style.SOFT, linestyle=(0, dash), linewidth=1.0, label=text)
     from matplotlib.ticker import NullLocator
@@ -86,5 +86,8 @@ def learning_curves(runs: Mapping[str, Sequence[CurvePoint]], ceiling: float | N
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(title="How many rankings are enough?", xlabel="training questions",
              ylabel="accuracy, regular test pairs")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: labels[i] not in runs)  # runs before lines
+    axes.legend([handles[i] for i in order], [labels[i] for i in order], loc="upper left",
+                bbox_to_anchor=(1.0, 1.0))
     return figure
