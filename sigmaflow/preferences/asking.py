@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +36,12 @@ def ask(
 ) -> list[Asked]:  # fmt: skip
     """`count` questions of fresh seeds and `catches` trials, shuffled, and so are their letters.
 
-    A catch trial shows one more seed beside an anchor, which should win (paper section 3.2.1: near
-    the mean face). The same arguments give the same questions. ValueError as in `make_questions`.
+    A catch trial shows one more seed beside an anchor, a shape near the mean face that should win
+    (paper section 3.2.1). The same arguments give the same questions. ValueError as in `make_questions`.
     """
     sized = make_questions(seed, count, sizes, first_seed)
     last = sized[-1][-1] if sized else first_seed - 1
-    pairs = make_questions(seed, catches, (1 + 1,), last + 1)
+    pairs = make_questions(seed, catches, (2,), last + 1)
     high = anchors(catches).tolist()
     shown = [(question, None) for question in sized]
     shown += [((pair[0], anchor), anchor) for pair, anchor in zip(pairs, high)]
@@ -89,9 +88,8 @@ def read_answers(path: str | Path, asked: Sequence[Asked]) -> Answers:
     for line, row in _rows(path, report):
         number, who, order = row
         if not (number.isascii() and number.isdigit() and int(number) in by_number):
-            near = difflib.get_close_matches(number, [str(n) for n in by_number], 1, 0)
-            hint = f"questions are {min(by_number)} to {max(by_number)}" if near else ""
-            report(line, "question", number, "there is no such question", hint or "ask some")
+            report(line, "question", number, "there is no such question",
+                   f"questions are {min(by_number)} to {max(by_number)}")  # fmt: skip
             continue
         question = by_number[int(number)]
         letters = re.sub(r"[\s>,;/-]", "", order).upper()
@@ -125,7 +123,7 @@ def read_answers(path: str | Path, asked: Sequence[Asked]) -> Answers:
     return Answers(orders, blank, {w: (sum(right), len(right)) for w, right in caught.items()})
 
 
-def _rows(path: Path, report) -> list[tuple[int, list[str]]]:
+def _rows(path: Path, report: Callable[..., None]) -> list[tuple[int, list[str]]]:
     """Lines (from 2) and their three cells; headers of files put together are let through."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
