@@ -37,7 +37,8 @@ def ask(
     """`count` questions of fresh seeds and `catches` trials, shuffled, and so are their letters.
 
     A catch trial shows one more seed beside an anchor, a shape near the mean face that should win
-    (paper section 3.2.1). The same arguments give the same questions. ValueError as in `make_questions`.
+    (paper section 3.2.1). The same arguments give the same questions. ValueError as in
+    `make_questions`.
     """
     sized = make_questions(seed, count, sizes, first_seed)
     last = sized[-1][-1] if sized else first_seed - 1

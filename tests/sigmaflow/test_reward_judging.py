@@ -203,6 +203,7 @@ def test_evaluation_depends_on_nothing_but_the_data():
     shapes = bank(40)
     rankings = Rankings.of([(i + 13, i) for i in range(13)])
     pool = anchors(10, first_seed=30)
+    torch.manual_seed(0)
     model = RewardModel(model_of(heads=HEADS))
     items = Items.of(rankings, assign_anchors(rankings, pool))
     first = head_reports(model, shapes, items, batch=4)
@@ -216,7 +217,7 @@ def test_evaluation_depends_on_nothing_but_the_data():
     second = head_reports(model, shapes, other, batch=4)
     for head in HEADS:
         assert second[head].accuracy == first[head].accuracy
-        assert second[head].loss == pytest.approx(first[head].loss, rel=1e-12)
+        assert second[head].loss == pytest.approx(first[head].loss, rel=1e-6)  # float32
     blocks = head_reports(model, shapes, items, batch=7)
     for head in HEADS:
         assert blocks[head].accuracy == first[head].accuracy
