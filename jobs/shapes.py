@@ -100,32 +100,32 @@ def parser() -> argparse.ArgumentParser:
 def check(args: argparse.Namespace) -> Order:
     """Arguments as an `Order`. Raises ConfigError with all that is wrong. Loads no torch."""
     problems: list[str] = []
-    folder = _checkpoint(args.checkpoint, problems)
+    folder = checkpoint_folder(args.checkpoint, problems)
     seeds = _seeds(args.seeds, problems)
     formats = _formats(args.format, problems)
-    psi = _number("--psi", args.psi, problems, "such as 0.7")
-    level = _number("--level", args.level, problems, "such as 10")
+    psi = number("--psi", args.psi, problems, "such as 0.7")
+    level = number("--level", args.level, problems, "such as 10")
     if level is not None and level <= -1000:
         problems.append(f"--level {args.level}: must be above -1000, the value of the border")
     resolution = int(args.resolution) if re.fullmatch(r"\d{1,6}", args.resolution) else 0
     if not 16 <= resolution <= LARGEST:
         problems.append(f"--resolution {args.resolution}: give a whole number from 16 to {LARGEST}")
-    _choice("--grid", args.grid, ("regular", "released"), problems)
-    _choice("--border", args.border, BORDERS, problems)
+    choice("--grid", args.grid, ("regular", "released"), problems)
+    choice("--border", args.border, BORDERS, problems)
     reward = Path(args.reward) if args.reward is not None else None
     for file in (reward, reward.with_suffix(".json")) if reward else ():
         if not file.is_file():
             problems.append(f"--reward {args.reward}: {file} is missing; give the .safetensors of "
                             "a trained reward, with its .json beside it")
     out = Path(os.path.abspath(args.out))
-    problems += _writable(args.out, out)
+    problems += writable(args.out, out)
     if problems:
         raise ConfigError(problems)
     return Order(args.checkpoint, folder, seeds, formats, psi, out, resolution, args.grid, level,
                  args.border, args.released_orientation, reward)
 
 
-def _checkpoint(given: str, problems: list[str]) -> Path:
+def checkpoint_folder(given: str, problems: list[str]) -> Path:
     folder = SHIPPED / "mini" if given == "mini" else Path(given)
     if not folder.is_dir():
         problems.append(f"{given}: no such checkpoint folder; give one, or mini")
@@ -165,7 +165,7 @@ def _formats(given: str, problems: list[str]) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in names)  # the density before its mesh
 
 
-def _number(option: str, given: str, problems: list[str], such: str) -> float | None:
+def number(option: str, given: str, problems: list[str], such: str) -> float | None:
     try:
         value = float(given)
     except ValueError:
@@ -176,12 +176,12 @@ def _number(option: str, given: str, problems: list[str], such: str) -> float | 
     return value
 
 
-def _choice(option: str, given: str, known: Sequence[str], problems: list[str]) -> None:
+def choice(option: str, given: str, known: Sequence[str], problems: list[str]) -> None:
     if given not in known:
         problems.append(f"{option} {given}: must be one of {', '.join(known)}")
 
 
-def _writable(given: str, out: Path) -> list[str]:
+def writable(given: str, out: Path) -> list[str]:
     place = out
     while not os.path.lexists(place):
         place = place.parent

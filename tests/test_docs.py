@@ -162,13 +162,23 @@ def test_the_notebook_example_works(tmp_path, monkeypatch, capsys):
     (tmp_path / "runs" / "models").mkdir(parents=True)
     reward = RewardModel(mini_config(Grid(resolution=32, pads=SLAB_ENTIRE)))
     reward.save(tmp_path / "runs" / "models" / "lambda-reward.safetensors")
-    first, second = blocks()
+    _, first, second = blocks()
     names = {}
     exec(compile(first, "users.md", "exec"), names)
     exec(compile(second, "users.md", "exec"), names)
     assert (tmp_path / "face-1.ply").stat().st_size > 1000
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert len(first.strip().splitlines()) <= 16
+
+
+def test_the_example_of_whole_orders_works(tmp_path):
+    from sigmaflow.preferences.orders import Orders, write_orders
+
+    write_orders(tmp_path / "orders.csv", Orders.of([(3 * i, 3 * i + 1) for i in range(20)], "ann"))
+    names = {}
+    exec(compile(blocks()[0], "users.md", "exec"), names)
+    assert [len(items) for items in names["items_of"](tmp_path / "orders.csv")] == [14, 3, 3]
+    assert names["config"].likelihood == "plackett_luce"
 
 
 def tracked():

@@ -10,6 +10,7 @@ from pydantic.functional_serializers import SerializerFunctionWrapHandler
 from sigmaflow.fields.grid import SLAB_ENTIRE, UPPER, Grid
 
 Head = Literal["scalar", "bt", "pairs"]
+Likelihood = Literal["pairs", "plackett_luce"]
 Representation = Literal["sigma", "depth", "points"]
 BackboneName = Literal[
     "unet3d", "resnet3d", "projections", "voxnet",
@@ -186,11 +187,18 @@ class TrainConfig(Settings):
     scalar_weight, bt_weight, pairs_weight: of the losses of the heads (`sigmaflow.rewards.losses`);
     Eq. 4 is the scalar's. pair_order: the pair classifier sees "both" orders of a pair, or, as
     released, from the fourth epoch "one" at random. monitor: the head whose validation loss decides
-    which epoch is best and when to stop.
+    which epoch is best and when to stop. likelihood: of whole orders, for the scalar and the
+    Bradley-Terry head: "pairs" is the mean over all pairs (Eq. 4), "plackett_luce" chooses the best
+    of what is left, again and again; of two shapes they are the same. annotator_bias: learn what
+    each annotator adds to the common opinion, a direction of the shared features that is left out
+    when the reward scores; annotator_decay: weight of its squared length in the loss.
+    tf32: whether GPUs may round factors of products to 10 bits, as the released code does; None
+    leaves torch as it is set (convolutions do, matrix products do not). Other devices do not.
     """
 
     later: ClassVar[frozenset[str]] = frozenset(
-        "scalar_weight bt_weight pairs_weight pair_order monitor".split()
+        "scalar_weight bt_weight pairs_weight pair_order monitor likelihood annotator_bias"
+        " annotator_decay tf32".split()
     )
 
     seed: int = Field(default=42, ge=0)
@@ -208,6 +216,10 @@ class TrainConfig(Settings):
     pairs_weight: float = Field(default=0.0, ge=0)
     pair_order: Literal["both", "one"] = "both"
     monitor: Head = "scalar"
+    likelihood: Likelihood = "pairs"
+    annotator_bias: bool = False
+    annotator_decay: float = Field(default=0.01, ge=0)
+    tf32: bool | None = None
 
     @property
     def weights(self) -> dict[Head, float]:

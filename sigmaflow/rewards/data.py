@@ -4,25 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sigmaflow.fields.points import depth_points
+from sigmaflow.preferences.orders import PAD, Orders
 from sigmaflow.preferences.rankings import Rankings
 from sigmaflow.rewards.config import RewardConfig
 
 
+class Source(Protocol):
+    """Where a training finds what the reward sees: a `Bank`, or shapes made when they are asked for
+    (`sigmaflow.rewards.stream.GeneratorBank`)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def require(self, seeds: Iterable[int]) -> None: ...
+
+    def take(self, seeds: Sequence[int]) -> Tensor: ...
+
+
+class Stacked:
+    """Arrays `[n_i, ...]`, such as memory maps, seen as one `[sum of n_i, ...]`; nothing is copied
+    before rows are asked for. ValueError where their items or types differ.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
+        kinds = {(array.shape[1:], array.dtype) for array in arrays}
+        if len(kinds) != 1:
+            found = ", ".join(sorted(f"{dtype} {list(shape)}" for shape, dtype in kinds))
+            raise ValueError(f"parts hold items of {found or 'nothing'}; give parts of one kind")
+        self.arrays = tuple(arrays)
+        ((item, self.dtype),) = kinds
+        starts = np.cumsum([0, *(len(array) for array in arrays)])
+        self._kept = np.arange(starts[-1])
+        self._starts = starts
+        self._item = item
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self._kept), *self._item
+
+    @property
+    def ndim(self) -> int:
+        return 1 + len(self._item)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def rows(self, kept: np.ndarray) -> Stacked:
+        """The same arrays with only these rows, in this order."""
+        part = object.__new__(Stacked)
+        part.__dict__ |= {**self.__dict__, "_kept": self._kept[kept]}
+        return part
+
+    def place(self, row: int) -> tuple[np.ndarray, int]:
+        """The array that a row is in, and its row there. IndexError beyond the rows."""
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)}")
+        at = self._kept[row]
+        part = int(np.searchsorted(self._starts, at, side="right")) - 1
+        return self.arrays[part], int(at - self._starts[part])
+
+    def __getitem__(self, rows: Sequence[int]) -> np.ndarray:
+        """Rows at these positions, `[k, ...]`, copied from where they lie."""
+        out = np.empty((len(rows), *self._item), self.dtype)
+        for i, row in enumerate(rows):
+            array, inner = self.place(row)
+            out[i] = array[inner]
+        return out
+
+
 @dataclass(frozen=True, eq=False)
 class Bank:
-    """Raw values `[n, ...]` (array or memory map, float16 or float32), row i of `seeds[i]`.
+    """Raw values `[n, ...]` (array, memory map or several `Stacked`, float16 or float32), row i of
+    `seeds[i]`.
 
     Raises ValueError where the two do not fit or a seed occurs twice.
     """
 
-    values: np.ndarray
+    values: np.ndarray | Stacked
     seeds: Sequence[int]
     _rows: dict[int, int] = field(init=False, repr=False)
     what: ClassVar[str] = "values"
@@ -45,6 +110,10 @@ class Bank:
         """Shape of one item."""
         return tuple(self.values.shape[1:])
 
+    def has(self, seed: int) -> bool:
+        """Whether a seed has a row."""
+        return int(seed) in self._rows
+
     def require(self, seeds: Iterable[int]) -> None:
         """Raise ValueError naming the seeds that have no row."""
         missing = sorted({int(seed) for seed in seeds} - self._rows.keys())
@@ -55,7 +124,36 @@ class Bank:
     def take(self, seeds: Sequence[int]) -> Tensor:
         """Values of these seeds, `[k, ...]` float32 on the CPU."""
         rows = [self._rows[int(seed)] for seed in seeds]
-        return torch.from_numpy(np.asarray(self.values[rows], dtype=np.float32))
+        # torch widens float16 faster than numpy does, to the same numbers.
+        return torch.from_numpy(np.asarray(self.values[rows])).float()
+
+    def place(self, seed: int) -> tuple[str, int]:
+        """File (empty for an array in memory) and row of a seed, for messages."""
+        row, array = self._rows[int(seed)], self.values
+        if isinstance(array, Stacked):
+            array, row = array.place(row)
+        return str(getattr(array, "filename", None) or ""), row
+
+    @classmethod
+    def of_parts(
+        cls, parts: Iterable[tuple[np.ndarray, Sequence[int]]], once: bool = False
+    ) -> Bank:
+        """Several arrays `[n_i, ...]`, such as memory maps, with the seeds of their rows.
+
+        Nothing is copied. ValueError where a seed occurs twice, unless `once` leaves out all but
+        its first row.
+        """
+        arrays, seeds = zip(*parts) if (parts := list(parts)) else ((), ())
+        for array, own in parts:
+            if len(array) != len(own):
+                file = getattr(array, "filename", None) or "an array"
+                raise ValueError(f"{file} holds {len(array)} {cls.what} for {len(own)} seeds")
+        whole = Stacked(arrays)
+        every = np.array([int(seed) for own in seeds for seed in own], dtype=np.int64)
+        if once:
+            rows = np.sort(np.unique(every, return_index=True)[1])
+            whole, every = whole.rows(rows), every[rows]
+        return cls(whole, every.tolist())
 
 
 class SlabBank(Bank):
@@ -118,11 +216,16 @@ def mirrored(x: Tensor, config: RewardConfig) -> Tensor:
 class Items:
     """Questions as the loss sees them: `[n, K]` seeds, better first.
 
-    K = 3, (anchor, winner, loser), or K = 2 without anchors. Winner and loser are always the last
-    two columns: the *regular* pair.
+    Of best and worst, K = 3, (anchor, winner, loser), or K = 2 without anchors. Of whole orders, K
+    is the longest with its anchor, and shorter rows end in `PAD`.
+
+    first: the column in which the ranked shapes begin; K - 2, the winner's, when None. Pairs from
+    there on are the *regular* ones. annotators: `[n]` who answered, numbered from 0, or None.
     """
 
     seeds: np.ndarray
+    first: int | None = None
+    annotators: np.ndarray | None = None
 
     @classmethod
     def of(cls, rankings: Rankings, anchors: np.ndarray | None = None) -> Items:
@@ -134,8 +237,26 @@ class Items:
             columns.insert(0, np.asarray(anchors, dtype=np.int64))
         return cls(np.stack(columns, axis=1))
 
+    @classmethod
+    def of_orders(cls, orders: Orders, anchors: np.ndarray | None = None) -> Items:
+        """Items of whole orders, each with the anchor above it (`[n]` seeds) or none.
+
+        Every pair counts (`ranking_loss`), or the whole order at once (`plackett_luce_loss`).
+        """
+        table = orders.padded()
+        if anchors is not None:
+            if len(anchors) != len(orders):
+                raise ValueError(f"{len(anchors)} anchors for {len(orders)} answers")
+            table = np.concatenate([np.asarray(anchors, dtype=np.int64)[:, None], table], axis=1)
+        return cls(table, first=0 if anchors is None else 1, annotators=orders.numbered()[0])
+
     def __len__(self) -> int:
         return len(self.seeds)
+
+    def take(self, rows: np.ndarray) -> Items:
+        """The items at these positions, in this order."""
+        who = None if self.annotators is None else self.annotators[rows]
+        return Items(self.seeds[rows], self.first, who)
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -144,6 +265,24 @@ class Items:
         return [(a, b) for a in range(k) for b in range(a + 1, k)]
 
     @property
+    def regular(self) -> list[bool]:
+        """For each of `pairs`, whether neither is an anchor."""
+        first = self.seeds.shape[1] - 2 if self.first is None else self.first
+        return [a >= first for a, _ in self.pairs]
+
+    @property
+    def mask(self) -> np.ndarray | None:
+        """`[n, K]` where there is a shape; None where every row is full."""
+        there = self.seeds != PAD
+        return None if there.all() else there
+
+    @property
+    def pair_mask(self) -> np.ndarray:
+        """`[n, P]` bool, for each of `pairs` whether both shapes are there."""
+        there = self.seeds != PAD
+        return np.stack([there[:, a] & there[:, b] for a, b in self.pairs], axis=1)
+
+    @property
     def shapes(self) -> list[int]:
         """Every seed once, ascending."""
-        return np.unique(self.seeds).tolist()
+        return np.unique(self.seeds[self.seeds != PAD]).tolist()

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
+from sigmaflow.preferences.orders import PAD
 from sigmaflow.preferences.rankings import Rankings
-from sigmaflow.rewards.config import Head
-from sigmaflow.rewards.data import Bank, Items
+from sigmaflow.rewards.config import Head, Likelihood
+from sigmaflow.rewards.data import Items, Source
 from sigmaflow.rewards.losses import (
-    first_wins,
     head_loss,
     head_scores,
-    pair_logits,
+    plackett_luce_loss,
     ranking_loss,
+    win_probabilities,
 )
 from sigmaflow.rewards.model import RewardModel
 
@@ -37,7 +39,7 @@ class Accuracy:
     n: int
 
 
-def wilson(right: int, n: int, z: float = 1.959963984540054) -> Accuracy:
+def wilson(right: float, n: int, z: float = 1.959963984540054) -> Accuracy:
     """Wilson's score interval of a share; all of [0, 1] (share NaN) without any pair."""
     if n == 0:
         return Accuracy(math.nan, 0.0, 1.0, 0)
@@ -52,17 +54,25 @@ def accuracy(scores: Mapping[int, float], items: Items) -> dict[str, Accuracy]:
 
     A pair is right where the better shape scores strictly higher, so no order of asking matters.
     """
-    table = np.array([[scores[seed] for seed in row] for row in items.seeds.tolist()])
-    table = table.reshape(items.seeds.shape)
-    right = {pair: int((table[:, pair[0]] > table[:, pair[1]]).sum()) for pair in items.pairs}
+    table = _by_item(scores, items)
+    right = np.stack([table[:, a] > table[:, b] for a, b in items.pairs], axis=1)
     return _shares(right, items)
 
 
-def _shares(right: Mapping[tuple[int, int], int], items: Items) -> dict[str, Accuracy]:
-    """Accuracies from how many items have each pair right."""
+def _by_item(scores: Mapping[int, float], items: Items) -> np.ndarray:
+    """Scores `[n, K]` of the items' shapes, NaN where there is none."""
+    known = {**scores, PAD: math.nan} if items.mask is not None else scores
+    table = np.array([[known[seed] for seed in row] for row in items.seeds.tolist()])
+    return table.reshape(items.seeds.shape)
+
+
+def _shares(right: np.ndarray, items: Items) -> dict[str, Accuracy]:
+    """Accuracies from which pairs of which items are right, bool `[n, P]`."""
+    there = items.pair_mask
+    regular = there & items.regular
     return {
-        "all": wilson(sum(right.values()), len(items) * len(right)),
-        "regular": wilson(right[items.pairs[-1]], len(items)),
+        name: wilson(int((right & of).sum()), int(of.sum()))
+        for name, of in (("all", there), ("regular", regular))
     }
 
 
@@ -80,7 +90,7 @@ def noise_ceiling(observed: Rankings, clean: Rankings) -> Accuracy:
 
 @torch.no_grad()
 def score_seeds(
-    model: RewardModel, bank: Bank, seeds: Sequence[int], batch: int = 8
+    model: RewardModel, bank: Source, seeds: Sequence[int], batch: int = 8
 ) -> dict[int, float]:
     """Reward of every seed, computed on the model's device in blocks of `batch`."""
     return {
@@ -91,7 +101,7 @@ def score_seeds(
 
 
 def _by_blocks(
-    model: RewardModel, call: Callable[[torch.Tensor], torch.Tensor], bank: Bank,
+    model: RewardModel, call: Callable[[torch.Tensor], torch.Tensor], bank: Source,
     seeds: Sequence[int], batch: int,
 ) -> Iterator[tuple[list[int], torch.Tensor]]:  # fmt: skip
     """What `call` gives for the seeds, block by block, with the model in evaluation."""
@@ -108,15 +118,17 @@ def _by_blocks(
 
 @dataclass(frozen=True)
 class HeadReport:
-    """How one head does: mean loss (before its weight) and accuracy on all and regular pairs."""
+    """How one head does: mean loss (before its weight), accuracy on all and regular pairs, and the
+    probabilities `[n, P]` it gives to the better of each pair."""
 
     loss: float
     accuracy: dict[str, Accuracy]
+    probabilities: np.ndarray
 
 
 @torch.no_grad()
 def head_reports(
-    model: RewardModel, bank: Bank, items: Items, batch: int = 8
+    model: RewardModel, bank: Source, items: Items, batch: int = 8, likelihood: Likelihood = "pairs"
 ) -> dict[Head, HeadReport]:
     """Loss and accuracy of every head of a reward, each shape seen once.
 
@@ -127,21 +139,32 @@ def head_reports(
     found = {}
     for block, out in _by_blocks(model, model.features, bank, items.shapes, batch):
         found.update(zip(block, out))
+    if items.mask is not None:
+        found[PAD] = torch.zeros_like(next(iter(found.values())))
     features = torch.stack([torch.stack([found[s] for s in row]) for row in items.seeds.tolist()])
+    mask = None if items.mask is None else torch.from_numpy(items.mask).to(features.device)
     reports: dict[Head, HeadReport] = {}
     for head in model.config.heads:
+        first = win_probabilities(model, head, features)
         if head == "pairs":
-            right = first_wins(*pair_logits(model, features)) > 0.5
-        else:
+            right = first > 0.5
+        else:  # a sigmoid rounds small differences to a half
             scores = head_scores(model, head, features)
             right = torch.stack([scores[:, a] > scores[:, b] for a, b in items.pairs], 1)
-        count = dict(zip(items.pairs, right.sum(0).tolist()))
-        loss = head_loss(model, head, features).double().mean().item()
-        reports[head] = HeadReport(loss, _shares(count, items))
+        loss = head_loss(model, head, features, mask=mask, likelihood=likelihood)
+        reports[head] = HeadReport(
+            loss.double().mean().item(), _shares(right.cpu().numpy(), items), first.cpu().numpy()
+        )
     return reports
 
 
-def mean_ranking_loss(scores: Mapping[int, float], items: Items) -> float:
-    """Eq. 4 over all items from known scores (float64)."""
-    table = [[scores[seed] for seed in row] for row in items.seeds.tolist()]
-    return ranking_loss(torch.tensor(table, dtype=torch.float64)).mean().item()
+def mean_ranking_loss(
+    scores: Mapping[int, float], items: Items, likelihood: Likelihood = "pairs"
+) -> float:
+    """Eq. 4, or Plackett-Luce's loss, over all items from known scores (float64)."""
+    loss = ranking_loss if likelihood == "pairs" else plackett_luce_loss
+    table, mask = torch.from_numpy(_by_item(scores, items)).double(), items.mask
+    if mask is not None:
+        loss = partial(loss, mask=torch.from_numpy(mask))
+        table = table.nan_to_num(nan=0.0)
+    return loss(table).mean().item()

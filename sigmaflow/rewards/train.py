@@ -8,14 +8,17 @@ import json
 import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from sigmaflow.preferences.orders import PAD
+from sigmaflow.rewards.annotators import AnnotatorBias
 from sigmaflow.rewards.config import TrainConfig, mini_training
-from sigmaflow.rewards.data import Bank, Items, mirrored
+from sigmaflow.rewards.data import Items, Source, mirrored
 from sigmaflow.rewards.evaluate import (
     Accuracy,
     accuracy,
@@ -46,7 +49,7 @@ class RewardTick:
 
 
 def train_reward(
-    bank: Bank,
+    bank: Source,
     train: Items,
     val: Items,
     config: TrainConfig,
@@ -57,7 +60,9 @@ def train_reward(
 ) -> Iterator[RewardTick]:
     """Train a reward; yields a tick per epoch (or oftener) until done.
 
-    bank: what `model_config` sees of the shapes, slabs, depth maps or clouds. backbone: weights the
+    bank: what `model_config` sees of the shapes, slabs, depth maps or clouds. train, val: items of
+    best and worst or of whole orders; with `config.annotator_bias` `train` names who answered, and
+    validation goes by the common opinion. backbone: weights the
     backbone starts from, such as torchvision's of ImageNet (`RewardModel.load_backbone`); its own
     first weights when None.
 
@@ -81,7 +86,7 @@ def train_reward(
 
 
 def _check(
-    bank: Bank, train: Items, val: Items, config: TrainConfig, model_config: RewardConfig
+    bank: Source, train: Items, val: Items, config: TrainConfig, model_config: RewardConfig
 ) -> None:
     model_config.check_shape(bank.shape)
     if absent := sorted(set(config.weights) - set(model_config.heads)):
@@ -95,10 +100,18 @@ def _check(
         if len(items) == 0:
             raise ValueError(f"there are no {name} questions")
         bank.require(items.shapes)
-    both = {tuple(row) for row in train.seeds[:, -2:].tolist()}
-    both &= {tuple(row) for row in val.seeds[:, -2:].tolist()}
-    if both:
+    if config.annotator_bias and train.annotators is None:
+        raise ValueError("annotator_bias needs to know who answered; give the training items their"
+                         " annotators (Items.of_orders), or set it to false")  # fmt: skip
+    if both := _ranked_pairs(train) & _ranked_pairs(val):
         raise ValueError(f"{len(both)} pairs are in training and validation: {sorted(both)[:5]}")
+
+
+def _ranked_pairs(items: Items) -> set[tuple[int, int]]:
+    """Regular pairs, better first."""
+    columns = [pair for pair, regular in zip(items.pairs, items.regular) if regular]
+    pairs = {tuple(row) for a, b in columns for row in items.seeds[:, [a, b]].tolist()}
+    return {pair for pair in pairs if PAD not in pair}
 
 
 def _identity(
@@ -107,6 +120,9 @@ def _identity(
 ) -> str:  # fmt: skip
     parts = [config.model_dump(mode="json"), model_config.model_dump(mode="json")]
     parts += [items.seeds.tolist() for items in (train, val)]
+    parts += [items.first for items in (train, val) if items.first is not None]
+    if config.annotator_bias:
+        parts.append(train.annotators.tolist())
     if backbone is not None:
         weights = hashlib.sha256()
         for name, value in sorted(backbone.items()):
@@ -135,8 +151,12 @@ class _Training:
         if backbone is not None:
             model.load_backbone(backbone)
         self.model = model.to(self.device, memory_format=_layout(model)).train()
+        self.bias = None
+        if config.annotator_bias:
+            people = int(train.annotators.max()) + 1
+            self.bias = AnnotatorBias(people, model_config.trunk_out).to(self.device)
         self.adam = torch.optim.Adam(
-            [p for p in self.model.parameters() if p.requires_grad],
+            [p for _, p in self._parameters() if p.requires_grad],
             lr=config.lr, weight_decay=config.weight_decay,
         )  # fmt: skip
         self.best: dict[str, torch.Tensor] = {}
@@ -155,15 +175,23 @@ class _Training:
         if resume is not None:
             self._restore(resume)
 
+    def _parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """All that is learnt, by name: the model's, and what is learnt about annotators."""
+        yield from self.model.named_parameters()
+        if self.bias is not None:
+            yield from self.bias.named_parameters("annotators")
+
     def _restore(self, state: RewardState) -> None:
         self.progress = json.loads(json.dumps(state.progress))
-        named = {part: {} for part in ("model", "best", "adam")}
+        named = {part: {} for part in ("model", "best", "adam", "annotators")}
         for name, tensor in state.tensors.items():
             part, _, rest = name.partition("/")
             named[part][rest] = tensor
         self.model.load_state_dict(named["model"])
+        if self.bias is not None:
+            self.bias.load_state_dict(named["annotators"])
         self.best = {k: v.clone().to(self.device) for k, v in named["best"].items()}
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self._parameters():
             if f"{name}/step" in named["adam"]:
                 # Laid out as the parameter is: vectorised arithmetic must meet the same elements.
                 moments = {
@@ -176,7 +204,9 @@ class _Training:
     def _state(self) -> RewardState:
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best/{k}": v for k, v in self.best.items()}
-        for name, parameter in self.model.named_parameters():
+        if self.bias is not None:
+            tensors |= {f"annotators/{k}": v for k, v in self.bias.state_dict().items()}
+        for name, parameter in self._parameters():
             for key, value in self.adam.state.get(parameter, {}).items():
                 tensors[f"adam/{name}/{key}"] = value
         return RewardState(tensors, self.progress, self.model.config)
@@ -198,7 +228,8 @@ class _Training:
         since = _Mean()
         while p["cursor"] < n:
             rows = order[p["cursor"] : p["cursor"] + config.batch]
-            since.add(self._step(self.train.seeds[rows]), len(rows))
+            with _tf32(config.tf32):
+                since.add(self._step(self.train.take(rows)), len(rows))
             p["cursor"] += len(rows)
             p["step"] += 1
             if p["cursor"] < n and since.n >= every:
@@ -210,37 +241,55 @@ class _Training:
         p["done"] = p["epoch"] >= config.epochs or p["bad_epochs"] >= config.patience
         yield self._tick()
 
-    def _step(self, seeds: np.ndarray) -> dict[str, float]:
-        shown = self.bank.take(seeds.ravel()).to(self.device)
-        if self.config.mirror:
-            flip = torch.from_numpy(self._coins(1).random(len(shown)) < 0.5).to(self.device)
-            flip = flip.view(-1, *[1] * (shown.dim() - 1))
-            shown = torch.where(flip, mirrored(shown, self.model.config), shown)
-        features, recon = self._features(shown)
-        features = features.view(*seeds.shape, -1)
+    def _step(self, items: Items) -> dict[str, float]:
+        seeds, mask = items.seeds, None
+        features, recon = self._features(self._shown(seeds[seeds != PAD]))
+        if items.mask is None:
+            features = features.view(*seeds.shape, -1)
+        else:
+            mask = torch.from_numpy(items.mask).to(self.device)
+            full = features.new_zeros(*seeds.shape, features.shape[-1])
+            features = full.masked_scatter(mask[..., None], features)
+        bias = None
+        if self.bias is not None:
+            who = torch.from_numpy(items.annotators).to(self.device)
+            bias = self.bias(features, who)
         losses = {
-            head: head_loss(self.model, head, features, self._swapped(head, seeds)).mean()
+            head: head_loss(
+                self.model, head, features, self._swapped(head, seeds), mask,
+                self.config.likelihood, bias,
+            ).mean()
             for head in self.config.weights
-        }
+        }  # fmt: skip
         # The first without a zero before it: the loss of one head stays what it is.
         loss = sum_of(self.config.weights[head] * value for head, value in losses.items())
+        if self.bias is not None:
+            loss = loss + self.config.annotator_decay * self.bias.length()
         if recon is not None:
             loss = loss + self.config.recon_weight * recon
         if not math.isfinite(loss.item()):
             raise FloatingPointError(f"the loss is {loss.item()} on seeds {seeds.ravel().tolist()}")
         with torch.no_grad():
             scores = head_scores(self.model, "scalar", features)
-        regular = (scores[:, -2] > scores[:, -1]).float().mean()
+        regular = _regular_share(scores, items)
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
         self.adam.step()
         followed = losses[self.config.monitor].item()
-        metrics = {"train_loss": followed, "train_accuracy_regular": regular.item()}
+        metrics = {"train_loss": followed, "train_accuracy_regular": regular}
         if len(losses) > 1:
             metrics |= {f"train_loss_{head}": value.item() for head, value in losses.items()}
         if recon is not None:
             metrics["train_recon"] = recon.item()
         return metrics
+
+    def _shown(self, seeds: np.ndarray) -> torch.Tensor:
+        shown = self.bank.take(seeds.ravel()).to(self.device)
+        if self.config.mirror:
+            flip = torch.from_numpy(self._coins(1).random(len(shown)) < 0.5).to(self.device)
+            flip = flip.view(-1, *[1] * (shown.dim() - 1))
+            shown = torch.where(flip, mirrored(shown, self.model.config), shown)
+        return shown
 
     def _coins(self, *purpose: int) -> np.random.Generator:
         """Draws that depend on the seed and the step alone."""
@@ -265,7 +314,8 @@ class _Training:
 
     def _validate(self) -> dict[str, float]:
         p = self.progress
-        loss, found, others = self._judge()
+        with _tf32(self.config.tf32):
+            loss, found, others = self._judge()
         if p["best_val_loss"] is None or loss < p["best_val_loss"]:
             p["best_val_loss"], p["best_epoch"], p["bad_epochs"] = loss, p["epoch"], 0
             self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
@@ -282,17 +332,42 @@ class _Training:
 
     def _judge(self) -> tuple[float, dict[str, Accuracy], dict[str, float]]:
         """Loss and accuracies of the head that is followed; metrics of all trained heads."""
-        batch = self.config.eval_batch
+        batch, likelihood = self.config.eval_batch, self.config.likelihood
         if self.model.config.heads == ("scalar",):
             scores = score_seeds(self.model, self.bank, self.val.shapes, batch)
-            return mean_ranking_loss(scores, self.val), accuracy(scores, self.val), {}
-        reports = head_reports(self.model, self.bank, self.val, batch)
+            loss = mean_ranking_loss(scores, self.val, likelihood)
+            return loss, accuracy(scores, self.val), {}
+        reports = head_reports(self.model, self.bank, self.val, batch, likelihood)
         followed, others = reports[self.config.monitor], {}
         for head in self.config.weights:
             others[f"val_loss_{head}"] = reports[head].loss
             for pairs, found in reports[head].accuracy.items():
                 others[f"val_accuracy_{pairs}_{head}"] = found.share
         return followed.loss, followed.accuracy, others
+
+
+def _regular_share(scores: torch.Tensor, items: Items) -> float:
+    """Share of regular pairs whose better shape scores higher."""
+    right = torch.stack([scores[:, a] > scores[:, b] for a, b in items.pairs], 1)
+    regular = torch.from_numpy(items.pair_mask & items.regular).to(right.device)
+    return right[regular].float().mean().item()
+
+
+@contextmanager
+def _tf32(allowed: bool | None) -> Iterator[None]:
+    """TF32 on CUDA, for as long as this lasts; as torch is set when None."""
+    if allowed is None:
+        yield
+        return
+    places = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [place.allow_tf32 for place in places]
+    try:
+        for place in places:
+            place.allow_tf32 = allowed
+        yield
+    finally:
+        for place, old in zip(places, before):
+            place.allow_tf32 = old
 
 
 def sum_of(values: Iterable[torch.Tensor]) -> torch.Tensor:
