@@ -122,7 +122,7 @@ def run(
     from jobs.digests import remembered
     from jobs.ingest import Follower, local_uri, tracking_uri
     from jobs.ledger import Ledger, new_folder, plan_id
-    from jobs.plan import first_tasks
+    from jobs.graphs import first_tasks
     from jobs.store import Store
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from jobs.cost import Cost, Costs, Span, hours, size
 from jobs.estimates import describe, finetune_estimate
+from jobs.graphs import first_tasks
 from jobs.slurm_files import home
 from jobs.stage import Stage, Task, walk
 from jobs.store import MARKER, SPEC, Store
@@ -36,25 +37,6 @@ class Planned:
 
 
 # ---------------------------------------------------------------------- the tasks of a sweep
-
-
-def first_tasks(config: Any) -> tuple[Any, tuple[Task, ...]]:
-    """The `SweepGraph` of a search (else None), and the tasks known before anything is asked."""
-    from jobs.graph import RehearsalGraph, SweepGraph, pretrain_graph
-
-    searches = {"sweep": SweepGraph, "rehearsal": RehearsalGraph}
-    if config.kind in searches:
-        graph = searches[config.kind](config)
-        return graph, graph.shared()
-    if config.kind == "rewards":
-        from jobs.comparison import RewardsGraph
-
-        return None, (RewardsGraph(config).table(),)
-    if config.kind == "score":
-        from jobs.score_graph import ScoreGraph
-
-        return None, (ScoreGraph(config).last,)
-    return None, (pretrain_graph(config),)
 
 
 def asked_trials(config: Any, runs: Path, plan: str) -> dict[int, dict[str, Any]]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.fid_graph import FidGraph
-from jobs.graph import blocks, checkpoint_files, image_file
+from jobs.graph import checkpoint_files, image_file
+from jobs.reward_graph import blocks
 from jobs.stage import FileInput, Task
 from jobs.stages.shapes import SLABS
 from jobs.stages.tables import SCORES
