@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 from killing import the_task
-from sweeps import SCALES, TINY_SWEEP, outputs, write_sweep
 
 from jobs.config import load
 from jobs.graph import SweepGraph
@@ -18,6 +17,7 @@ from jobs.store import CHECKPOINT, Store
 from jobs.sweep import SweepConfig
 from sigmaflow.generators import load_gan
 from sigmaflow.rewards.model import RewardModel
+from sweeps import SCALES, TINY_SWEEP, outputs, write_sweep
 
 
 class StopAfter:
