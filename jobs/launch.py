@@ -120,9 +120,9 @@ def run(
     from jobs import notify as webhook
     from jobs import provenance
     from jobs.digests import remembered
+    from jobs.graphs import first_tasks
     from jobs.ingest import Follower, local_uri, tracking_uri
     from jobs.ledger import Ledger, new_folder, plan_id
-    from jobs.graphs import first_tasks
     from jobs.store import Store
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
