@@ -39,13 +39,15 @@ def pretrained(ctx: Context):
 
 
 def load_bank(folders):
-    """Slabs of several `slabs` results as one bank, and their seeds."""
+    """Slabs of several `slabs` results as one bank, left on the disk until they are asked for."""
     import numpy as np
 
     from sigmaflow.rewards.data import SlabBank
 
-    slabs = np.concatenate([np.load(f / "slabs.npy", mmap_mode="r") for f in folders])
-    return SlabBank(slabs, np.concatenate([np.load(f / "seeds.npy") for f in folders]).tolist())
+    return SlabBank.of_parts(
+        [(np.load(f / "slabs.npy", mmap_mode="r"), np.load(f / "seeds.npy").tolist())
+         for f in folders]
+    )  # fmt: skip
 
 
 def run_reward(ctx: Context) -> None:
@@ -62,6 +64,7 @@ def run_reward(ctx: Context) -> None:
     from sigmaflow.preferences.questions import anchors, assign_anchors
     from sigmaflow.preferences.rankings import read_rankings, split
     from sigmaflow.rewards.baselines import trivial_accuracies
+    from sigmaflow.rewards.checks import check_data
     from sigmaflow.rewards.data import Items
     from sigmaflow.rewards.evaluate import accuracy, head_reports, noise_ceiling, score_seeds
     from sigmaflow.rewards.model import RewardConfig
@@ -70,9 +73,9 @@ def run_reward(ctx: Context) -> None:
 
     c = ctx.config
     source = ctx.input("rankings")
-    rankings = read_rankings(ranking_file(source))
     network = RewardConfig.model_validate(c["network"])
     bank = bank_of(ctx, network)
+    rankings = check_data(ranking_file(source), bank, c["split_seed"])
     parts = split(rankings, c["split_seed"]).of(rankings)
     pools = [None, None, None]
     report = source / "anchors.json"
