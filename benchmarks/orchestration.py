@@ -31,10 +31,10 @@ os.environ["PYTHONPATH"] = str(ROOT)  # of commands and children that are starte
 
 from cluster.executor import NOTHING_SPECIAL, Executor, Resources, start  # noqa: E402
 from cluster.profile import RayProfile  # noqa: E402
-from jobs.driver import Driver  # noqa: E402
-from jobs.run import Context, Result  # noqa: E402
-from jobs.stage import Stage, Task  # noqa: E402
-from jobs.store import Store  # noqa: E402
+from jobs.run.attempt import Context, Result  # noqa: E402
+from jobs.run.driver import Driver  # noqa: E402
+from jobs.store.stage import Stage, Task  # noqa: E402
+from jobs.store.store import Store  # noqa: E402
 
 HERE = "benchmarks.orchestration"
 BLOCK = Stage("block", 1, f"{HERE}:run_block", torch=False)
@@ -166,10 +166,10 @@ def resident() -> int:
 def our_trials(folder: Path, count: int) -> float:
     """Seconds of so many trials that do nothing: asked, run in a process each, claimed, published,
     told, and in MLflow. Ray and the database are there before."""
-    from jobs.ingest import Follower, ingest, local_uri
-    from jobs.ledger import Ledger, new_folder
-    from jobs.search import Search
-    from jobs.trials import run_trials
+    from jobs.search.search import Search
+    from jobs.search.trials import run_trials
+    from jobs.store.ledger import Ledger, new_folder
+    from jobs.track.ingest import Follower, ingest, local_uri
 
     space = {
         "lambda_r": {"low": 0.0, "high": 10.0}, "lambda_c": {"low": 0.001, "high": 1.0, "log": True}
@@ -300,7 +300,8 @@ def resume(folder: Path, trials: int, repeats: int) -> dict[str, float]:
 
 def fill(runs: Path, trials: int) -> None:
     """Launch the sweep with stages that write small files where the real ones compute."""
-    from jobs import launch, run
+    from jobs import launch
+    from jobs.run import attempt as run
 
     run._load = lambda target: _small_files
     code = launch.main([*command(runs, "lambda.yaml")[3:], "--set", f"search.trials={trials}"])

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster import slurm_state
-from jobs import redact
-from jobs.claim import here, is_local, started
-from jobs.ledger import CANCEL, SWEEPS, Launch, launches, sweeps
-from jobs.slurm_files import open_jobs, submitted
+from jobs.output import redact
+from jobs.run.slurm_files import open_jobs, submitted
+from jobs.store.claim import here, is_local, started
+from jobs.store.ledger import CANCEL, SWEEPS, Launch, launches, sweeps
 from sigmaflow.atomic import write_json
 
 FORMAT = 1  # of cancel.json, whose existence is the request

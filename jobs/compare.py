@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs import redact
-from jobs.store import MARKER, SHORT, SPEC
+from jobs.output import redact
+from jobs.store.store import MARKER, SHORT, SPEC
 
 SWEEP = Path(__file__).resolve().parent.parent / "sweeps" / "score.yaml"
 PAPER = 128  # grids from this many points a side are of the paper's scale
@@ -106,8 +106,8 @@ def input_of(result: Found, name: str) -> Path | None:
 
 def _known_files(runs: Path, wanted: Sequence[str]) -> Iterator[Path]:
     """Files of these digests among what ships and what launches were given."""
-    from jobs.graph import checkpoint_files, image_file
-    from jobs.ledger import SWEEPS, launches, sweeps
+    from jobs.store.ledger import SWEEPS, launches, sweeps
+    from jobs.sweep.graph import checkpoint_files, image_file
 
     given = [launch.record["config"] for name in sweeps(runs)
              for launch in launches(runs / SWEEPS / name)]

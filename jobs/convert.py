@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs import redact
+from jobs.output import redact
 
 AXES = ("eg3d", "fixed")
 

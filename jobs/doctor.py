@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs import redact
+from jobs.output import redact
 
 GIB = 2**30
 PACKAGES = ("torch", "ray", "mlflow", "optuna", "clean-fid", "pyarrow", "scikit-image", "embreex")
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _show(findings)
     failed = any(f.good is False for f in findings)
     if args.gpu:
-        from jobs.gpucheck import report
+        from jobs.run.gpucheck import report
 
         try:
             print(report(args.checkpoint, args.device, args.batch))

@@ -21,14 +21,14 @@ from rich.markup import escape
 
 from cluster.executor import Refused
 from cluster.profile import Retries
-from jobs import redact
-from jobs.config import ConfigError, load_kind
-from jobs.driver import Driver, Event
-from jobs.retry import told
-from jobs.show import Show, duration
-from jobs.stage import Task
-from jobs.staging import read_with
-from jobs.stop import Stop
+from jobs.output import redact
+from jobs.output.show import Show, duration
+from jobs.run.driver import Driver, Event
+from jobs.run.retry import told
+from jobs.run.stop import Stop
+from jobs.store.stage import Task
+from jobs.store.staging import read_with
+from jobs.sweep.config import ConfigError, load_kind
 
 PROFILES = Path(__file__).resolve().parent.parent / "cluster"
 
@@ -41,12 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config, profile = read_sweep(args)
         if args.dry_run:
-            from jobs.plan import show
+            from jobs.sweep.plan import show
 
             return show(config, profile, Path(os.path.abspath(args.runs)))
         runs = _runs_folder(args.runs)
         if profile.kind == "slurm":
-            from jobs import slurm
+            from jobs.run import slurm
 
             return slurm.launch(config, profile, runs, console, argv, args.track or "")
         read_with(profile.data_workers)
@@ -100,7 +100,7 @@ def _executor(config, profile, runs: Path):
 
     if profile.kind != "slurm_workers":
         return Lazily(profile, lambda p: start(p, shared=runs))
-    from jobs.queue import workers
+    from jobs.run.queue import workers
 
     return Lazily(profile, lambda p: workers(p, runs, config.name))
 
@@ -117,13 +117,13 @@ def run(
     next save, and Stopped is raised. With neither nobody listens. ``track`` and ``notify`` are as
     in the command; ``command`` and ``on``, the kind of the profile, are for the record.
     """
-    from jobs import notify as webhook
-    from jobs import provenance
-    from jobs.digests import remembered
-    from jobs.graphs import first_tasks
-    from jobs.ingest import Follower, local_uri, tracking_uri
-    from jobs.ledger import Ledger, new_folder, plan_id
-    from jobs.store import Store
+    from jobs.output import notify as webhook
+    from jobs.store.digests import remembered
+    from jobs.store.ledger import Ledger, new_folder, plan_id
+    from jobs.store.store import Store
+    from jobs.sweep.graphs import first_tasks
+    from jobs.track import provenance
+    from jobs.track.ingest import Follower, local_uri, tracking_uri
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     store, uri = Store(runs / "store"), tracking_uri(runs, said=track)
@@ -214,8 +214,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def read_sweep(args: argparse.Namespace):
     """The checked sweep and profile; ConfigError with the problems of both and of --runs."""
     from cluster import profile as profiles
-    from jobs.sections import NO_NETWORKS
-    from jobs.sweep import KINDS
+    from jobs.sweep.kinds import KINDS
+    from jobs.sweep.sections import NO_NETWORKS
 
     context = NO_NETWORKS if args.dry_run else None
     problems = _runs_problems(args.runs)
@@ -297,11 +297,11 @@ def _runs_folder(name: str) -> Path:
 
 
 def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger, uri) -> int:
-    from jobs.outcomes import directions, objectives, read_summary, strongest, violations
     from jobs.report import publish, publish_models, summary, trial_line
-    from jobs.search import Search
-    from jobs.space import POPULATION
-    from jobs.trials import run_trials
+    from jobs.search.outcomes import directions, objectives, read_summary, strongest, violations
+    from jobs.search.search import Search
+    from jobs.search.trials import run_trials
+    from jobs.sweep.space import POPULATION
 
     s = config.search
     search = Search(

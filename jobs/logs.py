@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jobs import redact
-from jobs.retry import told
+from jobs.output import redact
+from jobs.run.retry import told
 from jobs.status import Standing, asked
 
 # What tells equal failures apart without meaning anything: addresses, keys, attempts, processes.

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs import redact
-from jobs.config import ConfigError, load_with_places
-from jobs.lines import read
-from jobs.sections import CHECKPOINT_FILES, NO_FILES, NO_NETWORKS, SCORED_FILES
-from jobs.sweep import KINDS
+from jobs.output import redact
+from jobs.sweep.config import ConfigError, load_with_places
+from jobs.sweep.kinds import KINDS
+from jobs.sweep.lines import read
+from jobs.sweep.sections import CHECKPOINT_FILES, NO_FILES, NO_NETWORKS, SCORED_FILES
 from sigmaflow.atomic import write_text, write_with
 from sigmaflow.files import sha256_file
 

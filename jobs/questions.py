@@ -15,9 +15,9 @@ from typing import Any
 
 from rich.console import Console
 
-from jobs import redact
-from jobs.config import ConfigError
+from jobs.output import redact
 from jobs.shapes import BORDERS, LARGEST, checkpoint_folder, choice, number, writable
+from jobs.sweep.config import ConfigError
 
 FORMAT = 1
 ENTRY = "sigmaflow-questions"  # of the PNG's text chunk
@@ -137,7 +137,7 @@ def _sizes(given: str, problems: list[str]) -> tuple[int, ...]:
 
 
 def _write(order: Order, console: Console) -> int:
-    from jobs.shapefiles import checkpoint_digest
+    from jobs.output.shapefiles import checkpoint_digest
     from sigmaflow.atomic import write_text
     from sigmaflow.figures.pages import in_lines
     from sigmaflow.preferences.asking import answer_sheet, ask
@@ -215,7 +215,7 @@ def _no_others(out: Path, cards: Sequence[dict[str, Any]]) -> None:
 def _draw(order: Order, todo: list[tuple[dict[str, Any], Any]], console: Console) -> None:
     from rich.progress import track
 
-    from jobs.shapefiles import Settings
+    from jobs.output.shapefiles import Settings
     from jobs.stages.shapes import device
     from sigmaflow.generators import CheckpointError, load_generator
 
@@ -257,7 +257,7 @@ def _draw_page(out: Path, card: dict[str, Any], lines: Any, G: Any, plain: Any, 
 
 
 def _mesh(G: Any, seed: int, settings: Any, folder: Path) -> Any:
-    from jobs.shapefiles import Shape
+    from jobs.output.shapefiles import Shape
     from sigmaflow.fields.mesh import EmptySurface
 
     try:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.stage import file_digest
+from jobs.store.stage import file_digest
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,11 +15,11 @@ from typing import Any
 
 from rich.markup import escape
 
-from jobs import redact
-from jobs.outcomes import LEAST, feasible, shown
-from jobs.run import Result
-from jobs.show import Show, duration
-from jobs.stage import Task
+from jobs.output import redact
+from jobs.output.show import Show, duration
+from jobs.run.attempt import Result
+from jobs.search.outcomes import LEAST, feasible, shown
+from jobs.store.stage import Task
 from sigmaflow import atomic
 
 
@@ -166,9 +166,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     from rich.console import Console
 
-    from jobs.ingest import catch_up
-    from jobs.partial import report
+    from jobs.output.partial import report
     from jobs.status import asked
+    from jobs.track.ingest import catch_up
 
     try:
         sweep = asked(args.runs, args.name)

@@ -16,8 +16,8 @@ from typing import Any
 
 from rich.console import Console
 
-from jobs import redact
-from jobs.config import ConfigError
+from jobs.output import redact
+from jobs.sweep.config import ConfigError
 
 FORMATS = {
     "ply": "mesh, binary PLY",
@@ -193,7 +193,7 @@ def writable(given: str, out: Path) -> list[str]:
 
 
 def _run(order: Order, console: Console) -> int:
-    from jobs.shapefiles import Manifest, Settings, checkpoint_digest
+    from jobs.output.shapefiles import Manifest, Settings, checkpoint_digest
     from sigmaflow.files import sha256_file
 
     order.out.mkdir(parents=True, exist_ok=True)
@@ -236,7 +236,7 @@ def _make(order: Order, settings: Any, manifest: Any, scorer: str, todo: dict[in
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    from jobs.shapefiles import SURFACE, Shape
+    from jobs.output.shapefiles import SURFACE, Shape
     from jobs.stages.shapes import device
     from sigmaflow.fields.mesh import EmptySurface
     from sigmaflow.generators import CheckpointError, load_generator

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cluster import slurm_state
-from jobs import redact
-from jobs.ledger import SWEEPS, Entry, Launch, Plan, launches, read_plan, sweeps
-from jobs.retry import told
-from jobs.slurm_files import open_job, submitted
-from jobs.store import Store
+from jobs.output import redact
+from jobs.run.retry import told
+from jobs.run.slurm_files import open_job, submitted
+from jobs.store.ledger import SWEEPS, Entry, Launch, Plan, launches, read_plan, sweeps
+from jobs.store.store import Store
 
 State = Literal["done", "running", "failed", "blocked", "waiting"]
 STATES: tuple[State, ...] = ("done", "running", "failed", "blocked", "waiting")
@@ -41,7 +41,7 @@ class Standing:
     error: str = ""  #: of a failed one, whole
     owner: dict[str, Any] | None = None
     progress: dict[str, Any] | None = None
-    cause: str = ""  #: of a failed one (`jobs.retry`), where it is known
+    cause: str = ""  #: of a failed one (`jobs.run.retry`), where it is known
     node: str = ""  #: that a failed one ran on
     again: tuple[str, ...] = ()  #: causes that ended earlier attempts of the latest launch
 
@@ -125,7 +125,7 @@ def _standing(
 
 def lines(sweep: Sweep) -> Iterator[str]:
     """The state of one sweep, with rich's markup."""
-    from jobs.show import duration
+    from jobs.output.show import duration
 
     latest, counts = sweep.latest, sweep.counts
     record = latest.record
@@ -173,7 +173,7 @@ def _by_stage(sweep: Sweep) -> Iterator[str]:
 
 
 def _driver(launch: Launch) -> str:
-    from jobs.show import duration
+    from jobs.output.show import duration
 
     d, record = launch.record["driver"], launch.record
     jobs = record.get("slurm_jobs") or []
@@ -190,7 +190,7 @@ def _driver(launch: Launch) -> str:
 
 
 def _far(one: Standing) -> str:
-    from jobs.show import duration
+    from jobs.output.show import duration
 
     said = one.progress or {}
     parts = [_plain(said["note"])] if said.get("note") else []
@@ -227,7 +227,7 @@ def _why(one: Standing) -> str:
 
 
 def _ago(seconds: float) -> str:
-    from jobs.show import duration
+    from jobs.output.show import duration
 
     return f"{duration(max(0.0, round(seconds)))} ago".replace(".0 s", " s")
 

@@ -15,11 +15,11 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from jobs import redact
-from jobs.ingest import catch_up, local_uri, tracking_uri
 from jobs.launch import terminable
-from jobs.ledger import sweeps
-from jobs.view import TRIAL
+from jobs.output import redact
+from jobs.store.ledger import sweeps
+from jobs.track.ingest import catch_up, local_uri, tracking_uri
+from jobs.track.view import TRIAL
 
 VIEW = "?workflowType=machine_learning"  # else MLflow opens on its pages for language models
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from jobs.stage import Stage
+from jobs.store.stage import Stage
 from sigmaflow.atomic import write_json
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from cluster import profile as profiles
-from jobs.sweep import KINDS
+from jobs.sweep.kinds import KINDS
 from sigmaflow.analyses.closeness import Closeness
 from sigmaflow.analyses.diversity import Diversity
 from sigmaflow.analyses.preferences import Preference

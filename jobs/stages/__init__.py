@@ -1,6 +1,5 @@
 """The stages. `ALL` is what the version test vouches for."""
 
-from jobs.stage import Stage
 from jobs.stages.comparison import COMPARISON
 from jobs.stages.evaluate import EVALUATE
 from jobs.stages.faces import FACES, RENDER
@@ -14,6 +13,7 @@ from jobs.stages.reward import REWARD
 from jobs.stages.shapes import MEASURES, SLABS
 from jobs.stages.tables import SCORES, TABLES, TRIAL
 from jobs.stages.views import VIEWS
+from jobs.store.stage import Stage
 
 ALL: tuple[Stage, ...] = (
     RENDER, FACES, REHEARSAL, WARMSTART, ADVERSARIAL, MEASURES, RANKINGS, SLABS, VIEWS, REWARD,

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.run import METRICS, Context
-from jobs.stage import Stage
+from jobs.run.attempt import METRICS, Context
+from jobs.store.stage import Stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ COMPARISON = Stage(
     name="comparison",
     version=1,
     run="jobs.stages.comparison:run_comparison",
-    sources=("sigmaflow/analyses/representations.py", "jobs/tables.py"),
+    sources=("sigmaflow/analyses/representations.py", "jobs/output/tables.py"),
     torch=False,
 )
 
@@ -28,7 +28,7 @@ def run_comparison(ctx: Context) -> None:
     `.tex`: of each row the one of lowest validation loss; `summary.txt`: which are at chance."""
     import pandas as pd
 
-    from jobs.tables import write_table
+    from jobs.output.tables import write_table
     from sigmaflow.analyses.representations import statement
 
     rows = [
@@ -84,7 +84,7 @@ def latex(table: pd.DataFrame) -> str:
     """Table 1 with the latents side by side, and the paper's column beside ours."""
     import pandas as pd
 
-    from jobs.tables import tabular
+    from jobs.output.tables import tabular
 
     keys = ["representation", "backbone", "view", "semantics"]
     rows = []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.run import Context
-from jobs.stage import Stage
+from jobs.run.attempt import Context
 from jobs.stages.finetune import score_seeds
 from jobs.stages.shapes import device, generator_of, measure_seeds
+from jobs.store.stage import Stage
 
 _SOURCES = (
     "sigmaflow/generators",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from jobs.run import Context
-from jobs.stage import Stage
+from jobs.run.attempt import Context
 from jobs.stages.shapes import device, generator_of
-from jobs.staging import data_workers
+from jobs.store.stage import Stage
+from jobs.store.staging import data_workers
 
 REAL = Stage(
     name="real",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from jobs.run import Context
-from jobs.stage import Stage
+from jobs.run.attempt import Context
 from jobs.stages.fid import image_file
 from jobs.stages.shapes import device, gan_folder
-from jobs.staging import data_workers
+from jobs.store.stage import Stage
+from jobs.store.staging import data_workers
 
 FINETUNE = Stage(
     name="finetune",

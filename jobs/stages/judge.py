@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jobs.run import Context
-from jobs.stage import Stage
+from jobs.run.attempt import Context
 from jobs.stages.shapes import device, generator_of
+from jobs.store.stage import Stage
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobs.run import Context
-from jobs.stage import Stage
+from jobs.run.attempt import Context
 from jobs.stages.fid import image_file
-from jobs.staging import data_workers
+from jobs.store.stage import Stage
+from jobs.store.staging import data_workers
 
 WARMSTART = Stage(
     name="warmstart",

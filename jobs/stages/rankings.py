@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.run import Context
-from jobs.stage import Stage
+from jobs.run.attempt import Context
+from jobs.store.stage import Stage
 
 RANKINGS = Stage(
     name="rankings",

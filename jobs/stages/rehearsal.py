@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobs.run import Context
-from jobs.stage import Stage
+from jobs.run.attempt import Context
+from jobs.store.stage import Stage
 
 REHEARSAL = Stage(
     name="rehearsal",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.run import Context
-from jobs.stage import Stage
+from jobs.run.attempt import Context
 from jobs.stages.shapes import device, ranking_file
 from jobs.stages.views import load_views
+from jobs.store.stage import Stage
 
 REWARD = Stage(
     name="reward",

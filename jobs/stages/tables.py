@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.run import Context
-from jobs.stage import Stage
+from jobs.run.attempt import Context
+from jobs.store.stage import Stage
 
 if TYPE_CHECKING:
     from sigmaflow.metrics.protocol import Protocol
@@ -24,8 +24,8 @@ TABLES = Stage(
     version=4,
     run="jobs.stages.tables:run_tables",
     sources=(
-        "sigmaflow/figures", "jobs/tables.py", "jobs/pictures.py", "jobs/outcomes.py",
-        "jobs/importances.py", "jobs/judges.py",
+        "sigmaflow/figures", "jobs/output/tables.py", "jobs/output/pictures.py",
+        "jobs/search/outcomes.py", "jobs/search/importances.py", "jobs/sweep/judges.py",
     ),
     torch=False,
 )
@@ -34,8 +34,8 @@ SCORES = Stage(
     version=3,
     run="jobs.stages.tables:run_scores",
     sources=(
-        "sigmaflow/analyses", "sigmaflow/figures", "sigmaflow/rewards/model.py", "jobs/scores.py",
-        "jobs/tables.py", "jobs/pictures.py",
+        "sigmaflow/analyses", "sigmaflow/figures", "sigmaflow/rewards/model.py",
+        "jobs/output/scores.py", "jobs/output/tables.py", "jobs/output/pictures.py",
     ),
 )
 
@@ -125,9 +125,9 @@ def _plain(value: Any) -> Any:
 
 def run_tables(ctx: Context) -> None:
     """All tables of a sweep as Parquet and LaTeX, all figures as PNG and PDF."""
-    from jobs.outcomes import searches_reward
-    from jobs.pictures import draw_sweep
-    from jobs.tables import latex, sweep_tables, write_table
+    from jobs.output.pictures import draw_sweep
+    from jobs.output.tables import latex, sweep_tables, write_table
+    from jobs.search.outcomes import searches_reward
 
     names = ("start", "reward", "heldout", "trials", "finetunes", "tuned", "real", "rankings")
     if searches_reward(ctx.config["space"]):  # then each trial has its own
@@ -151,12 +151,12 @@ def run_scores(ctx: Context) -> None:
     import numpy as np
     import pandas as pd
 
-    from jobs import scores
-    from jobs.pictures import draw_scores
+    from jobs.output import scores
+    from jobs.output.pictures import draw_scores
+    from jobs.output.tables import write_table
     from jobs.stages.evaluate import mesh_arrays
     from jobs.stages.reward import load_bank
     from jobs.stages.shapes import device, generator_of
-    from jobs.tables import write_table
     from sigmaflow.fields.grid import Grid
     from sigmaflow.rewards.evaluate import score_seeds
     from sigmaflow.rewards.model import RewardModel

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.run import Context
-from jobs.stage import Stage
+from jobs.run.attempt import Context
 from jobs.stages.shapes import device, generator_of, seed_blocks
+from jobs.store.stage import Stage
 
 if TYPE_CHECKING:
     from sigmaflow.rewards.config import RewardConfig

@@ -16,9 +16,9 @@ import toys
 
 from cluster.executor import Refused, start
 from cluster.profile import RayProfile
-from jobs.driver import Driver
-from jobs.stage import Task
-from jobs.store import Store
+from jobs.run.driver import Driver
+from jobs.store.stage import Task
+from jobs.store.store import Store
 
 
 def main(profile: str, runs: str, pause: str, *seeds: str) -> None:

@@ -11,10 +11,10 @@ from cluster.executor import NodeLost, Refused, Resources, WorkerLost, start
 from cluster.inline import InlineExecutor
 from cluster.profile import KINDS, InlineProfile, RayProfile, SlurmProfile
 from cluster.ray_tasks import RayTasks
-from jobs.config import ConfigError, load_kind
-from jobs.driver import run_graph
-from jobs.stage import Task
-from jobs.store import Store
+from jobs.run.driver import run_graph
+from jobs.store.stage import Task
+from jobs.store.store import Store
+from jobs.sweep.config import ConfigError, load_kind
 
 SHIPPED = sorted((Path(__file__).resolve().parents[2] / "cluster").glob("*.yaml"))
 

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from jobs.run import run_task
-from jobs.stage import Task
+from jobs.run.attempt import run_task
+from jobs.store.stage import Task
 
 
 def fork(root, task: Task, limit: int = 0) -> int:

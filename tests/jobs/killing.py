@@ -28,11 +28,11 @@ import sigmaflow.finetune.loop
 import sigmaflow.generators.checkpoint
 import sigmaflow.rewards.baselines
 import sigmaflow.rewards.train  # noqa: F401
-from jobs.config import load
-from jobs.graph import SweepGraph
-from jobs.stage import Task
-from jobs.store import MARKER, Store
-from jobs.sweep import SweepConfig
+from jobs.store.stage import Task
+from jobs.store.store import MARKER, Store
+from jobs.sweep.config import load
+from jobs.sweep.graph import SweepGraph
+from jobs.sweep.kinds import SweepConfig
 from sweeps import SCALES, outputs
 
 

@@ -16,12 +16,12 @@ import toys
 
 from cluster.executor import Lazily
 from cluster.profile import InlineProfile, RayProfile
-from jobs.driver import Driver
 from jobs.launch import terminable
-from jobs.ledger import Ledger, plan_id
-from jobs.stage import Task
+from jobs.run.driver import Driver
 from jobs.status import Sweep, look
-from jobs.store import Store
+from jobs.store.ledger import Ledger, plan_id
+from jobs.store.stage import Task
+from jobs.store.store import Store
 
 SAID = {"kind": "sweep", "scale": "mini", "on": "inline", "trials": 0}
 

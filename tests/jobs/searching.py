@@ -15,14 +15,14 @@ from pathlib import Path
 
 from toys import COUNT
 
-import jobs.journal
-import jobs.run
+import jobs.run.attempt
+import jobs.search.journal
 from cluster.inline import InlineExecutor
-from jobs.driver import Driver
-from jobs.search import Search
-from jobs.stage import Task
-from jobs.store import Store
-from jobs.trials import run_trials
+from jobs.run.driver import Driver
+from jobs.search.search import Search
+from jobs.search.trials import run_trials
+from jobs.store.stage import Task
+from jobs.store.store import Store
 
 WAYS = {"total": "maximize", "rest": "minimize"}
 
@@ -34,7 +34,7 @@ def main(runs: str, count: str, moment: str = "", number: str = "-1") -> None:
         if (now, trial) == (moment, at):
             os._exit(9)
 
-    class Deadly(jobs.journal.Journal):
+    class Deadly(jobs.search.journal.Journal):
         def ask(self, params):
             trial = len(search.trials)
             die("proposed", trial)
@@ -54,21 +54,21 @@ def main(runs: str, count: str, moment: str = "", number: str = "-1") -> None:
         config = {"threads": 1, "steps": 5, "every": 1, "pause": 0.02, "runs": str(folder / "ran")}
         task = Task(COUNT, {**config, "seed": int(params["x"] * 1e6)})
         if (moment, at) == ("working", trial):
-            log = jobs.run.Context.log
+            log = jobs.run.attempt.Context.log
 
             def last_words(self, step, **values):
                 log(self, step, **values)
                 if step == 3 and self.config == task.config:
                     os._exit(9)
 
-            jobs.run.Context.log = last_words
+            jobs.run.attempt.Context.log = last_words
         return task
 
     def numbers(path: Path) -> tuple[float, float]:
         total = json.loads((path / "deep" / "total.json").read_text())
         return total, -total / 2
 
-    import jobs.search as module
+    import jobs.search.search as module
 
     module.Journal = Deadly
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from launches import child, launch, until
 
 from jobs import cancel
 from jobs.launch import terminable
-from jobs.ledger import CANCEL, LAUNCH, Ledger, launches
+from jobs.store.ledger import CANCEL, LAUNCH, Ledger, launches
 from sweeps import outputs
 
 

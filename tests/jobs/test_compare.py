@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from jobs import scores
 from jobs.compare import control_of, find, main
-from jobs.tables import SCHEMA
+from jobs.output import scores
+from jobs.output.tables import SCHEMA
 
 QUICK = ["--on", "inline", "--set", "seeds=6", "--set", "block=4",
          "--set", "evaluation.fid_images=100", "--set", "evaluation.mesh_seeds=1",

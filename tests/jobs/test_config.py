@@ -3,7 +3,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from jobs.config import ConfigError, load, load_with_places
+from jobs.sweep.config import ConfigError, load, load_with_places
 
 
 class Strict(BaseModel):

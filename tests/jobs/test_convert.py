@@ -96,9 +96,9 @@ def test_what_can_only_be_scored(tiny_gan, tiny_images, tmp_path, capsys):
     """A sweep that trains refuses it; a score takes its two files."""
     import io
 
-    from jobs.graph import checkpoint_files
     from jobs.launch import main as launch
-    from jobs.sections import SCORED_FILES, _holds
+    from jobs.sweep.graph import checkpoint_files
+    from jobs.sweep.sections import SCORED_FILES, _holds
     from sigmaflow.generators.pickles.write import Emitter
     from sweeps import write_sweep
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from jobs.curves import BOUND, Curves, Point, thin, thinned, write_parquet
+from jobs.track.curves import BOUND, Curves, Point, thin, thinned, write_parquet
 
 
 def points(n, name="a"):

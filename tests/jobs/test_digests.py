@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from jobs import digests, stage
+from jobs.store import digests, stage
 
 
 @pytest.fixture

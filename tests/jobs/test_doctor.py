@@ -4,7 +4,8 @@ import math
 import pytest
 import torch
 
-from jobs import doctor, gpucheck
+from jobs import doctor
+from jobs.run import gpucheck
 from sigmaflow.generators import load_gan
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 from toys import COUNT, FAIL, counting, graph
 
 from cluster.inline import InlineExecutor
-from jobs.driver import Driver, run_graph
-from jobs.stage import Task, walk
-from jobs.store import Store
+from jobs.run.driver import Driver, run_graph
+from jobs.store.stage import Task, walk
+from jobs.store.store import Store
 
 
 def run(task, root, events=None):

@@ -6,10 +6,10 @@ import toys
 from cluster.executor import NodeLost, WorkerLost
 from cluster.inline import InlineExecutor
 from cluster.profile import Retries
-from jobs.driver import Driver
-from jobs.run import run_task
-from jobs.stop import Stop, Stopped
-from jobs.store import Store
+from jobs.run.attempt import run_task
+from jobs.run.driver import Driver
+from jobs.run.stop import Stop, Stopped
+from jobs.store.store import Store
 
 LOSSES = Retries().node_lost
 

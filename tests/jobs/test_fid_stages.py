@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 import jobs.reference
-from jobs.config import ConfigError, load
-from jobs.graph import SweepGraph
-from jobs.run import run_task
-from jobs.stage import walk
-from jobs.sweep import SweepConfig
-from jobs.tables import sweep_tables
+from jobs.output.tables import sweep_tables
+from jobs.run.attempt import run_task
+from jobs.store.stage import walk
+from jobs.sweep.config import ConfigError, load
+from jobs.sweep.graph import SweepGraph
+from jobs.sweep.kinds import SweepConfig
 from sigmaflow.datasets.images import ImageZip
 from sigmaflow.metrics.protocol import ProtocolError
 from sigmaflow.metrics.reference import features_beside, source_of

@@ -9,12 +9,12 @@ import pytest
 import torch
 from killing import the_task
 
-from jobs.config import load
-from jobs.graph import SweepGraph
-from jobs.run import Context, try_task
+from jobs.run.attempt import Context, try_task
 from jobs.stages.finetune import run_finetune
-from jobs.store import CHECKPOINT, Store
-from jobs.sweep import SweepConfig
+from jobs.store.store import CHECKPOINT, Store
+from jobs.sweep.config import load
+from jobs.sweep.graph import SweepGraph
+from jobs.sweep.kinds import SweepConfig
 from sigmaflow.generators import load_gan
 from sigmaflow.rewards.model import RewardModel
 from sweeps import SCALES, TINY_SWEEP, outputs, write_sweep

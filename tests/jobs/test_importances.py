@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs.importances import importances
-from jobs.outcomes import LEAST, feasible, pareto, violations
-from jobs.tables import slices
+from jobs.output.tables import slices
+from jobs.search.importances import importances
+from jobs.search.outcomes import LEAST, feasible, pareto, violations
 
 SPACE = {
     "lambda_r": {"low": 0.0, "high": 10.0, "log": False},

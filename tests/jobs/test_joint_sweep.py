@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobs import judges
-from jobs.config import ConfigError, load
-from jobs.graph import SweepGraph
-from jobs.sweep import SweepConfig
+from jobs.sweep import judges
+from jobs.sweep.config import ConfigError, load
+from jobs.sweep.graph import SweepGraph
+from jobs.sweep.kinds import SweepConfig
 from sweeps import SCALES, TINY_SWEEP, attempts, launch, ran, write_sweep
 
 SEARCH = {

@@ -13,12 +13,12 @@ import pytest
 import toys
 from deadly import ended, fork
 
-from jobs.run import run_task
-from jobs.store import MARKER, SPEC, Store
+from jobs.run.attempt import run_task
+from jobs.store.store import MARKER, SPEC, Store
 
 CHILD = """
 import sys, toys
-from jobs.run import run_task
+from jobs.run.attempt import run_task
 print(run_task(sys.argv[1], toys.counting(pause=float(sys.argv[2]))).status)
 """
 
@@ -127,7 +127,7 @@ def test_who_loses_its_claim_waits_for_the_other_result(tmp_path, undisturbed):
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, undisturbed):
     store, task = Store(tmp_path), toys.counting()
     work = store.claim(task)
-    from jobs.run import Context
+    from jobs.run.attempt import Context
 
     context = Context(store, task, work.folder)
     for step in range(7):

@@ -10,7 +10,9 @@ import toys
 from launches import SAID, child, launch, until
 
 from jobs import status
-from jobs.ledger import (
+from jobs.run.stop import Stop, Stopped
+from jobs.status import look
+from jobs.store.ledger import (
     CANCEL,
     FORMAT,
     LAUNCH,
@@ -21,9 +23,7 @@ from jobs.ledger import (
     new_folder,
     sweeps,
 )
-from jobs.stage import Task
-from jobs.status import look
-from jobs.stop import Stop, Stopped
+from jobs.store.stage import Task
 
 
 def says(runs, name="toy"):
@@ -141,7 +141,7 @@ def test_trials_are_known_to_the_next_launch_of_the_same_plan(tmp_path):
 
 
 def test_only_the_newest_ended_launches_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.ledger.KEEP", 2)
+    monkeypatch.setattr("jobs.store.ledger.KEEP", 2)
     for _ in range(5):
         with Ledger(tmp_path, "toy"):
             time.sleep(0.01)

@@ -4,7 +4,7 @@ import toys
 from launches import launch
 
 from jobs import logs
-from jobs.stage import Task
+from jobs.store.stage import Task
 
 
 def failing(folder, n):
@@ -57,11 +57,11 @@ def test_what_means_nothing_is_left_out_of_the_comparison():
 def test_causes_attempts_and_machines_are_told(tmp_path, capsys):
     """From the ledger alone: a task whose worker dies is tried again and then given up."""
     from jobs import status
-    from jobs.ledger import Ledger
-    from jobs.run import Result
+    from jobs.run.attempt import Result
+    from jobs.store.ledger import Ledger
 
     task = toys.counting()
-    from jobs.driver import Event
+    from jobs.run.driver import Event
 
     with Ledger(tmp_path, "toy", **{"kind": "sweep", "scale": "mini", "trials": 0}) as ledger:
         ledger.add(task)

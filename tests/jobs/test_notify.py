@@ -9,9 +9,9 @@ import pytest
 from launches import SAID
 from toys import counting
 
-from jobs import notify
-from jobs.ledger import Ledger
-from jobs.store import Store
+from jobs.output import notify
+from jobs.store.ledger import Ledger
+from jobs.store.store import Store
 from sweeps import launch
 
 

@@ -9,8 +9,8 @@ import toys
 from launches import launch as launch_toys
 
 from jobs import report
-from jobs.ledger import launches
-from jobs.partial import METADATA
+from jobs.output.partial import METADATA
+from jobs.store.ledger import launches
 from sweeps import launch
 
 

@@ -9,15 +9,15 @@ import pytest
 import toys
 
 from cluster.profile import SlurmProfile, SlurmWorkersProfile
-from jobs import plan
-from jobs.claim import Claim
-from jobs.config import load
-from jobs.cost import Costs
-from jobs.plan import plan_tasks
-from jobs.run import run_task
-from jobs.stage import FileInput, Task
-from jobs.store import Store
-from jobs.sweep import SweepConfig
+from jobs.run.attempt import run_task
+from jobs.store.claim import Claim
+from jobs.store.stage import FileInput, Task
+from jobs.store.store import Store
+from jobs.sweep import plan
+from jobs.sweep.config import load
+from jobs.sweep.cost import Costs
+from jobs.sweep.kinds import SweepConfig
+from jobs.sweep.plan import plan_tasks
 from sweeps import SCALES, launch, write_sweep
 
 
@@ -199,7 +199,7 @@ def test_without_history_the_table_is_used_and_said_to_be(store):
 
 def finetune(tmp_path, networks, **settings):
     """A fine-tune of networks whose settings are in a checkpoint's config.json."""
-    from jobs.graph import FINETUNE
+    from jobs.sweep.graph import FINETUNE
     from sigmaflow.finetune.config import FinetuneConfig
 
     (tmp_path / "config.json").write_text(json.dumps(networks))
@@ -247,7 +247,7 @@ def test_networks_that_cannot_be_counted_have_the_table(store, tmp_path):
 
 def test_a_dry_run_at_paper_scale_tells_of_the_card(tmp_path):
     from cluster.profile import InlineProfile
-    from jobs.sweep import RehearsalConfig
+    from jobs.sweep.kinds import RehearsalConfig
 
     config = load(SCALES.parent / "rehearsal.yaml", RehearsalConfig, scales=SCALES)
     said = list(plan.lines(config, InlineProfile(), tmp_path / "runs"))

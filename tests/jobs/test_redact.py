@@ -12,11 +12,13 @@ from launches import launch
 from toys import COUNT
 
 from cluster.profile import SlurmProfile, SlurmWorkersProfile
-from jobs import ingest, logs, provenance, redact, status
-from jobs.config import ConfigError
+from jobs import logs, status
 from jobs.launch import _arguments, main, read_sweep
-from jobs.ledger import Ledger
-from jobs.stage import Stage, Task
+from jobs.output import redact
+from jobs.store.ledger import Ledger
+from jobs.store.stage import Stage, Task
+from jobs.sweep.config import ConfigError
+from jobs.track import ingest, provenance
 from sweeps import write_sweep
 
 SECRET, PASSWORD = "hunter2-öäü/\"quoted\"", "pass+word%20here"
@@ -155,7 +157,7 @@ def test_a_whole_sweep_with_planted_secrets_leaves_none(tiny_sweep, runs, monkey
 
 def test_the_uncaught_error_of_a_command(tmp_path):
     code = (
-        "import os; from jobs import redact\n"
+        "import os; from jobs.output import redact\n"
         "def main(): raise ValueError(os.environ['LAB_TOKEN'])\n"
         "redact.guarded(main)"
     )
@@ -165,8 +167,8 @@ def test_the_uncaught_error_of_a_command(tmp_path):
 
 def test_the_diff_of_a_dirty_tree_is_redacted_and_bounded(tmp_path, monkeypatch):
     root = tmp_path / "checkout"
-    (root / "jobs").mkdir(parents=True)
-    for name in ("provenance.py", "other.py"):
+    (root / "jobs" / "track").mkdir(parents=True)
+    for name in ("track/provenance.py", "other.py"):
         (root / "jobs" / name).write_text("a = 1\n")
     for words in (("init", "-q"), ("add", "-A"), ("-c", "user.name=n", "-c", "user.email=e",
                                                   "commit", "-qm", "first")):

@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from cluster.executor import NodeLost, OutOfMemory, Preempted, Resources, WorkerLost
 from cluster.inline import InlineExecutor
 from cluster.profile import Retries
-from jobs.driver import Driver
-from jobs.needs import STEP, Needs
-from jobs.retry import ALL, WORDS, Attempts, cause_in_slurm, cause_of
-from jobs.run import Result, run_task
-from jobs.stage import Task
-from jobs.store import Store
-from jobs.usage import Usage
+from jobs.run.attempt import Result, run_task
+from jobs.run.driver import Driver
+from jobs.run.needs import STEP, Needs
+from jobs.run.retry import ALL, WORDS, Attempts, cause_in_slurm, cause_of
+from jobs.run.usage import Usage
+from jobs.store.stage import Task
+from jobs.store.store import Store
 
 
 class Recording(InlineExecutor):
@@ -162,7 +162,7 @@ def test_peaks_of_finished_tasks_are_in_their_markers_and_are_asked_for(tmp_path
     task = Task(SMALL, {"threads": 1, "steps": 2})
     result = run_task(str(tmp_path), task)
     assert result.usage.memory > 2**20 and result.usage.gpu_memory == 0
-    from jobs.store import read_marker
+    from jobs.store.store import read_marker
 
     assert read_marker(store.find(task))["peak"] == {
         "memory": result.usage.memory, "gpu_memory": 0,
@@ -195,7 +195,7 @@ def test_a_result_of_before_peaks_were_taken_says_nothing(tmp_path):
 
 
 PEAKS = """
-from jobs.usage import measured
+from jobs.run.usage import measured
 with measured() as large:
     block = bytearray(b"x") * (200 << 20)
     del block

@@ -5,8 +5,8 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from jobs.sections import FinetuneSection, RewardSection, Slab
-from jobs.space import apply
+from jobs.sweep.sections import FinetuneSection, RewardSection, Slab
+from jobs.sweep.space import apply
 from sigmaflow.fields.depth import SINGLE, TRIPLE
 from sigmaflow.rewards.config import VIEWS, RewardConfig, TrainConfig
 from sigmaflow.rewards.semantics import semantics

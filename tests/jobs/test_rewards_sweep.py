@@ -11,12 +11,12 @@ import yaml
 from safetensors.torch import save_file
 from torchvision import models
 
-from jobs.comparison import RewardsGraph, proposals
-from jobs.config import ConfigError, load
-from jobs.stage import walk
 from jobs.stages.comparison import chosen
-from jobs.store import Store
-from jobs.sweep import RewardsConfig
+from jobs.store.stage import walk
+from jobs.store.store import Store
+from jobs.sweep.comparison import RewardsGraph, proposals
+from jobs.sweep.config import ConfigError, load
+from jobs.sweep.kinds import RewardsConfig
 from sigmaflow.fields.depth import TRIPLE, sample_depth
 from sigmaflow.fields.slab import latents
 from sigmaflow.generators import load_generator

@@ -5,8 +5,8 @@ import random
 import pytest
 from test_search import drive
 
-from jobs.samplers import NAMES, generations
-from jobs.search import Search
+from jobs.search.samplers import NAMES, generations
+from jobs.search.search import Search
 
 SPACE = {
     "lambda_r": {"low": 0.0, "high": 20.0},

@@ -11,9 +11,10 @@ import pytest
 from pyarrow import parquet
 from test_store import FROZEN
 
-from jobs import claim, ledger, queue, slurm_files, store, worker
+from jobs.output.tables import SCHEMA
+from jobs.run import queue, slurm_files, worker
 from jobs.stages import ALL
-from jobs.tables import SCHEMA
+from jobs.store import claim, ledger, store
 
 RECORD = Path(__file__).with_name("table_schemas.json")
 
@@ -88,7 +89,7 @@ def test_format_1_of_a_ledger_stays_readable(tmp_path):
 def test_format_1_of_a_workers_failure_stays_readable(tmp_path):
     from toys import counting
 
-    from jobs.run import run_task
+    from jobs.run.attempt import run_task
 
     offers, task = queue.Queue(tmp_path), counting()
     offers.put(run_task, ("store", task))

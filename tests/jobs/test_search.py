@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from jobs.search import Search
+from jobs.search.search import Search
 
 SPACE = {
     "lambda_r": {"low": 0.0, "high": 20.0},

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from jobs import report
-from jobs.config import load
-from jobs.graph import SweepGraph
-from jobs.outcomes import known_numbers
-from jobs.sweep import SweepConfig
+from jobs.search.outcomes import known_numbers
+from jobs.sweep.config import load
+from jobs.sweep.graph import SweepGraph
+from jobs.sweep.kinds import SweepConfig
 from sweeps import SCALES, attempts, launch, ran, write_sweep
 
 SEARCH = {

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from jobs import shapes
-from jobs.shapefiles import MANIFEST, Settings, Shape
+from jobs.output.shapefiles import MANIFEST, Settings, Shape
 from sigmaflow.fields.depth import sample_depth
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid
 from sigmaflow.fields.mesh import extract_mesh, write_ply

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from jobs.config import ConfigError, load
-from jobs.graph import SweepGraph
-from jobs.sections import NO_FILES, FinetuneSection, RewardSection
-from jobs.space import FIELDS, SearchSection, apply, check_values
-from jobs.sweep import SweepConfig
+from jobs.sweep.config import ConfigError, load
+from jobs.sweep.graph import SweepGraph
+from jobs.sweep.kinds import SweepConfig
+from jobs.sweep.sections import NO_FILES, FinetuneSection, RewardSection
+from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
 from sweeps import SCALES, launch, write_sweep
 
 SWEEPS = Path(__file__).resolve().parents[2] / "sweeps"
@@ -198,7 +198,7 @@ def test_dry_runs_know_every_trial_of_a_grid(tmp_path, name, count):
 
 def test_a_sweep_of_before_is_the_same_search():
     """Its study in the journal has the name that it had, and its tasks the same keys."""
-    from jobs.search import Search
+    from jobs.search.search import Search
 
     config = load(SWEEPS / "lambda.yaml", SweepConfig)
     s = config.search

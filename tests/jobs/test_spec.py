@@ -4,13 +4,13 @@ import os
 import pytest
 import toys
 
-from jobs.config import load, load_kind
-from jobs.graph import SweepGraph
-from jobs.queue import TRIES, Queue
-from jobs.run import run_task, try_task
-from jobs.spec import SpecError, dump_task, load_task, read_task
-from jobs.stage import FileInput, Stage, Task, walk
-from jobs.staging import (
+from jobs.run.attempt import run_task, try_task
+from jobs.run.queue import TRIES, Queue
+from jobs.run.stop import Stop
+from jobs.run.worker import main, work
+from jobs.store.spec import SpecError, dump_task, load_task, read_task
+from jobs.store.stage import FileInput, Stage, Task, walk
+from jobs.store.staging import (
     READERS,
     VARIABLE,
     StagingError,
@@ -19,10 +19,10 @@ from jobs.staging import (
     read_with,
     stage_to,
 )
-from jobs.stop import Stop
-from jobs.store import Store
-from jobs.sweep import KINDS, SweepConfig
-from jobs.worker import main, work
+from jobs.store.store import Store
+from jobs.sweep.config import load, load_kind
+from jobs.sweep.graph import SweepGraph
+from jobs.sweep.kinds import KINDS, SweepConfig
 from sweeps import SCALES, write_sweep
 
 
@@ -142,7 +142,7 @@ def test_inputs_come_from_the_nodes_own_disk(tmp_path, monkeypatch):
     assert copies[0].stat().st_mtime_ns == before
 
     monkeypatch.setenv(VARIABLE, str(tmp_path / "local"))
-    from jobs.run import Context
+    from jobs.run.attempt import Context
 
     task = Task(toys.COUNT, {"threads": 1}, {"data": files})
     assert Context(Store(tmp_path), task, tmp_path).input("data") == copies
@@ -196,7 +196,7 @@ def test_a_copy_is_never_of_another_content(tmp_path):
 
 
 def test_a_full_disk_of_a_node_is_done_without(tmp_path, monkeypatch):
-    from jobs import staging
+    from jobs.store import staging
 
     file = tmp_path / "data.bin"
     file.write_bytes(b"one")

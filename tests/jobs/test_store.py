@@ -5,11 +5,11 @@ import time
 import pytest
 from toys import COUNT, counting
 
-import jobs.claim
-from jobs.claim import Claim
-from jobs.run import run_task
-from jobs.stage import FileInput, Stage, Task, canonical
-from jobs.store import LostClaim, Store
+import jobs.store.claim
+from jobs.run.attempt import run_task
+from jobs.store.claim import Claim
+from jobs.store.stage import FileInput, Stage, Task, canonical
+from jobs.store.store import LostClaim, Store
 
 
 @pytest.fixture
@@ -49,13 +49,13 @@ def test_elsewhere_the_heartbeat_decides(store):
     store.claim(task)
     path = owner(store, task, host="elsewhere", attempt="theirs")
     assert store.claim(task) is None
-    old = time.time() - jobs.claim.STALE - 5
+    old = time.time() - jobs.store.claim.STALE - 5
     os.utime(path, (old, old))
     assert store.claim(task) is not None
 
 
 def test_a_heartbeat_keeps_a_claim_fresh_until_it_is_given_back(store, monkeypatch):
-    monkeypatch.setattr(jobs.claim, "BEAT", 0.02)
+    monkeypatch.setattr(jobs.store.claim, "BEAT", 0.02)
     task = counting()
     with store.claim(task) as work:
         os.utime(work.claim.path, (0, 0))

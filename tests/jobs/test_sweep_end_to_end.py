@@ -17,9 +17,9 @@ from PIL import Image
 
 import cluster.executor
 import jobs.stages.finetune
-from jobs.config import load
-from jobs.graph import SweepGraph
-from jobs.sweep import SweepConfig
+from jobs.sweep.config import load
+from jobs.sweep.graph import SweepGraph
+from jobs.sweep.kinds import SweepConfig
 from sweeps import SCALES, attempts, launch, markers, outputs, ran, write_sweep
 
 TABLES = {

@@ -9,8 +9,9 @@ import pytest
 from launches import launch
 from toys import counting, graph
 
-from jobs import run, system
-from jobs.store import Store
+from jobs.run import attempt as run
+from jobs.run import system
+from jobs.store.store import Store
 from sweeps import outputs
 
 FAKE = f"""#!{sys.executable}
@@ -106,8 +107,8 @@ def test_short_stages_leave_no_samples(tmp_path):
 
 
 def test_samples_are_shown_as_system_metrics(tmp_path, monkeypatch):
-    from jobs import ingest
-    from jobs.track import Tracker
+    from jobs.track import ingest
+    from jobs.track.track import Tracker
 
     task = counting()
     launch(tmp_path, "toy", task)

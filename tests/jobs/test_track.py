@@ -13,15 +13,15 @@ import pytest
 from launches import SAID, child, launch, until
 from toys import FAIL, counting, graph
 
-import jobs.ingest
-import jobs.track
-from jobs import view
-from jobs.ingest import catch_up, current, ingest, local_uri, tracking_uri
-from jobs.ledger import Ledger, plan_id
-from jobs.run import METRICS, Context
-from jobs.stage import Task
-from jobs.store import Store
-from jobs.track import Tracker
+import jobs.track.ingest
+import jobs.track.track
+from jobs.run.attempt import METRICS, Context
+from jobs.store.ledger import Ledger, plan_id
+from jobs.store.stage import Task
+from jobs.store.store import Store
+from jobs.track import view
+from jobs.track.ingest import catch_up, current, ingest, local_uri, tracking_uri
+from jobs.track.track import HOME, KEY, Tracker
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def tables(runs):
 
 
 def client_of(runs, name="toy"):
-    tracker = Tracker(local_uri(runs), name, jobs.ingest.home_id(runs))
+    tracker = Tracker(local_uri(runs), name, jobs.track.ingest.home_id(runs))
     return tracker.client, {run.info.run_name: run for run in tracker.runs().values()}
 
 
@@ -174,12 +174,13 @@ def test_a_failed_stage_is_failed_and_says_why(runs, tmp_path):
 def test_a_run_of_no_launch_does_not_stay_running(runs):
     launch(runs, "toy", counting())
     enter(runs)
-    tracker = Tracker(local_uri(runs), "toy", jobs.ingest.home_id(runs))
+    tracker = Tracker(local_uri(runs), "toy", jobs.track.ingest.home_id(runs))
     left = tracker.client.create_run(
-        tracker.experiment, tags={jobs.track.HOME: jobs.ingest.home_id(runs), jobs.track.KEY: "x"}
+        tracker.experiment,
+        tags={HOME: jobs.track.ingest.home_id(runs), KEY: "x"},
     )
     foreign = tracker.client.create_run(
-        tracker.experiment, tags={jobs.track.HOME: "of somebody else", jobs.track.KEY: "x"}
+        tracker.experiment, tags={HOME: "of somebody else", KEY: "x"}
     )
     enter(runs)
     assert tracker.client.get_run(left.info.run_id).info.status == "KILLED"
@@ -228,7 +229,7 @@ def test_a_locked_database_is_waited_for(runs, monkeypatch):
             raise RuntimeError("(sqlite3.OperationalError) database is locked")
         return sync(self, rows)
 
-    monkeypatch.setattr(jobs.ingest, "PATIENCE", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(jobs.track.ingest, "PATIENCE", (0.0, 0.0, 0.0))
     monkeypatch.setattr(Tracker, "sync", locked)
     assert enter(runs) == 2 and len(calls) == 3
 
@@ -277,7 +278,7 @@ def test_the_process_beside_a_launch_ends_with_it(runs):
     until(runs, "toy", lambda sweep: sweep.counts["running"] == 1)
     (folder,) = (runs / "sweeps" / "toy").iterdir()
     beside = subprocess.Popen(
-        [sys.executable, "-m", "jobs.ingest", str(runs), "toy", "--beside", str(folder)]
+        [sys.executable, "-m", "jobs.track.ingest", str(runs), "toy", "--beside", str(folder)]
     )
     try:
         end = time.monotonic() + 60
@@ -294,8 +295,9 @@ def test_the_process_beside_a_launch_ends_with_it(runs):
 
 def test_the_core_imports_nothing_heavy():
     code = (
-        "import sys, json, jobs.store, jobs.stage, jobs.run, jobs.config, jobs.driver,"
-        "jobs.search, jobs.track, jobs.ingest, jobs.notify, jobs.provenance, jobs.system,"
+        "import sys, json, jobs.store.store, jobs.store.stage, jobs.run.attempt,"
+        "jobs.sweep.config, jobs.run.driver, jobs.search.search, jobs.track.track,"
+        "jobs.track.ingest, jobs.output.notify, jobs.track.provenance, jobs.run.system,"
         "cluster.executor, cluster.profile, cluster.inline;"
         "print(json.dumps([m for m in ('torch', 'ray', 'mlflow', 'optuna', 'numpy')"
         " if m in sys.modules]))"

@@ -12,11 +12,12 @@ import pytest
 from launches import SAID
 from toys import graph
 
-from jobs import ingest, ui
-from jobs.driver import Driver
-from jobs.ingest import Follower
-from jobs.ledger import Ledger, plan_id
-from jobs.store import Store
+from jobs import ui
+from jobs.run.driver import Driver
+from jobs.store.ledger import Ledger, plan_id
+from jobs.store.store import Store
+from jobs.track import ingest
+from jobs.track.ingest import Follower
 
 pytestmark = pytest.mark.slow  # a server takes 15 to 30 s to come up
 
@@ -79,7 +80,7 @@ def launch(runs, uri):
 
 
 def counts(uri, runs):
-    from jobs.track import Tracker
+    from jobs.track.track import Tracker
 
     tracker = Tracker(uri, "toy", ingest.home_id(runs))
     found = tracker.runs().values()

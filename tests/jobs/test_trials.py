@@ -3,11 +3,11 @@ import json
 from toys import COUNT, FAIL, counting
 
 from cluster.inline import InlineExecutor
-from jobs.driver import Driver
-from jobs.search import Search
-from jobs.stage import Task
-from jobs.store import Store
-from jobs.trials import run_trials
+from jobs.run.driver import Driver
+from jobs.search.search import Search
+from jobs.search.trials import run_trials
+from jobs.store.stage import Task
+from jobs.store.store import Store
 
 
 def test_a_search_runs_to_its_end_and_again_from_the_store(tmp_path):

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import toys
 
-from jobs.store import Store
+from jobs.store.store import Store
 
 HERE = Path(__file__).resolve().parent
 DRIVE = """
 import os, sys, time, toys
 from cluster.executor import start
 from cluster.profile import InlineProfile, RayProfile
-from jobs.driver import run_graph
-from jobs.store import Store
+from jobs.run.driver import run_graph
+from jobs.store.store import Store
 runs, kind, *order = sys.argv[1:]
 profile = RayProfile(cpus=2, gpus=0) if kind == "ray" else InlineProfile()
 parts = [toys.counting(seed=int(s), runs=runs + "/log", pause=0.05) for s in order]

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.stage import Stage
 from jobs.stages import ALL
+from jobs.store.stage import Stage
 from jobs.versions import digest, load_record, problems, sources, update
 
 
@@ -21,8 +21,8 @@ def tree(tmp_path):
     """A stage that imports two modules, one of them only inside a function."""
     for name, text in {
         "jobs/stages/__init__.py": "",
-        "jobs/stages/one.py": "from sigmaflow.a import f\nimport jobs.store\n",
-        "jobs/store.py": "x = 1\n",
+        "jobs/stages/one.py": "from sigmaflow.a import f\nimport jobs.store.store\n",
+        "jobs/store/store.py": "x = 1\n",
         "sigmaflow/__init__.py": "",
         "sigmaflow/a.py": "def f():\n    from .b import c\n    from sigmaflow import d\n",
         "sigmaflow/b/__init__.py": "from . import c\n",

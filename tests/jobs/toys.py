@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from jobs.stage import Stage, Task
+from jobs.store.stage import Stage, Task
 
 
 def count(ctx):

@@ -71,8 +71,8 @@ def test_views_agree(G):
 
 def test_there_is_something_to_mend(G):
     """The annotator's score spreads at psi 1, and more than towards the mean."""
-    from jobs.config import load
-    from jobs.sweep import KINDS
+    from jobs.sweep.config import load
+    from jobs.sweep.kinds import KINDS
 
     root = Path(__file__).parents[2]
     config = load(root / "sweeps" / "lambda.yaml", KINDS["sweep"]).annotator.config

@@ -12,7 +12,7 @@ import pytest
 from cluster import slurm_state
 from cluster.profile import SlurmProfile, SlurmWorkersProfile
 from cluster.slurm import Refused, explain, parameters, script, submit
-from jobs import worker
+from jobs.run import worker
 
 FAKE = Path(__file__).parent / "fake"
 
@@ -66,7 +66,7 @@ def test_what_is_pickled_is_a_name_and_a_path(site, tmp_path):
     send(tmp_path)
     (pickle,) = (tmp_path / "jobs").rglob("*_submitted.pkl")
     words = [arg for _, arg, _ in pickletools.genops(pickle.read_bytes()) if isinstance(arg, str)]
-    assert "jobs.worker" in words and "enter" in words and str(tmp_path / "spec") in words
+    assert "jobs.run.worker" in words and "enter" in words and str(tmp_path / "spec") in words
     assert pickle.stat().st_size < 1000
 
 

@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from cluster.profile import SlurmProfile
-from jobs import cancel, slurm, slurm_job, status
-from jobs.ledger import Ledger
-from jobs.slurm_job import Watch, write_end
-from jobs.stop import Stop, Stopped
+from jobs import cancel, status
+from jobs.run import slurm, slurm_job
+from jobs.run.slurm_job import Watch, write_end
+from jobs.run.stop import Stop, Stopped
+from jobs.store.ledger import Ledger
 
 pytest.importorskip("submitit")
 

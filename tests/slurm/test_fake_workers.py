@@ -10,10 +10,11 @@ import toys
 from cluster.profile import SlurmWorkersProfile
 from cluster.slurm import Refused
 from cluster.slurm_workers import FRUITLESS, WorkersExecutor
-from jobs import cancel, status, worker
-from jobs.ledger import Ledger, launches
-from jobs.queue import Queue
-from jobs.run import Result, run_task
+from jobs import cancel, status
+from jobs.run import worker
+from jobs.run.attempt import Result, run_task
+from jobs.run.queue import Queue
+from jobs.store.ledger import Ledger, launches
 
 pytest.importorskip("submitit")
 

@@ -1,0 +1,1 @@
+"""Running tasks: the driver, one attempt, retries, memory, stopping, workers and SLURM."""

@@ -1,0 +1,149 @@
+"""The record of a search in Optuna's format, for people and tools: `<runs>/optuna/<name>.journal`.
+
+It is not what a search depends on. It spares a launch the samplers where trials were asked before.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jobs.search.samplers import CONSTRAINTS, Params, Seen, Values, decoded, distributions, frozen
+
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Trials found in it are kept, never doubled. One process writes, others may read along."""
+
+    def __init__(self, space: Mapping[str, Any], study: Any = None, lock: Any = None) -> None:
+        self._space, self._study, self._lock = space, study, lock
+        self.told = 0  # trials written with their result are 0..told-1
+
+    @classmethod
+    def open(
+        cls, path: Path, name: str, space: Mapping[str, Any], objectives: Mapping[str, str]
+    ) -> Journal:
+        """For writing; for reading where another process writes. ``name`` is the study's."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(path.with_name(f".{path.name}.driver"), "ab")  # noqa: SIM115 - kept open
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            log.warning("%s is written by another process; going on without it", path)
+            return cls(space, _readable(path, name))
+        # A lock of Optuna's own outlives a killed writer; ours says that there is no other.
+        for leftover in path.parent.glob(f"{path.name}.lock*"):
+            leftover.unlink(missing_ok=True)
+        _drop_torn_line(path)
+        if not _is_whole(path):
+            aside = path.with_name(f"{path.name}.broken-{os.getpid()}")
+            os.replace(path, aside)
+            log.warning("%s was damaged; it is written anew, the old one is %s", path, aside.name)
+        try:
+            return cls(space, _study(path, name, objectives), lock)
+        except Exception as error:
+            aside = path.with_name(f"{path.name}.broken-{os.getpid()}")
+            os.replace(path, aside)
+            log.warning("%s cannot be read (%s); it is written anew", path, error)
+            return cls(space, _study(path, name, objectives), lock)
+
+    def params(self, number: int) -> Params | None:
+        """Of a trial that was asked in an earlier life of the driver, or by another one."""
+        trials = self._study.get_trials(deepcopy=False) if self._study else []
+        return decoded(trials[number].params, self._space) if number < len(trials) else None
+
+    def ask(self, params: Params) -> None:
+        """Add the next trial, under way."""
+        if self._lock is not None:
+            self._study.add_trial(frozen(Seen(params), distributions(self._space)))
+
+    def tell(self, number: int, values: Values | None, violations: Mapping[str, float]) -> None:
+        """How a trial ended, as in `Search.tell`; what was told before stays."""
+        from optuna.trial import TrialState
+
+        self.told = number + 1
+        if self._lock is None:
+            return
+        trial = self._study.get_trials(deepcopy=False)[number]
+        if trial.state != TrialState.RUNNING:
+            return
+        if values is None:
+            self._study.tell(number, state=TrialState.FAIL)
+            return
+        if violations:
+            over = list(violations.values())
+            storage = self._study._storage
+            storage.set_trial_system_attr(trial._trial_id, CONSTRAINTS, over)
+        self._study.tell(number, list(values))
+
+    def close(self) -> None:
+        """Let another process write."""
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _study(path: Path, name: str, objectives: Mapping[str, str]) -> Any:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=_storage(path),
+        study_name=name,
+        directions=list(objectives.values()),
+        load_if_exists=True,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "experimental" since 3.2
+        if study.metric_names != list(objectives):
+            study.set_metric_names(list(objectives))
+    study.get_trials(deepcopy=False)
+    return study
+
+
+def _storage(path: Path) -> Any:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _readable(path: Path, name: str) -> Any:
+    """The study of a journal that another process writes; None where it has none yet."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        if path.exists():
+            return optuna.load_study(storage=_storage(path), study_name=name)
+    except Exception as error:  # half written, of another version
+        log.info("%s cannot be read along (%s)", path, error)
+    return None
+
+
+def _drop_torn_line(path: Path) -> None:
+    """What a killed writer left of its last line: it had not happened yet."""
+    if path.exists():
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            with open(path, "r+b") as file:
+                file.truncate(whole)
+
+
+def _is_whole(path: Path) -> bool:
+    if not path.exists():
+        return True
+    try:
+        for line in path.read_bytes().splitlines():
+            json.loads(line)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,331 @@
+"""Finished stages on disk, one folder a key, and how they get there.
+
+    <root>/<stage>/<key[:20]>/                  finished: outputs, task.json and, last, done.json
+    <root>/<stage>/.work-<key[:20]>-<attempt>/  unfinished: outputs so far, checkpoint/, error.json
+    <root>/<stage>/.claim-<key[:20]>            who works on it; touched while that process lives
+    <root>/<stage>/.broken-<key[:20]>-*/        moved aside because its files were not whole
+
+A work folder is renamed to the attempt that owns it, so a process that lost its claim finds its
+folder gone and can neither publish nor disturb the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from jobs.store.claim import Claim, owner_of
+from jobs.store.stage import Stage, Task
+from sigmaflow.atomic import TEMPORARY, fsync_file, fsync_folder, move_folder, write_json
+from sigmaflow.files import sha256_file
+
+FORMAT = 1  # of done.json; a change needs a way to read the old one
+SHORT = 20  # characters of the key in names of folders
+MARKER, READY, ERROR, SPEC = "done.json", "ready.json", "error.json", "task.json"
+CHECKPOINT, PROGRESS = "checkpoint", "progress.json"
+AT_ONCE = 8  # files that are hashed or flushed
+NOT_OUTPUT = {MARKER, READY, ERROR, SPEC, CHECKPOINT, PROGRESS}
+
+
+class LostClaim(RuntimeError):
+    """Another process has taken the task over; this attempt cannot publish."""
+
+
+class Named(Protocol):
+    """What a result is found by: a task, or a line of a ledger."""
+
+    @property
+    def stage(self) -> Stage: ...
+    @property
+    def key(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Store:
+    """The results under one root. Holds no state: any number of processes may use one root."""
+
+    root: str | Path
+
+    # ------------------------------------------------------------------ reading
+
+    def path(self, task: Named) -> Path:
+        """Where the finished folder of the task is or will be (absolute)."""
+        return Path(os.path.abspath(self.root)) / task.stage.name / task.key[:SHORT]
+
+    def find(self, task: Named) -> Path | None:
+        """The finished folder, or None. Sizes are checked, contents are not (see `verify`)."""
+        path = self.path(task)
+        return path if read_marker(path, task) is not None else None
+
+    def verify(self, task: Task) -> bool:
+        """Whether every output still has the sha256 it was published with. Reads all bytes."""
+        path = self.path(task)
+        marker = read_marker(path, task)
+        return marker is not None and _unchanged(path, marker)
+
+    def work(self, task: Named) -> Path | None:
+        """The folder of an unfinished attempt, running or not."""
+        path = self.path(task)
+        found = sorted(path.parent.glob(f".work-{path.name}-*")) if path.parent.is_dir() else []
+        return found[0] if found else None
+
+    def progress(self, task: Named) -> dict[str, Any] | None:
+        """What a running task last said of itself: ``done``, ``total``, ``note``; may be old."""
+        work = self.work(task)
+        return _read_json(work / PROGRESS) if work else None
+
+    def checkpoint(self, task: Named) -> int | None:
+        """The step of the newest checkpoint to resume from, damaged or not; None without one."""
+        work = self.work(task)
+        saved = (work / CHECKPOINT).glob("*") if work else ()
+        return max((int(path.name) for path in saved if path.name.isdigit()), default=None)
+
+    def owner(self, task: Named) -> dict[str, Any] | None:
+        """Who works on it now: host, pid, time of the claim, `beat` (s since last heard of)."""
+        path = self.path(task)
+        return owner_of(path.parent / f".claim-{path.name}")
+
+    def last_host(self, task: Named) -> str:
+        """The machine of whoever claims it or last did and died; empty where nobody is known."""
+        path = self.path(task)
+        said = _read_json(path.parent / f".claim-{path.name}") or {}
+        return str(said.get("host", ""))
+
+    def error(self, task: Named) -> dict[str, Any] | None:
+        """Why the last attempt failed, or None where it did not."""
+        work = self.work(task)
+        return _read_json(work / ERROR) if work else None
+
+    # ------------------------------------------------------------------ writing
+
+    def claim(self, task: Task) -> Work | None:
+        """Take the task, or None while a living process has it.
+
+        A leftover of an interrupted attempt is taken over with its checkpoint; without one it
+        is emptied. A finished folder that is not whole is moved aside. Raises OSError when the
+        store cannot be written.
+        """
+        path = self.path(task)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        claim = Claim(path.parent / f".claim-{path.name}")
+        with self._locked(task):
+            if not claim.take():
+                return None
+        claim.start_heartbeat()
+        try:
+            return self._prepare(task, path, claim)
+        except BaseException:
+            self.release(task, claim)
+            raise
+
+    def release(self, task: Task, claim: Claim) -> None:
+        """Give a claim back; one that another process has broken meanwhile is left alone."""
+        with self._locked(task):
+            claim.release()
+
+    def _prepare(self, task: Task, path: Path, claim: Claim) -> Work:
+        folder = path.parent / f".work-{path.name}-{claim.attempt}"
+        work = Work(self, task, folder, claim)
+        left = self.work(task)
+        if path.exists() and read_marker(path, task) is None:
+            if (path / MARKER).exists() or left is not None:
+                aside = path.parent / f".broken-{path.name}-{secrets.token_hex(4)}"
+                move_folder(path, aside)
+            else:  # killed between the rename and the marker
+                left = path
+        if path.exists() and left is not path:  # finished by someone else in the meantime
+            if left is not None:
+                _remove(left)
+            return work
+        if left is None:
+            folder.mkdir()
+        else:
+            move_folder(left, folder)
+            work.tidy()
+        if not (folder / SPEC).exists():
+            said = {**task.spec(), "key": task.key, "label": task.label}
+            write_json(folder / SPEC, said, flush=False)  # with the outputs
+        return work
+
+    @contextlib.contextmanager
+    def _locked(self, task: Task) -> Iterator[None]:
+        """A short lock a stage's folder; the system frees it when its holder dies."""
+        with open(self.path(task).parent / ".lock", "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One claimed attempt. Use it as a context: leaving it gives the claim back."""
+
+    store: Store
+    task: Task
+    folder: Path
+    claim: Claim
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / CHECKPOINT
+
+    def __enter__(self) -> Work:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.release(self.task, self.claim)
+
+    def tidy(self) -> None:
+        """Remove what an interrupted attempt left, except what its successor may go on with."""
+        ready = self.ready()
+        resumable = ready or (self.checkpoint.is_dir() and any(self.checkpoint.iterdir()))
+        passing = {ERROR, PROGRESS} if ready else {ERROR, PROGRESS, READY}
+        for child in list(self.folder.iterdir()):
+            if not resumable or child.name in passing:
+                _remove(child)
+        for leftover in list(self.folder.rglob(f"{TEMPORARY}*")):
+            _remove(leftover)
+
+    def ready(self) -> bool:
+        """Whether an earlier attempt had finished everything but its publication.
+
+        It may have ended by a power cut that left the list and not all that it lists.
+        """
+        ready = _read_json(self.folder / READY)
+        return (
+            ready is not None
+            and _whole(self.folder, ready, self.task)
+            and _unchanged(self.folder, ready)
+        )
+
+    def publish(self, seconds: float = 0.0, peak: Mapping[str, int] | None = None) -> Path:
+        """Make the outputs the task's result: flush, list, rename, and the marker last.
+
+        All is flushed before the rename, and nothing after it: a power cut leaves a result, or a
+        folder that the next attempt only has to rename.
+
+        ``peak`` (bytes, by kind of memory) is kept in the marker. Raises LostClaim when the claim
+        is not ours any more.
+        """
+        self._still_ours()
+        if not self.ready():
+            for leftover in list(self.folder.rglob(f"{TEMPORARY}*")):
+                _remove(leftover)
+            manifest = self._manifest(seconds, peak or {})
+            write_json(self.folder / READY, manifest, flush=False)
+            self._flush()
+        for name in (CHECKPOINT, PROGRESS, ERROR):
+            _remove(self.folder / name)
+        final = self.store.path(self.task)
+        with self.store._locked(self.task):
+            self._still_ours()
+            os.rename(self.folder, final)
+            os.replace(final / READY, final / MARKER)
+        return final
+
+    def fail(self, error: str, cause: str = "bug") -> None:
+        """Leave the reason beside the unfinished outputs. Never makes a marker."""
+        with contextlib.suppress(OSError):
+            write_json(
+                self.folder / ERROR,
+                {
+                    "format": FORMAT, "error": error, "cause": cause, "host": platform.node(),
+                    "attempt": self.claim.attempt,
+                },
+            )
+
+    def _still_ours(self) -> None:
+        if not self.claim.ours():
+            raise LostClaim(
+                f"{self.task.label}: another process took this task over while this one was "
+                "not heard of; its result will be used instead"
+            )
+
+    def _outputs(self) -> list[Path]:
+        """Files and folders of the result, in order."""
+        inside = sorted(self.folder.rglob("*"))
+        return [p for p in inside if p.relative_to(self.folder).parts[0] not in NOT_OUTPUT]
+
+    def _flush(self) -> None:
+        """To the disk, which takes many together in the time of one."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            ours = (self.folder / SPEC, self.folder / READY)
+            for done in [pool.submit(_fsync, path) for path in (*self._outputs(), *ours)]:
+                done.result()
+        fsync_folder(self.folder)
+
+    def _manifest(self, seconds: float, peak: Mapping[str, int]) -> dict[str, Any]:
+        files = [path for path in self._outputs() if not path.is_dir()]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            digests = list(pool.map(sha256_file, files))
+        return {
+            "format": FORMAT,
+            "key": self.task.key,
+            "stage": self.task.stage.name,
+            "version": self.task.stage.version,
+            "files": {
+                path.relative_to(self.folder).as_posix(): {
+                    "size": path.stat().st_size, "sha256": digest
+                }
+                for path, digest in zip(files, digests)
+            },
+            "seconds": round(seconds, 3),
+            "peak": dict(peak),
+            "finished": time.time(),
+            "host": platform.node(),
+            "attempt": self.claim.attempt,
+        }
+
+
+def _fsync(path: Path) -> None:
+    (fsync_folder if path.is_dir() else fsync_file)(path)
+
+
+def read_marker(path: Path, task: Named | None = None) -> dict[str, Any] | None:
+    """The marker of a finished folder, or None when it is absent, foreign or its files changed."""
+    marker = _read_json(path / MARKER)
+    return marker if marker is not None and _whole(path, marker, task) else None
+
+
+def _whole(path: Path, manifest: dict[str, Any], task: Named | None) -> bool:
+    try:
+        if manifest["format"] != FORMAT or (task is not None and manifest["key"] != task.key):
+            return False
+        return all(
+            os.stat(path / name).st_size == entry["size"]
+            for name, entry in manifest["files"].items()
+        )
+    except (OSError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _unchanged(path: Path, manifest: dict[str, Any]) -> bool:
+    return all(sha256_file(path / n) == entry["sha256"] for n, entry in manifest["files"].items())
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,290 @@
+"""Tasks of a sweep: which stages, from what, with which settings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jobs.search.outcomes import REWARD as OF_REWARD
+from jobs.search.outcomes import searches_reward, shown
+from jobs.stages.evaluate import EVALUATE
+from jobs.stages.faces import FACES, RENDER
+from jobs.stages.finetune import FINETUNE
+from jobs.stages.judge import JUDGE
+from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
+from jobs.stages.rehearsal import REHEARSAL
+from jobs.stages.tables import TABLES, TRIAL
+from jobs.store.stage import FileInput, Input, Task
+from jobs.sweep.fid_graph import FidGraph
+from jobs.sweep.judges import MEMBER, REGULAR, unique
+from jobs.sweep.kinds import PretrainConfig, RehearsalConfig, SweepConfig
+from jobs.sweep.reward_graph import RewardGraph, dump
+from jobs.sweep.sections import CHECKPOINT_FILES, FinetuneSection, RewardSection
+from jobs.sweep.space import apply, tables_config
+
+PACKAGE = Path(__file__).resolve().parents[2] / "sigmaflow"
+
+
+def checkpoint_files(source: str) -> tuple[FileInput, ...]:
+    """The files of a checkpoint folder, or of the one that ships; a scored one may lack G and D."""
+    folder = PACKAGE / "generators" / "weights" / "mini" if source == "mini" else Path(source)
+    there = (folder / name for name in CHECKPOINT_FILES)
+    return tuple(FileInput(path) for path in there if path.is_file())
+
+
+def image_file(source: str) -> FileInput:
+    """An image zip, or the sample that ships."""
+    return FileInput(PACKAGE / "datasets" / "faces64.zip" if source == "mini" else source)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting of the searched parameters, and the tasks that measure it."""
+
+    number: int
+    params: Mapping[str, Any]
+    reward: Task
+    start: Task
+    finetune: Task
+    tuned: Task
+    features: tuple[Task, ...]
+    fid: Task
+    summary: Task
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """All that is this trial's own."""
+        return (self.finetune, self.tuned, *self.features, self.fid, self.summary)
+
+
+class SweepGraph(RewardGraph, FidGraph):
+    """Tasks of `kind: sweep`. What trials share is made once, because equal tasks are one."""
+
+    def __init__(self, config: SweepConfig):
+        self.config = config
+        self.generator: Input | tuple[Input, ...]
+        self.images: Input
+        self.generator, self.images = self._start()
+        self.grid = config.slab.grid().as_dict()
+        a = config.annotator.resolution
+        self.view = {**self.grid, "resolution": a, "kind": "regular"}
+
+    def _start(self) -> tuple[Input | tuple[Input, ...], Input]:
+        """The generator to fine-tune and the real images."""
+        return checkpoint_files(self.config.checkpoint), image_file(self.config.images)
+
+    def _common(self) -> dict[str, Any]:
+        return self.config.stage_base()
+
+    @cached_property
+    def reward(self) -> Task:
+        """The reward that fine-tunes follow."""
+        section = self.config.reward
+        return self._reward(section, section.split_seed, "reward")
+
+    @cached_property
+    def heldout(self) -> Task:
+        """The second reward, other seed and split, which no fine-tune sees."""
+        section = self.config.reward
+        return self._reward(section, section.heldout_seed, "held-out reward")
+
+    @cached_property
+    def members(self) -> tuple[Task, ...]:
+        """The ensemble: rewards of other first weights and orders on the first one's split."""
+        section = self.config.reward
+        first = section.heldout_seed + 1
+        return tuple(
+            self._reward(section, seed, f"ensemble member {seed}", section.split_seed)
+            for seed in range(first, first + section.ensemble)
+        )
+
+    def _judges(self, trials: Sequence[Trial]) -> list[tuple[str, Task]]:
+        """Every reward of the sweep once, by name; none where there is only the file's pair."""
+        searched = searches_reward(self.config.search.space)
+        if not searched and not self.members:
+            return []
+        own = [(f"reward of trial {t.number}", t.reward) for t in trials] if searched else []
+        members = [(f"{MEMBER}{i}", task) for i, task in enumerate(self.members)]
+        return unique([("reward", self.reward), ("heldout", self.heldout), *own, *members])
+
+    def _judge(
+        self, generator: Input | tuple[Input, ...], judges: Sequence[tuple[str, Task]], label: str
+    ) -> Task:
+        """The judges' scores of a generator on the seeds that it is evaluated with."""
+        e = self.config.evaluation
+        resolution = self.config.reward.view_resolution
+        said = [{"name": name, "grid": "", "resolution": resolution} for name, _ in judges]
+        rewards = [task for _, task in judges]
+        if self.config.slab.kind != "regular" and self.config.reward.representation == "sigma":
+            said.append({"name": REGULAR, "grid": "regular", "resolution": resolution})
+            rewards.append(self.reward)
+        return Task(
+            JUDGE,
+            {**self._common(), "seeds": e.seeds, "first_seed": e.first_seed, "psi": e.psi,
+             "judges": said},
+            {"generator": generator, "rewards": tuple(rewards)},
+            label,
+        )
+
+    def _evaluate(
+        self, generator: Input | tuple[Input, ...], label: str, reward: Task | None = None
+    ) -> Task:
+        e, a = self.config.evaluation, self.config.annotator
+        keep = (
+            "seeds", "first_seed", "psi", "annotator_seeds", "consistency_resolution",
+            "mesh_seeds", "mesh_resolution",
+        )
+        return Task(
+            EVALUATE,
+            {
+                **self._common(),
+                **{k: getattr(e, k) for k in keep},
+                "annotator": dump(a.config),
+                "view": self.view,
+            },
+            {
+                "generator": generator,
+                "reward": reward or self.reward,
+                "heldout": self.heldout,
+            },
+            label,
+        )
+
+    @cached_property
+    def start(self) -> Task:
+        """The untuned generator, measured."""
+        return self._evaluate(self.generator, "measure start")
+
+    def shared(self) -> tuple[Task, ...]:
+        """What can run before the first trial is asked."""
+        real = (self.real,) if isinstance(self.real, Task) else ()
+        return self.reward, self.heldout, *self.members, *real, self.start, self.fid_start
+
+    def trial(self, number: int, params: Mapping[str, Any]) -> Trial:
+        """Tasks of one setting. Where the reward is searched, trials of equal reward share it."""
+        section, net = apply(params, self.config.finetune, self.config.reward)
+        settings = section.settings(self.config.seed)
+        own = {k: dump(section)[k] for k in ("clamp", "tick_seeds", "watch", "ensemble")}
+        name = _said(params)
+        reward, start = self.reward, self.start
+        varied = _said({k: v for k, v in params.items() if k.startswith(OF_REWARD)})
+        own_reward = self._reward(net, net.split_seed, f"reward {varied}") if varied else reward
+        if own_reward != reward:
+            reward = own_reward
+            start = self._evaluate(self.generator, f"measure start {varied}", reward)
+        finetune = Task(
+            FINETUNE,
+            {**self._common(), **own, "finetune": settings, "grid": self.grid},
+            {"generator": self.generator, "reward": reward, "images": self.images,
+             **self._beside(section, net)},
+            f"fine-tune {name}",
+        )
+        tuned = self._evaluate(finetune, f"measure {name}", reward)
+        *features, fid = self._fid(finetune, name)
+        summary = Task(
+            TRIAL,
+            {**self._common(), "params": dict(params), "seed": self.config.seed},
+            {
+                "start": start, "tuned": tuned, "finetune": finetune, "fid_start": self.fid_start,
+                "fid": fid,
+            },
+            f"compare {name}",
+        )  # fmt: skip
+        return Trial(
+            number, dict(params), reward, start, finetune, tuned, tuple(features), fid, summary
+        )
+
+    def _beside(self, section: FinetuneSection, net: RewardSection) -> dict[str, Any]:
+        """Rewards that a fine-tune needs beside its own: to watch it, or of its ensemble."""
+        found = {} if section.watch.heldout == "off" else {"heldout": self.heldout}
+        if (more := section.ensemble.size - 1) > 0:
+            taken = {net.split_seed, net.heldout_seed}
+            seeds = itertools.islice((s for s in itertools.count() if s not in taken), more)
+            found["others"] = tuple(self._reward(net, s, f"reward of seed {s}") for s in seeds)
+        return found
+
+    def tables(self, trials: Sequence[Trial], pareto: Sequence[int]) -> Task:
+        """Tables and figures of these trials."""
+        search = self.config.search
+        own: dict[str, tuple[Task, ...]] = {}
+        if searches_reward(search.space):
+            own = {"starts": tuple(t.start for t in trials),
+                   "rewards": tuple(t.reward for t in trials)}
+        settings = {t.number: t.params for t in trials}
+        if judges := self._judges(trials):
+            own["judged_start"] = (self._judge(self.generator, judges, "judge start"),)
+            own["judged"] = tuple(
+                self._judge(t.finetune, judges, f"judge trial {t.number}") for t in trials
+            )
+        return Task(
+            TABLES,
+            {**self._common(), **tables_config(search, settings, pareto, self.fid_name)},
+            {
+                "start": self.start,
+                "reward": self.reward,
+                "heldout": self.heldout,
+                "real": self.real,
+                "rankings": self.rankings,
+                "trials": tuple(t.summary for t in trials),
+                "tuned": tuple(t.tuned for t in trials),
+                "finetunes": tuple(t.finetune for t in trials),
+                **own,
+            },
+            "tables and figures",
+        )
+
+
+class RehearsalGraph(SweepGraph):
+    """Tasks of `kind: rehearsal`: a sweep that starts from a pickle of random weights."""
+
+    def _start(self) -> tuple[Task, Task]:
+        c: RehearsalConfig = self.config
+        made = Task(
+            REHEARSAL,
+            {**self._common(), "G": c.G, "D": c.D, "pictures": c.pictures, "seed": c.seed},
+            {"images": image_file("mini")},
+            "random pickle, read back",
+        )
+        return made, made
+
+
+def _said(params: Mapping[str, Any]) -> str:
+    return " ".join(f"{k}={shown(v)}".replace(" ", "") for k, v in params.items())
+
+
+def pretrain_graph(config: PretrainConfig) -> Task:
+    """Task of `kind: pretrain`: render faces, fit them, train against the adversary."""
+    base = config.stage_base()
+    if config.images == "mini":
+        parts = tuple(
+            Task(
+                RENDER,
+                {
+                    **base,
+                    "seeds": [i, min(i + config.block, config.identities)],
+                    "views": config.views,
+                    "resolution": config.G["img_resolution"],
+                },
+                label=f"render identities {i}-{min(i + config.block, config.identities) - 1}",
+            )
+            for i in range(0, config.identities, config.block)
+        )
+        images: Input = Task(FACES, base, {"parts": parts}, "join the rendered set")
+    else:
+        images = FileInput(config.images)
+    warm = Task(
+        WARMSTART,
+        {**base, "G": config.G, "D": config.D, "warmstart": dump(config.warmstart)},
+        {"images": images},
+        "warm start",
+    )
+    return Task(
+        ADVERSARIAL,
+        {**base, "adversarial": dump(config.adversarial)},
+        {"images": images, "start": warm},
+        "adversarial training",
+    )

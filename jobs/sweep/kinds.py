@@ -1,0 +1,239 @@
+"""What a sweep file may say. `sweeps/scales/<scale>.yaml` lies below it, `--set` above."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, model_validator
+
+from jobs.search.outcomes import REWARD
+from jobs.sweep.sections import (
+    AnnotatorSection,
+    Checkpoint,
+    EvaluationSection,
+    FinetuneSection,
+    Images,
+    RankingsSection,
+    RewardFile,
+    RewardSection,
+    ScoredCheckpoint,
+    Section,
+    Slab,
+    Ticks,
+    left_out,
+)
+from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
+from sigmaflow.finetune.config import AdversarialConfig, WarmstartConfig
+
+FOLLOWED = ("sigma",)
+"""What rewards that a fine-tune follows may see. To widen it, the stages `finetune` and `evaluate`
+must show the generator to a reward as `jobs.stages.judge.show` does."""
+
+
+class Common(Section):
+    """What every kind of sweep has."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    scale: Literal["mini", "paper"] = "mini"
+    seed: int = Field(0, ge=0)
+    threads: int = Field(1, ge=1)
+    """threads of every stage; float sums depend on it, so it is part of each stage's key"""
+    sampler: Literal["auto", "torch", "numba"] = "auto"
+    """what samples sigma on grids; auto is numba where it is installed. Part of each stage's key"""
+    block: int = Field(64, ge=1)
+    """seeds a fan-out task takes"""
+    checkpoint: Checkpoint = "mini"
+    images: Images = "mini"
+    slab: Slab = Slab()
+    rankings: RankingsSection = RankingsSection()
+    annotator: AnnotatorSection = AnnotatorSection()
+    reward: RewardSection = RewardSection()
+    finetune: FinetuneSection = FinetuneSection()
+    evaluation: EvaluationSection = EvaluationSection()
+
+    def stage_base(self) -> dict[str, Any]:
+        """What the last bits of every stage's numbers depend on."""
+        found = "numba" if importlib.util.find_spec("numba") else "torch"
+        return {"threads": self.threads,
+                "sampler": found if self.sampler == "auto" else self.sampler}
+
+
+class SweepConfig(Common):
+    """`kind: sweep`: the whole method under a search of loss weights."""
+
+    kind: Literal["sweep"]
+    search: SearchSection
+
+    @model_validator(mode="after")
+    def _slab_fits_the_reward(self) -> SweepConfig:
+        self._can_follow(self.reward)
+        return self
+
+    def _can_follow(self, reward: RewardSection) -> None:
+        """Raises ValueError where a fine-tune cannot follow a reward, or it cannot be built."""
+        if reward.representation not in FOLLOWED:
+            raise ValueError(
+                f"reward.backbone is {reward.backbone}, of {reward.representation}; a fine-tune"
+                f" follows rewards of {', '.join(FOLLOWED)}. Compare others in kind: rewards"
+            )
+        reward.network(self.slab.grid(), "", self.rankings.psi)
+
+    @model_validator(mode="after")
+    def _settings_can_be_searched(self) -> SweepConfig:
+        check_values(self.search, self.finetune, self.reward, self._can_follow)
+        return self
+
+    @model_validator(mode="after")
+    def _paper_scale_has_what_it_needs(self, info: ValidationInfo) -> SweepConfig:
+        if left_out(info, "files"):
+            return self
+        e = self.evaluation
+        lacking = []
+        if self.scale == "paper" and self.checkpoint == "mini":
+            lacking.append("checkpoint: the folder of EG3D's converted FFHQ checkpoint")
+        if self.scale == "paper" and self.images == "mini":
+            lacking.append("images: EG3D's FFHQ zip")
+        if e.extractor != "stlpips-alex" and e.extractor_weights is None:
+            lacking.append("evaluation.extractor_weights: the path of inception-2015-12-05.pt")
+        if lacking:
+            raise ValueError(f"this sweep also needs {'; '.join(lacking)}")
+        return self
+
+
+class RewardsConfig(Common):
+    """`kind: rewards`: rewards of several representations on the same questions; Table 1."""
+
+    kind: Literal["rewards"]
+    checkpoint: ScoredCheckpoint = "mini"
+    rows: dict[str, dict[str, Any]] = Field(min_length=1)
+    """settings of `reward` by the name of a row"""
+    search: SearchSection
+
+    def row(self, name: str) -> dict[str, Any]:
+        """A row's settings under the names of a search's."""
+        return {REWARD + key: value for key, value in self.rows[name].items()}
+
+    @model_validator(mode="after")
+    def _every_row_can_be_searched(self) -> RewardsConfig:
+        search = self.search
+        if search.sampler not in ("grid", "random"):
+            raise ValueError(
+                f"search.sampler is {search.sampler}; rows are searched without waiting for each"
+                " other's results: take grid or random"
+            )
+        if foreign := [name for name in search.space if not name.startswith(REWARD)]:
+            raise ValueError(f"search.space.{foreign[0]} is no setting of the reward; nothing is"
+                             " fine-tuned here")  # fmt: skip
+        if search.constraints:
+            raise ValueError("search.constraints are of fine-tunes; leave them out")
+
+        def fits(reward: RewardSection) -> None:
+            reward.network(self.slab.grid(), "", self.rankings.psi)
+
+        for name in self.rows:
+            settings = self.row(name)
+            unknown = sorted(set(settings) - set(FIELDS))
+            if unknown:
+                raise ValueError(f"rows.{name}.{unknown[0].removeprefix(REWARD)} is no setting of"
+                                 " the reward")  # fmt: skip
+            if both := sorted(set(settings) & set(search.space)):
+                raise ValueError(f"rows.{name}: {both[0]} is searched as well; say it once")
+            try:
+                reward = apply(settings, self.finetune, self.reward)[1]
+                fits(reward)
+            except ValueError as error:
+                raise ValueError(f"rows.{name}: {error}") from error
+            check_values(search, self.finetune, reward, fits)
+        return self
+
+    @model_validator(mode="after")
+    def _paper_scale_has_what_it_needs(self, info: ValidationInfo) -> RewardsConfig:
+        if not left_out(info, "files") and self.scale == "paper" and self.checkpoint == "mini":
+            raise ValueError("this sweep also needs checkpoint: the folder of EG3D's converted FFHQ"
+                             " checkpoint")  # fmt: skip
+        return self
+
+
+class ScoreConfig(Common):
+    """`kind: score`: two or three checkpoints, one reward, many seeds; no training."""
+
+    kind: Literal["score"]
+    before: ScoredCheckpoint
+    after: ScoredCheckpoint
+    control: ScoredCheckpoint | None = None
+    """the same fine-tune without the reward"""
+    ticks: Ticks | None = None
+    """`ticks.parquet` of the fine-tune that made `after`: its trajectories"""
+    control_ticks: Ticks | None = None
+    fid: bool = False
+    reward_model: RewardFile
+    """path of a trained reward (`reward.safetensors` of a sweep)"""
+    seeds: int = Field(100, ge=3)
+    first_seed: int = Field(200000, ge=0)
+
+    @model_validator(mode="after")
+    def _fids_have_what_they_need(self, info: ValidationInfo) -> ScoreConfig:
+        if left_out(info, "files") or not self.fid:
+            return self
+        e = self.evaluation
+        if self.scale == "paper" and self.images == "mini":
+            raise ValueError("images: EG3D's FFHQ zip is needed for FIDs; give it, or fid: false")
+        if e.extractor != "stlpips-alex" and e.extractor_weights is None:
+            raise ValueError("evaluation.extractor_weights: the path of inception-2015-12-05.pt is "
+                             "needed for FIDs; give it, or fid: false")
+        return self
+
+
+class PretrainConfig(Common):
+    """`kind: pretrain`: make the mini generator again."""
+
+    kind: Literal["pretrain"]
+    identities: int = Field(1500, ge=8)
+    views: int = Field(5, ge=1)
+    G: dict[str, Any]
+    D: dict[str, Any]
+    warmstart: WarmstartConfig
+    adversarial: AdversarialConfig
+
+    @model_validator(mode="after")
+    def _networks_can_be_built(self, info: ValidationInfo) -> PretrainConfig:
+        if not left_out(info, "networks"):
+            check_networks(self.G, self.D)
+        return self
+
+
+class RehearsalConfig(SweepConfig):
+    """`kind: rehearsal`: a sweep at full size on random weights, to see that all of it holds."""
+
+    kind: Literal["rehearsal"]
+    G: dict[str, Any]
+    D: dict[str, Any]
+    pictures: int = Field(16, ge=2)
+    """pictures of the shipped set, enlarged, that stand in for the real images"""
+
+    @model_validator(mode="after")
+    def _paper_scale_has_what_it_needs(self, info: ValidationInfo) -> RehearsalConfig:
+        if not left_out(info, "networks"):
+            check_networks(self.G, self.D)
+        return self
+
+
+def check_networks(G: dict[str, Any], D: dict[str, Any]) -> None:
+    """Raises ValueError where the classes do not take these settings. Allocates no weights."""
+    import torch
+
+    from sigmaflow.generators import DualDiscriminator, TriPlaneGenerator
+
+    for name, network, kwargs in (("G", TriPlaneGenerator, G), ("D", DualDiscriminator, D)):
+        try:
+            with torch.device("meta"):
+                network(**kwargs)
+        except (TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"{name} can't be built: {error}") from error
+
+
+KINDS: dict[str, type[Common]] = {
+    "sweep": SweepConfig, "score": ScoreConfig, "pretrain": PretrainConfig,
+    "rehearsal": RehearsalConfig, "rewards": RewardsConfig,
+}

@@ -1,0 +1,75 @@
+"""Tasks of `kind: score`: two or three generators, one reward, the same seeds; Table 2."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jobs.stages.shapes import SLABS
+from jobs.stages.tables import SCORES
+from jobs.store.stage import FileInput, Task
+from jobs.sweep.fid_graph import FidGraph
+from jobs.sweep.graph import checkpoint_files, image_file
+from jobs.sweep.kinds import ScoreConfig
+from jobs.sweep.reward_graph import blocks
+
+
+class ScoreGraph(FidGraph):
+    """The generators are `before`, `after` and, where there is one, `control`."""
+
+    def __init__(self, config: ScoreConfig):
+        self.config = config
+        self.images = image_file(config.images)
+        named = {"before": config.before, "control": config.control, "after": config.after}
+        self.generators = {k: checkpoint_files(v) for k, v in named.items() if v is not None}
+        self.generator = self.generators["before"]
+
+    def _common(self) -> dict[str, Any]:
+        return self.config.stage_base()
+
+    def _slabs(self, name: str) -> tuple[Task, ...]:
+        c = self.config
+        base = {**self._common(), "grid": c.slab.grid().as_dict(), "psi": c.evaluation.psi}
+        seeds = list(range(c.first_seed, c.first_seed + c.seeds))
+        return tuple(
+            Task(
+                SLABS, {**base, "seeds": part}, {"generator": self.generators[name]},
+                f"slabs {name} {part[0]}-{part[-1]}",
+            )
+            for part in blocks(seeds, c.block)
+        )  # fmt: skip
+
+    @cached_property
+    def last(self) -> Task:
+        """The task whose result is the tables and figures."""
+        c = self.config
+        record = Path(c.reward_model)
+        inputs: dict[str, Any] = {
+            "reward": (FileInput(record), FileInput(record.with_suffix(".json")))
+        }
+        for name in ("before", "control", "after"):
+            there = name in self.generators
+            files = self.generators.get(name, ())
+            inputs |= {
+                name: self._slabs(name) if there else (),
+                f"generator_{name}": files,
+                f"fid_{name}": self._fid(files, name)[-1:] if there and c.fid else (),
+            }
+        for name, ticks in (("control", c.control_ticks), ("after", c.ticks)):
+            inputs[f"ticks_{name}"] = () if ticks is None else (FileInput(ticks),)
+        return Task(
+            SCORES,
+            {
+                **self._common(),
+                "grid": c.slab.grid().as_dict(),
+                "psi": c.evaluation.psi,
+                "mesh_seeds": c.evaluation.mesh_seeds,
+                "mesh_resolution": c.evaluation.mesh_resolution,
+                "level": c.annotator.config.level,
+                "fid_name": self.fid_name if c.fid else "",
+                "seed": c.seed,
+            },
+            inputs,
+            "scores",
+        )

@@ -1,0 +1,363 @@
+"""The sections of a sweep file, and the checks of the outside files that it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FieldSerializationInfo,
+    ValidationInfo,
+    field_serializer,
+    model_validator,
+)
+
+from jobs.sweep.fid_section import FidSection
+from sigmaflow.fields.grid import SLAB_ENTIRE, Grid, SlabPads
+from sigmaflow.finetune.config import FinetuneConfig
+from sigmaflow.preferences.config import AnnotatorConfig
+from sigmaflow.rewards.config import (
+    REPRESENTATIONS,
+    SMALLEST_CLOUD,
+    VIEWS,
+    BackboneName,
+    Representation,
+    RewardConfig,
+    Settings,
+    TrainConfig,
+    Views,
+)
+from sigmaflow.rewards.semantics import Semantics, semantics
+
+# What a validator's context may ask to be left out: looking at outside files (a prefetch looks
+# itself), or building networks (a plan does without torch).
+NO_FILES, NO_NETWORKS = {"files": False}, {"networks": False}
+SCORED_FILES = ("config.json", "G_ema.safetensors")
+CHECKPOINT_FILES = (*SCORED_FILES, "G.safetensors", "D.safetensors")
+
+
+class Section(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def left_out(info: ValidationInfo, what: str) -> bool:
+    """Whether the context asks to do without."""
+    return bool(info.context) and not info.context.get(what, True)
+
+
+def _checkpoint(value: str, info: ValidationInfo) -> str:
+    return value if left_out(info, "files") else _holds(value, CHECKPOINT_FILES)
+
+
+def _scored(value: str, info: ValidationInfo) -> str:
+    return value if left_out(info, "files") else _holds(value, SCORED_FILES)
+
+
+def _holds(value: str, files: tuple[str, ...]) -> str:
+    """A checkpoint with these files; ValueError with the remedy where some are missing."""
+    if value == "mini":
+        return value
+    if value.endswith(".pkl"):
+        raise ValueError(f"{value!r} is a pickle; convert it once: python -m jobs.convert {value}"
+                         f" {Path(value).stem}, and give that folder")
+    missing = [name for name in files if not (Path(value) / name).is_file()]
+    if missing and not set(missing) & set(SCORED_FILES):
+        raise ValueError(f"{value!r} can be scored but not trained on (no {', '.join(missing)} in"
+                         " it); convert a full snapshot, one that holds G and D too")
+    if missing:
+        raise ValueError(f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
+                         " `mini` or the folder of a converted checkpoint")
+    return value
+
+
+def _images(value: str, info: ValidationInfo) -> str:
+    if value == "mini" or left_out(info, "files"):
+        return value
+    if not Path(value).exists():
+        raise ValueError(f"{value!r} is no file; give `mini`, or a zip or folder in EG3D's layout"
+                         " (images and dataset.json)")
+    from sigmaflow.datasets.index import ImageIndex
+
+    ImageIndex(value).close()
+    return value
+
+
+def _file(value: str, info: ValidationInfo) -> str:
+    if not left_out(info, "files") and not Path(value).is_file():
+        raise ValueError(f"{value!r} is no file; give the path of an existing one")
+    return value
+
+
+def _rankings(value: str, info: ValidationInfo) -> str:
+    from sigmaflow.preferences.rankings import read_rankings
+
+    if left_out(info, "files"):
+        return value
+    pairs = len(read_rankings(_file(value, info)))
+    if pairs < 4:  # training, validation and test need one each
+        raise ValueError(f"{value!r} has {pairs} pairs; give at least 4")
+    return value
+
+
+def _reward(value: str, info: ValidationInfo) -> str:
+    if left_out(info, "files"):
+        return value
+    for path in (Path(value), Path(value).with_suffix(".json")):
+        if not path.is_file():
+            raise ValueError(f"{str(path)!r} is no file; give the `reward.safetensors` of a reward"
+                             " stage, with its `.json` beside it")
+    return value
+
+
+def _ticks(value: str, info: ValidationInfo) -> str:
+    if left_out(info, "files"):
+        return value
+    from pyarrow import ArrowException, parquet
+
+    lacks = {"images_seen", "seed", "reward"}
+    try:
+        lacks -= set(parquet.read_schema(_file(value, info)).names)
+    except (OSError, ArrowException) as error:
+        raise ValueError(f"{value!r} is no Parquet file ({error}); give the `ticks.parquet` of a"
+                         " fine-tune") from error
+    if lacks:
+        raise ValueError(f"{value!r} has no column {', '.join(sorted(lacks))}; give the"
+                         " `ticks.parquet` of a fine-tune")
+    return value
+
+
+Checkpoint = Annotated[str, AfterValidator(_checkpoint)]
+ScoredCheckpoint = Annotated[str, AfterValidator(_scored)]
+"""A checkpoint of which only G_ema is used: G and D may be missing."""
+Images = Annotated[str, AfterValidator(_images)]
+File = Annotated[str, AfterValidator(_file)]
+RankingsFile = Annotated[str, AfterValidator(_rankings)]
+RewardFile = Annotated[str, AfterValidator(_reward)]
+Ticks = Annotated[str, AfterValidator(_ticks)]
+
+
+class Slab(Section):
+    """Grid on which the reward sees the density (paper section 3.1)."""
+
+    resolution: int = Field(256, ge=8)
+    kind: Literal["released", "regular"] = "released"
+    length: float = Field(1.0, gt=0)
+    pads: SlabPads = SLAB_ENTIRE
+
+    def grid(self) -> Grid:
+        return Grid(
+            resolution=self.resolution, kind=self.kind, length=self.length, pads=self.pads
+        )
+
+
+class Anchors(Section):
+    """High-quality samples from the middle of the latent space (paper section 3.2.1)."""
+
+    count: int = Field(1000, ge=4)
+    psi: float = Field(0.25, ge=0, le=1)
+    use: Literal["auto", "always", "never"] = "auto"
+    """auto: only where the annotator prefers them in `least` of the questions."""
+    least: float = Field(0.9, ge=0, le=1)
+
+
+class RankingsSection(Section):
+    """Where preferences come from: a file, or the synthetic annotator."""
+
+    file: RankingsFile | None = None
+    """rankings in the released format (columns index, rank1, rank2); None asks the annotator"""
+    questions: int = Field(4346, ge=4)
+    sizes: tuple[Annotated[int, Field(ge=2, le=6)], ...] = (2, 3, 4, 5, 6)
+    flip: float = Field(0.1, ge=0, lt=0.5)
+    seed: int = Field(0, ge=0)
+    psi: float = Field(1.0, ge=0, le=1)
+    anchors: Anchors = Anchors()
+
+
+class AnnotatorSection(Section):
+    """The synthetic annotator: how fine it looks, and its fixed reference values."""
+
+    resolution: int = Field(48, ge=16)
+    config: AnnotatorConfig = AnnotatorConfig()
+
+
+class RewardSection(Settings):
+    """The reward and its training; `heldout_seed` trains the second one, for evaluation only.
+
+    What is None is left to `semantics`, and without semantics to the fields of `RewardConfig`.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        "backbone semantics pretrained views view_resolution image_size near far points pooling"
+        " doubled activation latents anchors frozen norm ensemble".split()
+    )
+
+    backbone: BackboneName = "unet3d"
+    semantics: Literal["paper", "released"] | None = None
+    """a preset of the fields below and of the training, where they are not given"""
+    pretrained: dict[BackboneName, File] = {}
+    """files of weights that backbones start from, under torchvision's or the backbone's names"""
+    views: Views = "single"
+    view_resolution: int = Field(128, ge=8)
+    """rays a side of a depth map; a cloud has so many squared points"""
+    image_size: int = Field(224, ge=32)
+    near: float = RewardConfig.model_fields["near"].default
+    far: float = RewardConfig.model_fields["far"].default
+    points: int = Field(2048, ge=SMALLEST_CLOUD)
+    f_maps: tuple[int, ...] = RewardConfig.model_fields["f_maps"].default
+    feature_size: int = Field(8192, ge=1)
+    trunk: tuple[int, int] = (512, 512)
+    trunk_out: int = Field(512, ge=1)
+    head: tuple[int, int] = (256, 128)
+    pooling: Literal["stretch", "slices"] | None = None
+    doubled: bool | None = None
+    activation: Literal["softplus", "cos"] | None = None
+    latents: Literal["one", "each"] | None = None
+    anchors: bool | None = None
+    frozen: bool | None = None
+    norm: Literal["batch", "running"] | None = None
+    train: TrainConfig = TrainConfig()
+    split_seed: int = Field(42, ge=0)
+    heldout_seed: int = Field(43, ge=0)
+    ensemble: int = Field(0, ge=0)
+    """so many rewards more, of the seeds after heldout_seed, which only evaluate"""
+
+    @field_serializer("train")
+    def _what_was_given(self, train: TrainConfig, info: FieldSerializationInfo) -> dict[str, Any]:
+        """With semantics only what the file says of it: the rest is the preset's to say."""
+        bare = info.exclude_unset or self.semantics is not None
+        return train.model_dump(mode=info.mode, exclude_unset=bare)
+
+    @model_validator(mode="after")
+    def _fits_itself(self) -> RewardSection:
+        if self.training().recon_weight > 0 and self.backbone != "unet3d":
+            raise ValueError(f"{self.backbone} reconstructs nothing; set train.recon_weight to 0")
+        if self.representation == "points" and self.view_resolution**2 < self.points:
+            raise ValueError(
+                f"points = {self.points}, but a cloud has view_resolution squared ="
+                f" {self.view_resolution**2} of them; raise view_resolution or lower points"
+            )
+        return self
+
+    @property
+    def representation(self) -> Representation:
+        """What the reward sees."""
+        return REPRESENTATIONS[self.backbone]
+
+    @property
+    def yaws(self) -> tuple[float, ...]:
+        """Cameras of its depth maps, radians; clouds are of the canonical one."""
+        return VIEWS[self.views] if self.representation == "depth" else VIEWS["single"]
+
+    @property
+    def has_anchors(self) -> bool:
+        """Whether anchors take part in its questions, where the rankings have them."""
+        if self.anchors is not None:
+            return self.anchors
+        return self._preset is None or self._preset.anchors
+
+    @property
+    def _preset(self) -> Semantics | None:
+        return None if self.semantics is None else semantics(self.semantics, self.backbone)
+
+    def training(self) -> TrainConfig:
+        """How it is trained: what is given, over the semantics."""
+        if self._preset is None:
+            return self.train
+        given = {name: getattr(self.train, name) for name in self.train.model_fields_set}
+        return TrainConfig(**{**self._preset.train_settings(), **given})
+
+    def network(self, grid: Grid, generator: str, psi: float) -> RewardConfig:
+        """What it is made of. Raises ValueError where settings do not fit each other."""
+        preset = {} if self._preset is None else self._preset.model_settings()
+        own = {name: value for name in ("pooling", "doubled", "activation", "latents", "frozen",
+               "norm") if (value := getattr(self, name)) is not None}  # fmt: skip
+        settings = {**preset, **own, "heads": self.training().heads}
+        if self.representation == "sigma":
+            settings.pop("latents", None)
+        if self.representation == "depth":
+            settings |= {"yaws": self.yaws, "image_size": self.image_size, "near": self.near,
+                         "far": self.far}  # fmt: skip
+        if self.representation == "points":
+            settings |= {"points": self.points}
+        return RewardConfig(
+            grid=grid, generator=generator, psi=psi, backbone=self.backbone, f_maps=self.f_maps,
+            feature_size=self.feature_size, trunk=self.trunk, trunk_out=self.trunk_out,
+            head=self.head, **settings,
+        )
+
+
+class Clamp(Section):
+    """Bounds of f_r: fixed, or so many standard deviations about the start's mean reward."""
+
+    low: float | None = -10.0
+    high: float | None = 10.0
+    deviations: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Clamp:
+        if self.deviations is None and (self.low is None or self.high is None):
+            raise ValueError("give both low and high, or deviations")
+        if self.deviations is None and self.low >= self.high:
+            raise ValueError(f"low {self.low} must be below high {self.high}")
+        return self
+
+
+class Watch(Section):
+    """What is done where the held-out reward falls while the trained one rises."""
+
+    heldout: Literal["off", "warn", "stop"] = "off"
+    """off: it is not looked at; warn: said in metrics and progress; stop: the run ends there, and
+    its result is the generator of the tick that the held-out reward liked best"""
+    ticks: int = Field(3, ge=1)
+    """over so many"""
+
+
+class EnsembleSection(Section):
+    """Rewards of other seeds beside the first, combined after standardising each."""
+
+    size: int = Field(1, ge=1)
+    combine: Literal["mean", "min", "lower"] = "mean"
+    deviations: float = Field(1.0, ge=0)
+    """of `lower`: the mean minus so many deviations among the rewards"""
+
+
+class FinetuneSection(FinetuneConfig):
+    """Settings of every fine-tune; a trial overrides those that are searched."""
+
+    clamp_low: None = None
+    clamp_high: None = None
+    seed: int | None = Field(None, ge=0)
+    clamp: Clamp = Clamp()
+    tick_seeds: int = Field(200, ge=2)
+    """fixed seeds from 300000 whose reward is followed at every tick (paper Fig. 8)"""
+    watch: Watch = Watch()
+    ensemble: EnsembleSection = EnsembleSection()
+
+    @model_validator(mode="after")
+    def _clamp_is_an_interval(self) -> FinetuneSection:
+        return self
+
+    def settings(self, seed: int) -> dict[str, Any]:
+        """What the stage is told of the loop, presets filled in. seed: where it has none itself."""
+        own = {"clamp", "tick_seeds", "clamp_low", "clamp_high", "watch", "ensemble"}
+        found = self.resolved().model_dump(mode="json", exclude=own)
+        return {**found, "seed": seed if self.seed is None else self.seed}
+
+
+class EvaluationSection(FidSection):
+    """What every generator is measured with; the same latents and poses for all."""
+
+    seeds: int = Field(100, ge=8)
+    first_seed: int = Field(200000, ge=0)
+    psi: float = Field(0.7, ge=0, le=1)
+    annotator_seeds: int = Field(40, ge=4)
+    consistency_resolution: int = Field(64, ge=8)
+    extractor_weights: File | None = None
+    mesh_seeds: int = Field(4, ge=1)
+    mesh_resolution: int = Field(256, ge=32)
