@@ -88,59 +88,56 @@ def _inlined(*more: str) -> Callable:
 
 
 @_inlined()
+def _quartic(t, a, b, c, d, e):
+    return (((e * t + d) * t + c) * t + b) * t + a
+
+
+@_inlined()
+def _quintic(t, a, b, c, d, e, f):
+    return _quartic(t, b, c, d, e, f) * t + a
+
+
+@_inlined()
+def _rest(n):
+    """1 to 2: the fraction in the bits of n, without its exponent."""
+    return i32(i32(n & FRACTION) | ONE).view(np.float32)
+
+
+@_inlined()
+def _raised(p, n):
+    """p times 2 to the octaves of n."""
+    return i32(f32(p).view(np.int32) + i32(n & EXPONENT)).view(np.float32)
+
+
+@_inlined()
 def _power(z):
     """2^(z / 2^23); sizes of z below 126 * 2^23."""
     n = i32(z)
-    t = i32(i32(n & FRACTION) | ONE).view(np.float32)
-    p = POWER[5]
-    p = p * t + POWER[4]
-    p = p * t + POWER[3]
-    p = p * t + POWER[2]
-    p = p * t + POWER[1]
-    p = p * t + POWER[0]
-    return i32(f32(p).view(np.int32) + i32(n & EXPONENT)).view(np.float32)
+    return _raised(_quintic(_rest(n), *POWER), n)
 
 
 @_inlined()
 def _quick_power(z):
     """As `_power`, not as exact."""
     n = i32(z)
-    t = i32(i32(n & FRACTION) | ONE).view(np.float32)
-    p = QUICK[4]
-    p = p * t + QUICK[3]
-    p = p * t + QUICK[2]
-    p = p * t + QUICK[1]
-    p = p * t + QUICK[0]
-    return i32(f32(p).view(np.int32) + i32(n & EXPONENT)).view(np.float32)
+    return _raised(_quartic(_rest(n), *QUICK), n)
 
 
 @_inlined()
 def _log(p):
     """2^23 log2(p) of finite p >= 1."""
     bits = f32(p).view(np.int32)
-    mantissa = i32(i32(bits & FRACTION) | ONE)
-    octaves = f32(i32(bits - mantissa))
-    t = mantissa.view(np.float32) - f32(1)
-    q = LOG[5]
-    q = q * t + LOG[4]
-    q = q * t + LOG[3]
-    q = q * t + LOG[2]
-    q = q * t + LOG[1]
-    q = q * t + LOG[0]
-    return q * t + octaves
+    rest = _rest(bits)
+    octaves = f32(i32(bits - f32(rest).view(np.int32)))
+    t = rest - f32(1)
+    return _quintic(t, *LOG) * t + octaves
 
 
 @_inlined()
 def _softplus(z):
     """2^23 log2(1 + 2^(z / 2^23)); infinities give 0 and infinity, NaN stays NaN."""
     t = _quick_power(max(-abs(z), LEAST))
-    q = LOG[5]
-    q = q * t + LOG[4]
-    q = q * t + LOG[3]
-    q = q * t + LOG[2]
-    q = q * t + LOG[1]
-    q = q * t + LOG[0]
-    return q * t + (f32(0) if z < f32(0) else z)
+    return _quintic(t, *LOG) * t + (f32(0) if z < f32(0) else z)
 
 
 @_kernel("contract")

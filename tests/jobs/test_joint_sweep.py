@@ -40,6 +40,7 @@ def joint(tiny_sweep, tmp_path_factory, tiny_checkpoint, tiny_images):
     return runs, sweep, ran(before, attempts(runs))
 
 
+@pytest.mark.slow
 def test_every_reward_trains_once(joint):
     runs, sweep, stages = joint
     # The file's own two are the tiny sweep's: of voxnet one for two trials, and two members.
@@ -52,6 +53,7 @@ def test_every_reward_trains_once(joint):
     assert {m.config["split_seed"] for m in members} == {graph.reward.config["split_seed"]}
 
 
+@pytest.mark.slow
 def test_every_fine_tune_is_scored_by_all_rewards(joint):
     table = pd.read_parquet(joint[0] / "tables" / "joint-judges.parquet")
     names = ["reward", "heldout", "reward of trial 1", "member 0", "member 1",
@@ -65,6 +67,7 @@ def test_every_fine_tune_is_scored_by_all_rewards(joint):
     assert regular != table[table["judge"] == "reward"]["before_mean"].iloc[0]
 
 
+@pytest.mark.slow
 def test_accuracy_says_which_network_it_is_of(joint):
     table = pd.read_parquet(joint[0] / "tables" / "joint-accuracy.parquet").set_index("model")
     assert set(table.loc["trial 1", "backbone"]) == {"voxnet"}
