@@ -25,7 +25,7 @@ from jobs.output import redact
 from jobs.output.show import Show, duration
 from jobs.run.driver import Driver, Event
 from jobs.run.retry import told
-from jobs.run.stop import Stop
+from jobs.run.stop import Stop, Stopped
 from jobs.store.stage import Task
 from jobs.store.staging import read_with
 from jobs.sweep.config import ConfigError, load_kind
@@ -161,6 +161,9 @@ def run(
                 show.say(f"tried again: {told(show.again)}")
             ledger.close("failed" if code else "done")
         return code
+    except Stopped:
+        console.print("all is saved")  # now: MLflow may take longer than a batch system waits
+        raise
     finally:
         if word := follower.finish():
             console.print(word, style="yellow", highlight=False, markup=False, soft_wrap=True)

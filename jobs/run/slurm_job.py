@@ -145,9 +145,9 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
             )  # fmt: skip
         except Stopped:
             if not stop.for_good():
-                console.print("the time is up or the nodes are wanted; all is saved")
+                console.print("the time is up or the nodes are wanted")
                 return
-            console.print("cancelled; all is saved, the same command goes on", style="yellow")
+            console.print("cancelled; the same command goes on", style="yellow")
             code = CANCELLED
         except Exception:
             console.out(redact.text(traceback.format_exc()), highlight=False)
