@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from jobs.output import redact
+from jobs.output.refusals import answered
 from jobs.shapes import BORDERS, LARGEST, checkpoint_folder, choice, number, writable
 from jobs.sweep.config import ConfigError
 
@@ -44,16 +45,10 @@ class Order:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when all is written, 2 for bad input, 130 on Ctrl-C."""
-    errors = Console(stderr=True)
-    try:
-        given = parser().parse_args(argv)
-        return _read(given, Console()) if given.read else _write(check(given), Console())
-    except ConfigError as error:
-        errors.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
-        return 2
-    except KeyboardInterrupt:
-        errors.print("stopped; the same command goes on from here", style="yellow")
-        return 130
+    given = parser().parse_args(argv)
+    return answered(
+        lambda: _read(given, Console()) if given.read else _write(check(given), Console())
+    )
 
 
 def parser() -> argparse.ArgumentParser:

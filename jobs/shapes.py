@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from jobs.output import redact
+from jobs.output.refusals import answered
 from jobs.sweep.config import ConfigError
 
 FORMATS = {
@@ -55,16 +56,8 @@ class Order:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when all files are there, 1 when a seed has no surface, 2 for bad input, 130 on Ctrl-C."""
-    errors = Console(stderr=True)
-    try:
-        order = check(parser().parse_args(argv))
-        return _run(order, Console())
-    except ConfigError as error:
-        errors.print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
-        return 2
-    except KeyboardInterrupt:
-        errors.print("stopped; the same command goes on from here", style="yellow")
-        return 130
+    given = parser().parse_args(argv)
+    return answered(lambda: _run(check(given), Console()))
 
 
 def parser() -> argparse.ArgumentParser:
