@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jobs.run.attempt import Context
 from jobs.stages.fid import image_file
+from jobs.stages.scoring import open_reward, score_seeds
 from jobs.stages.shapes import device, gan_folder
 from jobs.store.stage import Stage
 from jobs.store.staging import data_workers
@@ -24,33 +25,6 @@ FINETUNE = Stage(
     actor=True,
 )
 TICK_FIRST_SEED = 300000
-SCORE_BATCH = 16
-CELLS = 2**22  # of slabs that a reward looks at at once: 1 of the paper's, 16 of mini's
-
-
-def score_seeds(G, rewards, seeds, psi: float):
-    """Scores [len(rewards), n] of seeds at psi; one representation serves all that see it."""
-    import numpy as np
-    import torch
-
-    from sigmaflow.fields.slab import latents
-    from sigmaflow.finetune.terms import view_of
-
-    out = np.zeros((len(rewards), len(seeds)), dtype=np.float64)
-    where = next(G.parameters()).device
-    step = max(1, min(SCORE_BATCH, CELLS // max(r.config.grid.size for r in rewards)))
-    with torch.no_grad():
-        for i in range(0, len(seeds), step):
-            z = latents(seeds[i : i + step], G.z_dim).to(where)
-            ws = G.mapping(z, G.canonical_label().expand(len(z), -1), truncation_psi=psi)
-            planes = G.planes(ws, noise_mode="const")
-            seen = {}
-            for r, reward in enumerate(rewards):
-                view = view_of(reward.config)
-                if view not in seen:
-                    seen[view] = view(G, planes, ws)
-                out[r, i : i + step] = reward(seen[view]).cpu().numpy()
-    return out
 
 
 def clamp_bounds(clamp: dict, start_rewards, standardise: bool = False) -> tuple[float, float]:
@@ -63,35 +37,26 @@ def clamp_bounds(clamp: dict, start_rewards, standardise: bool = False) -> tuple
     return middle - clamp["deviations"] * spread, middle + clamp["deviations"] * spread
 
 
-def open_reward(folder, grid, where):
-    """A reward that is not trained, on its device; ValueError where it saw another grid."""
-    from sigmaflow.rewards.model import RewardModel
-
-    reward = RewardModel.load(folder / "reward.safetensors")
-    if reward.config.representation == "sigma":
-        reward.check_grid(grid)
-    return reward.to(where).eval().requires_grad_(False)
-
-
 def reward_term(rewards, before, ensemble: dict, standardise: bool):
     """The term of one reward or several, and its scores [n] of the start.
 
     before: the start's scores [len(rewards), n] by each.
     """
+    from dataclasses import replace
+
     import torch
 
-    from sigmaflow.finetune.terms import Ensemble, Member, RewardTerm, view_of
+    from sigmaflow.finetune.terms import Ensemble, Member
 
-    score, start = rewards[0], before[0]
+    term, start = rewards[0], before[0]
     if len(rewards) > 1:
-        members = [Member(r, float(b.mean()), float(b.std())) for r, b in zip(rewards, before)]
+        members = [Member(r.score, float(b.mean()), float(b.std()))
+                   for r, b in zip(rewards, before)]  # fmt: skip
         score = Ensemble(members, ensemble["combine"], ensemble["deviations"])
-        start = score.of(torch.from_numpy(before)).numpy()
-    units = {}
+        term, start = replace(term, score=score), score.of(torch.from_numpy(before)).numpy()
     if standardise:
-        units = {"centre": float(start.mean()), "spread": float(start.std())}
-    config = rewards[0].config
-    return RewardTerm(score, truncation_psi=config.psi, view=view_of(config), **units), start
+        term = replace(term, centre=float(start.mean()), spread=float(start.std()))
+    return term, start
 
 
 def run_finetune(ctx: Context) -> None:
@@ -115,11 +80,13 @@ def run_finetune(ctx: Context) -> None:
     c = ctx.config
     start = gan_folder(ctx.input("generator"))
     where, grid = device(), Grid.from_dict(c["grid"])
+    rays = c.get("view_resolution", {})
     others = ctx.input("others") if c["ensemble"]["size"] > 1 else []
-    rewards = [open_reward(path, grid, where) for path in (ctx.input("reward"), *others)]
+    rewards = [open_reward(path, rays.get("reward"), grid)
+               for path in (ctx.input("reward"), *others)]  # fmt: skip
     G_old = load_generator(start).to(where)
     seeds = list(range(TICK_FIRST_SEED, TICK_FIRST_SEED + c["tick_seeds"]))
-    psi = rewards[0].config.psi
+    psi = rewards[0].truncation_psi
     first = score_seeds(G_old, rewards, seeds, psi)
     term, bounded = reward_term(rewards, first, c["ensemble"], c["finetune"]["standardise"])
     before = first[0]
@@ -131,8 +98,10 @@ def run_finetune(ctx: Context) -> None:
     state = start_state(gan, config)
     if saved := ctx.restore():
         state.restore(saved[1])
-    watch = _Watch(ctx, seeds, open_reward(ctx.input("heldout"), grid, where), G_old, state) if (
-        c["watch"]["heldout"] != "off") else None
+    watch = None
+    if c["watch"]["heldout"] != "off":
+        heldout = open_reward(ctx.input("heldout"), rays.get("heldout"), grid)
+        watch = _Watch(ctx, seeds, heldout, G_old, state)
     rewards_log, samples = _SeedRewards(ctx, "ticks", seeds, before), _Samples(ctx)
     total = int(config.kimg * 1000)
     images = open_images(image_file(ctx.input("images")), workers=data_workers())
@@ -257,7 +226,7 @@ class _Watch:
             state.save(self._good)
 
     def _score(self, G):
-        return score_seeds(G, [self._reward], self._seeds, self._reward.config.psi)[0]
+        return score_seeds(G, [self._reward], self._seeds, self._reward.truncation_psi)[0]
 
     def look(self, state, trained: _SeedRewards) -> dict[str, float]:
         """Score a tick; what the metrics say of it."""

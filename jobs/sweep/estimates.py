@@ -29,11 +29,12 @@ class Counted:
 
 
 def finetune_estimate(task: Task) -> Counted | None:
-    """Of a fine-tune whose networks' settings can be read; None of anything else.
+    """Of a fine-tune whose networks' settings can be read; None of anything else, and where it
+    follows a reward of depth maps or points, whose operations are not counted.
 
     They stand in the checkpoint's `config.json`, or in the config of the task that makes it.
     """
-    if task.stage.name != "finetune":
+    if task.stage.name != "finetune" or "view_resolution" in task.config:
         return None
     networks = _networks(task.inputs["generator"])
     if networks is None:

@@ -54,6 +54,7 @@ class Trial:
     features: tuple[Task, ...]
     fid: Task
     summary: Task
+    view_resolution: int  #: of the reward's depth maps or clouds, if it sees any
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -102,25 +103,29 @@ class SweepGraph(RewardGraph, FidGraph):
             for seed in range(first, first + section.ensemble)
         )
 
-    def _judges(self, trials: Sequence[Trial]) -> list[tuple[str, Task]]:
-        """Every reward of the sweep once, by name; none where there is only the file's pair."""
+    def _judges(self, trials: Sequence[Trial]) -> list[tuple[str, Task, int]]:
+        """Every reward of the sweep once, by name, with its view resolution; none where there is
+        only the file's pair."""
         searched = searches_reward(self.config.search.space)
         if not searched and not self.members:
             return []
-        own = [(f"reward of trial {t.number}", t.reward) for t in trials] if searched else []
-        members = [(f"{MEMBER}{i}", task) for i, task in enumerate(self.members)]
-        return unique([("reward", self.reward), ("heldout", self.heldout), *own, *members])
+        rays = self.config.reward.view_resolution
+        own = [(f"reward of trial {t.number}", t.reward, t.view_resolution) for t in trials
+               if searched]  # fmt: skip
+        members = [(f"{MEMBER}{i}", task, rays) for i, task in enumerate(self.members)]
+        first = [("reward", self.reward, rays), ("heldout", self.heldout, rays)]
+        return unique([*first, *own, *members])
 
     def _judge(
-        self, generator: Input | tuple[Input, ...], judges: Sequence[tuple[str, Task]], label: str
+        self, generator: Input | tuple[Input, ...], judges: Sequence[tuple[str, Task, int]],
+        label: str,
     ) -> Task:
         """The judges' scores of a generator on the seeds that it is evaluated with."""
-        e = self.config.evaluation
-        resolution = self.config.reward.view_resolution
-        said = [{"name": name, "grid": "", "resolution": resolution} for name, _ in judges]
-        rewards = [task for _, task in judges]
-        if self.config.slab.kind != "regular" and self.config.reward.representation == "sigma":
-            said.append({"name": REGULAR, "grid": "regular", "resolution": resolution})
+        e, own = self.config.evaluation, self.config.reward
+        said = [{"name": name, "grid": "", "resolution": rays} for name, _, rays in judges]
+        rewards = [task for _, task, _ in judges]
+        if self.config.slab.kind != "regular" and own.representation == "sigma":
+            said.append({"name": REGULAR, "grid": "regular", "resolution": own.view_resolution})
             rewards.append(self.reward)
         return Task(
             JUDGE,
@@ -131,9 +136,11 @@ class SweepGraph(RewardGraph, FidGraph):
         )
 
     def _evaluate(
-        self, generator: Input | tuple[Input, ...], label: str, reward: Task | None = None
+        self, generator: Input | tuple[Input, ...], label: str, reward: Task | None = None,
+        net: RewardSection | None = None,
     ) -> Task:
-        e, a = self.config.evaluation, self.config.annotator
+        """A generator measured by a reward, made as `net` says, and the held-out one."""
+        e, a, own = self.config.evaluation, self.config.annotator, self.config.reward
         keep = (
             "seeds", "first_seed", "psi", "annotator_seeds", "consistency_resolution",
             "mesh_seeds", "mesh_resolution",
@@ -145,6 +152,7 @@ class SweepGraph(RewardGraph, FidGraph):
                 **{k: getattr(e, k) for k in keep},
                 "annotator": dump(a.config),
                 "view": self.view,
+                **_rays(reward=net or own, heldout=own),
             },
             {
                 "generator": generator,
@@ -169,21 +177,22 @@ class SweepGraph(RewardGraph, FidGraph):
         section, net = apply(params, self.config.finetune, self.config.reward)
         settings = section.settings(self.config.seed)
         own = {k: dump(section)[k] for k in ("clamp", "tick_seeds", "watch", "ensemble")}
-        name = _said(params)
+        name, watched = _said(params), section.watch.heldout != "off"
         reward, start = self.reward, self.start
         varied = _said({k: v for k, v in params.items() if k.startswith(OF_REWARD)})
         own_reward = self._reward(net, net.split_seed, f"reward {varied}") if varied else reward
         if own_reward != reward:
             reward = own_reward
-            start = self._evaluate(self.generator, f"measure start {varied}", reward)
+            start = self._evaluate(self.generator, f"measure start {varied}", reward, net)
         finetune = Task(
             FINETUNE,
-            {**self._common(), **own, "finetune": settings, "grid": self.grid},
+            {**self._common(), **own, "finetune": settings, "grid": self.grid,
+             **_rays(reward=net, **({"heldout": self.config.reward} if watched else {}))},
             {"generator": self.generator, "reward": reward, "images": self.images,
              **self._beside(section, net)},
             f"fine-tune {name}",
         )
-        tuned = self._evaluate(finetune, f"measure {name}", reward)
+        tuned = self._evaluate(finetune, f"measure {name}", reward, net)
         *features, fid = self._fid(finetune, name)
         summary = Task(
             TRIAL,
@@ -195,7 +204,8 @@ class SweepGraph(RewardGraph, FidGraph):
             f"compare {name}",
         )  # fmt: skip
         return Trial(
-            number, dict(params), reward, start, finetune, tuned, tuple(features), fid, summary
+            number, dict(params), reward, start, finetune, tuned, tuple(features), fid, summary,
+            net.view_resolution,
         )
 
     def _beside(self, section: FinetuneSection, net: RewardSection) -> dict[str, Any]:
@@ -250,6 +260,16 @@ class RehearsalGraph(SweepGraph):
             "random pickle, read back",
         )
         return made, made
+
+
+def _rays(**rewards: RewardSection) -> dict[str, Any]:
+    """The setting `view_resolution` of a stage that shows a generator to these rewards.
+
+    Slabs have a grid of their own, so that keys of stages that know them alone stay.
+    """
+    found = {name: net.view_resolution for name, net in rewards.items()
+             if net.representation != "sigma"}  # fmt: skip
+    return {"view_resolution": found} if found else {}
 
 
 def _said(params: Mapping[str, Any]) -> str:

@@ -47,8 +47,7 @@ def judged(scores: pd.DataFrame) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def unique(rewards: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """(name, reward) without rewards that an earlier name has."""
+def unique(rewards: Sequence[tuple[str, Any, int]]) -> list[tuple[str, Any, int]]:
+    """(name, reward, view resolution) without rewards that an earlier name has."""
     seen: set[str] = set()
-    return [(name, one) for name, one in rewards
-            if not (one.key in seen or seen.add(one.key))]  # fmt: skip
+    return [one for one in rewards if not (one[1].key in seen or seen.add(one[1].key))]

@@ -26,10 +26,6 @@ from jobs.sweep.sections import (
 from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
 from sigmaflow.finetune.config import AdversarialConfig, WarmstartConfig
 
-FOLLOWED = ("sigma",)
-"""What rewards that a fine-tune follows may see. To widen it, the stages `finetune` and `evaluate`
-must show the generator to a reward as `jobs.stages.judge.show` does."""
-
 
 class Common(Section):
     """What every kind of sweep has."""
@@ -66,18 +62,20 @@ class SweepConfig(Common):
     search: SearchSection
 
     @model_validator(mode="after")
-    def _slab_fits_the_reward(self) -> SweepConfig:
+    def _fine_tunes_can_follow_the_reward(self) -> SweepConfig:
         self._can_follow(self.reward)
         return self
 
     def _can_follow(self, reward: RewardSection) -> None:
         """Raises ValueError where a fine-tune cannot follow a reward, or it cannot be built."""
-        if reward.representation not in FOLLOWED:
+        network = reward.network(self.slab.grid(), "", self.rankings.psi)
+        if network.latents != "one":
+            preset = f" (of semantics {reward.semantics})" if reward.latents is None else ""
             raise ValueError(
-                f"reward.backbone is {reward.backbone}, of {reward.representation}; a fine-tune"
-                f" follows rewards of {', '.join(FOLLOWED)}. Compare others in kind: rewards"
+                f"reward.latents is {network.latents}{preset}: {reward.backbone} would learn other"
+                " people's views, and a fine-tune shows it views of one latent; set reward.latents"
+                " to one, or compare such rewards in kind: rewards"
             )
-        reward.network(self.slab.grid(), "", self.rankings.psi)
 
     @model_validator(mode="after")
     def _settings_can_be_searched(self) -> SweepConfig:

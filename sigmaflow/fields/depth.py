@@ -7,7 +7,7 @@ The samples, weights and clamping are those of `sigmaflow.generators.volume`, so
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,7 @@ RESOLUTION = 128
 NEAR, FAR = 2.25, 3.3
 RAYS_PER_CHUNK = 1024  # small enough for a CPU cache: larger chunks are slower, not only larger
 
+Limits = Literal["batch", "scene"]
 Sigma = Callable[[Tensor], Tensor]
 """World points [B, M, 3] to raw sigma [B, M]."""
 
@@ -73,16 +74,18 @@ def ray_depth(
     options: Mapping[str, Any],
     sampling: RaySampling | None = None,
     rays_per_chunk: int | None = RAYS_PER_CHUNK,
+    limits: Limits = "batch",
 ) -> Tensor:
     """Expected depth `[B, R]` in world units of rays `[B, R, 3]` with unit directions.
 
     options: EG3D's rendering_kwargs. sampling: as in a full rendering, deterministic when None;
     random draws come in the same order. rays_per_chunk bounds memory, since with gradients every
     chunk is computed again in the backward pass; None takes all rays at once and keeps everything.
-    The result does not depend on it: limits that EG3D takes over all rays of a batch are taken so.
+    The result does not depend on it. limits: EG3D keeps depths within those of all samples of the
+    "batch"; within those of the "scene" a map does not depend on what it is rendered with.
 
     Differentiable in whatever `sigma` is. A ray that meets nothing gets the largest depth of the
-    batch and no gradient (a full rendering's gradient is NaN there).
+    batch (or scene) and no gradient (a full rendering's gradient is NaN there).
     """
     sampling = sampling or RaySampling(deterministic=True)
     batch, n_rays, _ = origins.shape
@@ -106,7 +109,10 @@ def ray_depth(
         else:
             parts.append(part(*args))
     moment, total = (torch.cat([p[i] for p in parts], dim=1) for i in (0, 1))
-    low, high = torch.stack([p[2] for p in parts]).min(), torch.stack([p[3] for p in parts]).max()
+    low = torch.stack([p[2] for p in parts]).amin(0)[:, None]
+    high = torch.stack([p[3] for p in parts]).amax(0)[:, None]
+    if limits == "batch":
+        low, high = low.min(), high.max()
     full = total > 0
     mean = moment / torch.where(full, total, torch.ones_like(total))
     return torch.where(full, mean, high).clamp(low, high)
@@ -126,7 +132,7 @@ def _uniforms(
 def _march(
     sigma: Sigma, origins: Tensor, directions: Tensor, start: Tensor, u: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Sums over a ray of weight times depth and of weight, [B, R] each, and the depths' range."""
+    """Sums over a ray of weight times depth and of weight, [B, R] each; the depths' range, [B]."""
     batch, n_rays, count = u.shape
 
     def query(depths: Tensor) -> Tensor:
@@ -143,7 +149,8 @@ def _march(
     weights = march_weights(sigmas, depths)
     middle = (depths[:, :, :-1] + depths[:, :, 1:]) / 2
     moment, total = (weights * middle).sum((2, 3)), weights.sum((2, 3))
-    return moment, total, depths.detach().min(), depths.detach().max()
+    reach = depths.detach().flatten(1)
+    return moment, total, reach.amin(1), reach.amax(1)
 
 
 def depth_of_planes(
@@ -153,6 +160,7 @@ def depth_of_planes(
     resolution: int = RESOLUTION,
     sampling: RaySampling | None = None,
     rays_per_chunk: int | None = RAYS_PER_CHUNK,
+    limits: Limits = "batch",
 ) -> Tensor:
     """Depth maps `[B, V, r, r]` in world units of B scenes, each seen by V cameras.
 
@@ -173,6 +181,7 @@ def depth_of_planes(
         G.rendering_kwargs,
         sampling,
         rays_per_chunk,
+        limits,
     )
     return depth.reshape(batch, views, resolution, resolution)
 

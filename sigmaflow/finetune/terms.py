@@ -16,12 +16,20 @@ from sigmaflow.generators import TriPlaneGenerator
 from sigmaflow.generators.volume import RaySampling
 from sigmaflow.rewards.config import RewardConfig
 
+SAMPLES = 96  # of the density along a ray, as EG3D renders
 Score = Callable[[Tensor], Tensor]
 """A representation of B shapes to rewards [B], differentiable."""
 
 
 class View(Protocol):
-    """A representation of B scenes, differentiable in what `planes` and `ws` came from."""
+    """A representation of B scenes, differentiable in what `planes` and `ws` came from.
+
+    What a scene looks like does not depend on the others of its batch.
+    """
+
+    @property
+    def size(self) -> int:
+        """About how many points of the density it looks at in a scene."""
 
     def __call__(self, G: TriPlaneGenerator, planes: Tensor, ws: Tensor) -> Tensor: ...
 
@@ -31,6 +39,10 @@ class SlabView:
     """Raw sigma [B, x, y, z] on a grid (paper section 3.1)."""
 
     grid: Grid
+
+    @property
+    def size(self) -> int:
+        return self.grid.size
 
     def __call__(self, G: TriPlaneGenerator, planes: Tensor, ws: Tensor) -> Tensor:
         return G.sigma_grid(planes, self.grid)
@@ -43,9 +55,13 @@ class DepthView:
     yaws: tuple[float, ...] = depths.SINGLE
     resolution: int = depths.RESOLUTION
 
+    @property
+    def size(self) -> int:
+        return len(self.yaws) * self.resolution**2 * SAMPLES
+
     def __call__(self, G: TriPlaneGenerator, planes: Tensor, ws: Tensor) -> Tensor:
         c = depths.view_labels(G, self.yaws)
-        return depths.depth_of_planes(G, planes, c, self.resolution)
+        return depths.depth_of_planes(G, planes, c, self.resolution, limits="scene")
 
 
 @dataclass(frozen=True)
@@ -54,9 +70,14 @@ class PointsView:
 
     resolution: int = depths.RESOLUTION
 
+    @property
+    def size(self) -> int:
+        return self.resolution**2 * SAMPLES
+
     def __call__(self, G: TriPlaneGenerator, planes: Tensor, ws: Tensor) -> Tensor:
         c = depths.view_labels(G, depths.SINGLE)
-        return depth_points(depths.depth_of_planes(G, planes, c, self.resolution)[:, 0], c)
+        maps = depths.depth_of_planes(G, planes, c, self.resolution, limits="scene")
+        return depth_points(maps[:, 0], c)
 
 
 @dataclass(frozen=True)
@@ -69,19 +90,32 @@ class ImageView:
 
     yaw: float = 0.0
 
+    @property
+    def size(self) -> int:
+        return depths.RESOLUTION**2 * SAMPLES
+
     def __call__(self, G: TriPlaneGenerator, planes: Tensor, ws: Tensor) -> Tensor:
         c = depths.view_labels(G, (self.yaw,)).expand(len(planes), -1)
         sampling = RaySampling(deterministic=True)
         return G.synthesis(ws, c, noise_mode="const", sampling=sampling, planes=planes)["image"]
 
 
-def view_of(config: RewardConfig) -> View:
-    """What a reward of these settings was trained to look at."""
+def view_of(config: RewardConfig, resolution: int = depths.RESOLUTION) -> View:
+    """What a reward of these settings was trained to look at.
+
+    resolution: rays a side of its depth maps, or of those that its clouds are made of. Raises
+    ValueError where each view of a shape was of another latent: a scene has one.
+    """
+    if config.representation == "sigma":
+        return SlabView(config.grid)
+    if config.latents != "one":
+        raise ValueError(
+            f"the reward was trained on another latent for each view (latents: {config.latents});"
+            " a generator is followed and judged by views of one: train it with latents: one"
+        )
     if config.representation == "depth":
-        return DepthView(config.yaws)
-    if config.representation == "points":
-        return PointsView()
-    return SlabView(config.grid)
+        return DepthView(config.yaws, resolution)
+    return PointsView(resolution)
 
 
 @dataclass(frozen=True)

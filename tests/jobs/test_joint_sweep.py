@@ -88,14 +88,18 @@ def test_a_sweep_of_one_reward_has_no_judges(tiny_sweep):
     assert not (tiny_sweep.runs / "tables" / "tiny-judges.parquet").exists()
 
 
-@pytest.mark.parametrize("changes", [
-    {"reward": {**TINY_SWEEP["reward"], "backbone": "pointnet"}},
-    {"search": {**SEARCH, "first": [], "space": {
-        "reward.backbone": {"choices": ["unet3d", "resnet18"]}}}},
+@pytest.mark.parametrize("changes, said", [
+    ({"reward": {**TINY_SWEEP["reward"], "backbone": "pointnet", "latents": "each"}},
+     "reward.latents is each: pointnet"),
+    ({"search": {**SEARCH, "first": [], "space": {
+        "reward.backbone": {"choices": ["unet3d", "resnet18"]},
+        "reward.semantics": {"choices": ["paper", "released"]}}}},
+     "no trial can have reward.backbone = resnet18, reward.semantics = released"
+     r".*\(of semantics released\).*set reward.latents to one"),
 ])  # fmt: skip
-def test_rewards_that_no_fine_tune_can_follow_are_refused(
-    tmp_path, tiny_checkpoint, tiny_images, changes
+def test_rewards_of_other_latents_are_not_followed(
+    tmp_path, tiny_checkpoint, tiny_images, changes, said
 ):
     sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images, **changes)
-    with pytest.raises(ConfigError, match="a fine-tune follows rewards of sigma"):
+    with pytest.raises(ConfigError, match=said):
         load(sweep, SweepConfig, scales=SCALES)

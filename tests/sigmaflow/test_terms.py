@@ -113,6 +113,9 @@ def test_views_are_what_rewards_were_trained_on():
     assert view_of(mini_config(grid)) == SlabView(grid)
     assert view_of(RewardConfig(backbone="resnet18", yaws=(1.0, 0.0))) == DepthView((1.0, 0.0))
     assert view_of(RewardConfig(backbone="pointnet")) == PointsView()
+    assert view_of(RewardConfig(backbone="pointnet"), 32) == PointsView(32)
+    with pytest.raises(ValueError, match="train it with latents: one"):
+        view_of(RewardConfig(backbone="resnet18", latents="each"))
 
 
 @pytest.mark.parametrize("kind", ["slab", "depth", "points", "image"])
@@ -134,9 +137,10 @@ def test_every_representation_pulls_at_the_field(tiny_gan, kind):
         return
     with torch.no_grad():
         if kind == "depth":
-            wanted = mean(sample_depth(G, z, (1.0, 0.0), resolution=8))
+            wanted = mean(torch.cat([sample_depth(G, one[None], (1.0, 0.0), resolution=8)
+                                     for one in z]))  # fmt: skip
         elif kind == "points":
-            wanted = mean(sample_points(G, z, resolution=8))
+            wanted = mean(torch.cat([sample_points(G, one[None], resolution=8) for one in z]))
         else:
             ws = G.mapping(z, G.canonical_label().expand(2, -1))
             wanted = mean(view(G, G.planes(ws), ws))
