@@ -35,11 +35,13 @@ def with_needs(whole, root, task):
     """A store with the task's inputs: the sweep's where it made them."""
     store = Store(root)
     for need in task.needs():
+        if store.find(need) is not None:
+            continue
         if (found := whole.find(need)) is not None:
             shutil.copytree(found, store.path(need))
         else:
             deep = with_needs(whole, root, need)
-            assert try_task(str(deep.root), need).ok
+            assert (result := try_task(str(deep.root), need)).ok, result.error
     return store
 
 

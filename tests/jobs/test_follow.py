@@ -29,8 +29,8 @@ REWARDS = {
     "triple": {"backbone": "resnet18", "views": "triple", "semantics": "paper"},
     "points": {"backbone": "pointnet"},
 }
-STRONG = {"lambda_r": 10.0, "lambda_c": 0.0}
-PULLED = {"g_lr": 0.01, "kimg": 0.032, "clamp": {"deviations": 1000.0}}
+STRONG = {"lambda_r": 30.0, "lambda_c": 0.0}
+PULLED = {"g_lr": 0.005, "kimg": 0.04, "standardise": True, "clamp": {"deviations": 1000.0}}
 
 
 def graph_of(tiny_sweep, folder, reward, **finetune):
@@ -112,18 +112,16 @@ def test_keys_of_sigma_rewards_know_nothing_of_views(tiny_sweep, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sweep_searches_representations(tiny_sweep, tmp_path, tiny_checkpoint, tiny_images):
+def test_a_sweep_of_the_mini_generator_searches_representations(tmp_path):
     choices = ["unet3d", "resnet18", "pointnet"]
     search = {
         "trials": 3, "parallelism": 2,
         "space": {"reward.backbone": {"choices": choices}, "lambda_r": {"low": 0, "high": 30}},
         "first": [{"reward.backbone": one, "lambda_r": 10.0} for one in choices],
     }  # fmt: skip
-    reward = {**TINY_SWEEP["reward"], **VIEW, "train": {**TINY_SWEEP["reward"]["train"]}}
+    reward = {**TINY_SWEEP["reward"], "view_resolution": 32, "image_size": 32, "points": 192}
     runs = tmp_path / "runs"
-    shutil.copytree(tiny_sweep.runs / "store", runs / "store")
-    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images, name="seen", search=search,
-                        reward=reward)  # fmt: skip
+    sweep = write_sweep(tmp_path, "mini", "mini", name="seen", search=search, reward=reward)
     code, said = launch(sweep, runs)
     assert code == 0, said
     judges = pd.read_parquet(runs / "tables" / "seen-judges.parquet")
