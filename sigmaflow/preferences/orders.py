@@ -16,7 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from sigmaflow.atomic import write_text
-from sigmaflow.preferences.rankings import MAX_SEED, Problem, Rankings, RankingsError, split
+from sigmaflow.preferences.rankings import (
+    MAX_SEED,
+    Problem,
+    Rankings,
+    RankingsError,
+    read_rankings,
+    split,
+)
 
 PAD = -1  # where a shorter order has no shape
 LONGEST = 6
@@ -55,6 +62,14 @@ class Orders:
     def __len__(self) -> int:
         return len(self.orders)
 
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        return iter(self.orders)
+
+    @property
+    def seeds(self) -> np.ndarray:
+        """Every seed that occurs, ascending and once."""
+        return np.unique([seed for order in self.orders for seed in order])
+
     def take(self, rows: Sequence[int]) -> Orders:
         """The answers at these positions, in this order."""
         return Orders(
@@ -74,6 +89,11 @@ class Orders:
         """Who answered `[n]`, as positions in the list of names, which is sorted."""
         names, numbers = np.unique(np.asarray(self.annotators, dtype=str), return_inverse=True)
         return numbers.astype(np.int64), names.tolist()
+
+    def ends(self) -> Orders:
+        """First over last of every answer, still with who answered."""
+        pairs = tuple((order[0], order[-1]) for order in self.orders)
+        return Orders(pairs, self.questions, self.annotators)
 
     def best_and_worst(self) -> Rankings:
         """First over last of every answer; `index` is the question (as the released file)."""
@@ -121,6 +141,21 @@ def write_orders(path: str | Path, orders: Orders) -> None:
             raise ValueError(f"question {question} has {len(order)} shapes, of {LONGEST} at most")
         table.writerow([question, who, *order, *[""] * (LONGEST - len(order))])
     write_text(path, stream.getvalue())
+
+
+def holds_orders(path: str | Path) -> bool:
+    """Whether a file is of whole orders, by its first column. False where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            first = file.readline(80).decode("utf-8-sig", "replace")
+    except OSError:
+        return False
+    return first.split(",")[0].strip(' \t\r"') == COLUMNS[0]
+
+
+def read_preferences(path: str | Path) -> Rankings | Orders:
+    """A file of either form: best and worst (`read_rankings`), or whole orders (`read_orders`)."""
+    return read_orders(path) if holds_orders(path) else read_rankings(path)
 
 
 def read_orders(path: str | Path) -> Orders:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from sigmaflow.preferences.rankings import (
     FIRST_SEED,
     Rankings,
 )
+
+if TYPE_CHECKING:
+    from sigmaflow.preferences.orders import Orders
 
 Question = tuple[int, ...]
 
@@ -74,8 +78,10 @@ def anchors(n: int, first_seed: int = ANCHOR_FIRST_SEED) -> np.ndarray:
     return np.arange(first_seed, first_seed + n, dtype=np.int64)
 
 
-def assign_anchors(rankings: Rankings, pool: np.ndarray, seed: int = 0) -> np.ndarray:
-    """One anchor `[n]` of `pool` for every pair, fixed by `seed` and the pair's own seeds.
+def assign_anchors(
+    rankings: Rankings | Orders, pool: np.ndarray, seed: int = 0
+) -> np.ndarray:
+    """One anchor `[n]` of `pool` for every pair or order, fixed by `seed` and its own seeds.
 
     The released loader draws a new anchor at every access; here a question keeps its anchor, so
     that evaluation does not depend on who asks. `pool` is the anchors of the same split.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sigmaflow.rewards.data import Items
-from sigmaflow.rewards.evaluate import wilson
+from sigmaflow.rewards.shares import wilson
+
+if TYPE_CHECKING:  # tables and figures are made without torch
+    from sigmaflow.rewards.data import Items
 
 
 @dataclass(frozen=True)

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from sigmaflow.rewards.config import RewardConfig, TrainConfig
+from sigmaflow.rewards.curve import CurvePoint, enough
 from sigmaflow.rewards.data import Items, Source
 from sigmaflow.rewards.evaluate import accuracy, score_seeds
 from sigmaflow.rewards.train import train_reward
 
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """A reward trained on so many questions, drawn and started by `seed`.
-
-    pairs: regular ones among them. share: accuracy of the scalar head on the `n` regular test
-    pairs, from low to high its 95 % Wilson interval.
-    """
-
-    questions: int
-    pairs: int
-    seed: int
-    share: float
-    low: float
-    high: float
-    n: int
+__all__ = ["CurvePoint", "enough", "learning_curve", "subset"]
 
 
 def subset(train: Items, questions: int, seed: int = 0) -> Items:
@@ -59,20 +44,3 @@ def learning_curve(
             found = accuracy(score_seeds(model, bank, test.shapes), test)["regular"]
             pairs = int((part.pair_mask & part.regular).sum())
             yield CurvePoint(size, pairs, seed, found.share, found.low, found.high, found.n)
-
-
-def enough(points: Sequence[CurvePoint], within: float = 0.01) -> int:
-    """The fewest questions whose mean accuracy comes within `within` of the largest size's.
-
-    All sizes above must do so too. It says that more of the same did not help, not that none would.
-    """
-    if not points:
-        raise ValueError("there are no points of a learning curve")
-    sizes = sorted({p.questions for p in points})
-    means = [np.mean([p.share for p in points if p.questions == size]) for size in sizes]
-    near = sizes[-1]
-    for size, mean in zip(sizes[::-1], means[::-1]):
-        if mean < means[-1] - within:
-            break
-        near = size
-    return near
