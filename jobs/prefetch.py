@@ -143,16 +143,17 @@ def _images(config: Any) -> Iterator[Item]:
 
 
 def _rankings(value: str) -> Iterator[Item]:
-    from sigmaflow.preferences.rankings import read_rankings
+    from sigmaflow.preferences.orders import Orders, read_preferences
 
-    remedy = "give a CSV in the released format (docs/users.md)"
+    remedy = "give a CSV in the released format, or of whole orders (docs/users.md)"
     try:
-        pairs = len(read_rankings(value))
+        found = read_preferences(value)
     except (OSError, ValueError) as error:
         problems = [str(p) for p in getattr(error, "problems", [error])]
         yield Item("rankings.file", False, f"{value}: {'; '.join(problems[:3])}", remedy)
     else:
-        yield Item("rankings.file", True, f"{value}: {pairs} pairs")
+        what = "orders" if isinstance(found, Orders) else "pairs"
+        yield Item("rankings.file", True, f"{value}: {len(found)} {what}")
 
 
 def _reward(value: str) -> Iterator[Item]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from jobs.output.judgement import calibration_figure
 from jobs.search.outcomes import directions, gain, strongest
 from sigmaflow.fields.mesh import Mesh
 
@@ -71,6 +72,8 @@ def draw_sweep(
     logs = [name for name, entry in config["space"].items() if entry.get("log")]
     ways = directions(config["space"], config["fid_name"])
     keep("slices", figures.slices(tables["slices"], ways, logs))
+    if "calibration" in tables:
+        keep("calibration", calibration_figure(tables["calibration"]))
     if tables["importances"]["importance"].notna().any():
         keep("importances", figures.importances(tables["importances"]))
     place = list(config["numbers"]).index(best)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from jobs.output.judgement import calibration_latex, calibration_table, kind_of
 from jobs.search.importances import importances
 from jobs.search.outcomes import feasible, objective_columns, read_summary, shown
 from jobs.store.stage import canonical
 from jobs.sweep import judges
-from sigmaflow.rewards.config import REPRESENTATIONS
 
 SCHEMA = "sigmaflow.schema"  # key in a table's metadata
 
@@ -24,7 +24,8 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
     trials: one row a trial. rewards: seed by seed, before and after. ticks: reward of fixed seeds
     along each fine-tune. preferences: the simulated Table 3. fid: Table 2. accuracy: both rewards
     beside the noise ceiling and the trivial scorers. judges: every trial before every reward, where
-    there are more than two. slices: each objective against each searched
+    there are more than two. calibration: bins of every reward's confidence (not in partial tables).
+    agreement: of several annotators. slices: each objective against each searched
     setting. importances: how much of an objective's variance each setting explains. Raises
     ProtocolError where the trials' FIDs were not all taken alike: they share a column.
     """
@@ -57,7 +58,7 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
     rewards_of |= {f"trial {n}": path for n, path in zip(numbers, inputs.get("rewards", ()))}
     accuracy = pd.concat(
         [
-            pd.read_parquet(path / "accuracy.parquet").assign(model=which, **_kind(path))
+            pd.read_parquet(path / "accuracy.parquet").assign(model=which, **kind_of(path))
             for which, path in rewards_of.items()
         ],
         ignore_index=True,
@@ -74,18 +75,14 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
     }
     if judged := inputs.get("judged"):
         tables["judges"] = judges.table(inputs["judged_start"][0], dict(zip(numbers, judged)))
+    if folders := inputs.get("calibrations"):
+        tables["calibration"] = calibration_table(dict(zip(config["calibrated"], folders)))
+    if (agreed := inputs["reward"] / "agreement.parquet").exists():
+        tables["agreement"] = pd.read_parquet(agreed)
     rankings: Path = inputs["rankings"]
     if rankings.is_dir():
         tables["questions"] = pd.read_parquet(rankings / "questions.parquet")
     return tables
-
-
-def _kind(reward: Path) -> dict[str, str]:
-    """What a trained reward is, as columns."""
-    network = json.loads((reward / "reward.json").read_text())["config"]
-    backbone = network.get("backbone", "unet3d")
-    return {"backbone": backbone, "representation": REPRESENTATIONS[backbone],
-            "latents": network.get("latents", "one")}
 
 
 def slices(trials: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame:
@@ -206,7 +203,10 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     frames = {
         "trials": short, "fid": fid, "preferences": preferences, "accuracy": accuracy,
     }
-    return {name: tabular(frame, captions[name]) for name, frame in frames.items()}
+    texts = {name: tabular(frame, captions[name]) for name, frame in frames.items()}
+    if "calibration" in tables:
+        texts["calibration"] = calibration_latex(tables["calibration"])
+    return texts
 
 
 def between(value: float, low: float, high: float, form: str = ".3f") -> str:

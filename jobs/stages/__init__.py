@@ -1,5 +1,6 @@
 """The stages. `ALL` is what the version test vouches for."""
 
+from jobs.stages.calibration import CALIBRATION
 from jobs.stages.comparison import COMPARISON
 from jobs.stages.evaluate import EVALUATE
 from jobs.stages.faces import FACES, RENDER
@@ -17,5 +18,5 @@ from jobs.store.stage import Stage
 
 ALL: tuple[Stage, ...] = (
     RENDER, FACES, REHEARSAL, WARMSTART, ADVERSARIAL, MEASURES, RANKINGS, SLABS, VIEWS, REWARD,
-    COMPARISON, FINETUNE, REAL, FEATURES, FID, EVALUATE, TRIAL, JUDGE, TABLES, SCORES,
+    CALIBRATION, COMPARISON, FINETUNE, REAL, FEATURES, FID, EVALUATE, TRIAL, JUDGE, TABLES, SCORES,
 )

@@ -16,36 +16,75 @@ if TYPE_CHECKING:
 
 COMPARISON = Stage(
     name="comparison",
-    version=1,
+    version=2,
     run="jobs.stages.comparison:run_comparison",
-    sources=("sigmaflow/analyses/representations.py", "jobs/output/tables.py"),
+    sources=(
+        "sigmaflow/analyses/representations.py", "sigmaflow/figures", "jobs/output/judgement.py",
+        "jobs/output/tables.py",
+    ),
     torch=False,
 )
+TRIVIAL = ("slab_mean", "total_variation", "fraction_above")
 
 
 def run_comparison(ctx: Context) -> None:
     """`tables/candidates.parquet`: every reward that was trained; `tables/table1.parquet` and
-    `.tex`: of each row the one of lowest validation loss; `summary.txt`: which are at chance."""
+    `.tex`: of each row the one of lowest validation loss; `tables/calibration.parquet` and `.tex`
+    of these, and a figure; `summary.txt`: which are at chance.
+
+    Where rewards learn from shares of the answers also `tables/pairs.parquet` and `.tex`, a figure
+    and what is enough; of several annotators `tables/agreement.parquet`.
+    """
     import pandas as pd
 
+    from jobs.output import judgement
     from jobs.output.tables import write_table
+    from sigmaflow import figures
     from sigmaflow.analyses.representations import statement
 
+    every = list(zip(ctx.input("rewards"), ctx.input("calibrations"), strict=True))
     rows = [
-        candidate(folder, said)
-        for folder, said in zip(ctx.input("rewards"), ctx.config["candidates"], strict=True)
+        candidate(*folders, said)
+        for folders, said in zip(every, ctx.config["candidates"], strict=True)
     ]
     candidates = chosen(pd.DataFrame(rows))
     table = candidates[candidates["chosen"]].drop(columns="chosen").reset_index(drop=True)
-    (ctx.folder / "tables").mkdir()
-    for name, frame in (("candidates", candidates), ("table1", table)):
-        write_table(ctx.folder / "tables" / f"{name}.parquet", frame, COMPARISON.schema)
-    (ctx.folder / "tables" / "table1.tex").write_text(latex(table))
+    best = {rows[i]["row"]: every[i][1] for i in candidates.index[candidates["chosen"]]}
+    calibration = judgement.calibration_table(best)
+    tables = {"candidates": candidates, "table1": table, "calibration": calibration}
+    drawn = {"calibration": judgement.calibration_figure(calibration)}
+    texts = {"table1": latex(table), "calibration": judgement.calibration_latex(calibration)}
     lines = statement(table.to_dict("records"))
+    if (candidates["share"] < 1).any():
+        tables["pairs"] = pairs = judgement.pairs_table(candidates)
+        texts["pairs"] = judgement.pairs_latex(pairs)
+        drawn["pairs"] = judgement.curves_figure(pairs, *_bounds(every[0][0]))
+        lines += judgement.how_many(pairs)
+    if (agreed := every[0][0] / "agreement.parquet").exists():
+        tables["agreement"] = pd.read_parquet(agreed)
+    for name in ("tables", "figures"):
+        (ctx.folder / name).mkdir()
+    for name, frame in tables.items():
+        write_table(ctx.folder / "tables" / f"{name}.parquet", frame, COMPARISON.schema)
+    for name, text in texts.items():
+        (ctx.folder / "tables" / f"{name}.tex").write_text(text)
+    for name, figure in drawn.items():
+        figures.save(figure, ctx.folder / "figures" / name)
     (ctx.folder / "summary.txt").write_text("".join(line + "\n" for line in lines))
 
 
-def candidate(folder: Path, said: Mapping[str, Any]) -> dict[str, Any]:
+def _bounds(reward: Path) -> tuple[float | None, float | None]:
+    """Accuracy that label noise allows, and of the best trivial scorer, where they are known."""
+    import pandas as pd
+
+    found = pd.read_parquet(reward / "accuracy.parquet")
+    share = found[found["pairs"] == "regular"].set_index("scorer")["share"]
+    trivial = [share[name] for name in TRIVIAL if name in share]
+    ceiling = float(share["noise_ceiling"]) if "noise_ceiling" in share else None
+    return ceiling, float(max(trivial)) if trivial else None
+
+
+def candidate(folder: Path, calibration: Path, said: Mapping[str, Any]) -> dict[str, Any]:
     """One trained reward as a row: `said` has its row's name, and the searched settings."""
     import pandas as pd
 
@@ -56,12 +95,14 @@ def candidate(folder: Path, said: Mapping[str, Any]) -> dict[str, Any]:
     last = json.loads((folder / METRICS).read_text().splitlines()[-1])
     backbone = network.get("backbone", "unet3d")
     view = view_name(network)
+    learnt = json.loads((calibration / "answers.json").read_text())["train"]
     found = pd.read_parquet(folder / "accuracy.parquet").set_index(["scorer", "pairs"])
     judge = f"head {said['head']}" if len(network["heads"]) > 1 else "reward"
     row: dict[str, Any] = {
         "row": said["row"], "representation": REPRESENTATIONS[backbone], "backbone": backbone,
         "view": view, "latents": network.get("latents", "one"), "semantics": said["semantics"],
-        "pretrained": said["pretrained"], "head": said["head"], **said["params"],
+        "pretrained": said["pretrained"], "head": said["head"], "share": said["share"],
+        "seed": said["seed"], **learnt, **said["params"],
         "val_loss": last["best_val_loss"], "best_epoch": int(last["best_epoch"]),
     }  # fmt: skip
     for pairs in ("all", "regular"):

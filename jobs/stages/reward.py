@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from jobs.run.attempt import Context
-from jobs.stages.shapes import device, ranking_file
+from jobs.stages.learnt import answers_of, items_of, parts_of, trained_on
+from jobs.stages.shapes import device
 from jobs.stages.views import load_views
 from jobs.store.stage import Stage
 
@@ -55,16 +56,18 @@ def run_reward(ctx: Context) -> None:
 
     The split, the order and the first weights come from the config; anchors take part only where
     the rankings' report says so. Trivial scorers are beside a reward of slabs only, and accuracies
-    of all heads (`head scalar`, ...) where it has several.
+    of all heads (`head scalar`, ...) where it has several. A file of several annotators' orders
+    also gives `agreement.parquet`: how far they agree.
     """
     import json
 
     import pandas as pd
 
-    from sigmaflow.preferences.questions import anchors, assign_anchors
+    from sigmaflow.preferences.agreement import agreement_row
+    from sigmaflow.preferences.orders import Orders
+    from sigmaflow.preferences.questions import anchors
     from sigmaflow.preferences.rankings import read_rankings, split
     from sigmaflow.rewards.baselines import trivial_accuracies
-    from sigmaflow.rewards.checks import check_data
     from sigmaflow.rewards.data import Items
     from sigmaflow.rewards.evaluate import accuracy, head_reports, noise_ceiling, score_seeds
     from sigmaflow.rewards.model import RewardConfig
@@ -75,18 +78,16 @@ def run_reward(ctx: Context) -> None:
     source = ctx.input("rankings")
     network = RewardConfig.model_validate(c["network"])
     bank = bank_of(ctx, network)
-    rankings = check_data(ranking_file(source), bank, c["split_seed"])
-    parts = split(rankings, c["split_seed"]).of(rankings)
+    answers = answers_of(source, c, bank)
+    parts = parts_of(answers, c)
     pools = [None, None, None]
     report = source / "anchors.json"
     asked = source.is_dir() and json.loads(report.read_text())["on"]
     if c["anchors"] == "always" or (c["anchors"] == "auto" and asked):
         seeds = anchors(c["anchor_count"])
         pools = [seeds[i] for i in _positions(split(seeds, c["split_seed"]))]
-    items = [
-        Items.of(part, None if pool is None else assign_anchors(part, pool))
-        for part, pool in zip(parts, pools)
-    ]
+    items = [items_of(part, pool) for part, pool in zip(parts, pools)]
+    items[0] = trained_on(items[0], c)
     config = TrainConfig(**c["train"])
     saved = ctx.restore()
     loop = train_reward(
@@ -126,12 +127,15 @@ def run_reward(ctx: Context) -> None:
     if source.is_dir():
         clean = read_rankings(source / "clean.csv")
         observed_test = parts[2]
-        clean_test = split(rankings, c["split_seed"]).of(clean)[2]
+        clean_test = split(answers, c["split_seed"]).of(clean)[2]
         add("noise_ceiling", {"regular": noise_ceiling(observed_test, clean_test)})
         add("reward_against_clean", accuracy(
             score_seeds(model, bank, test.shapes), Items.of(clean_test)
         ))
     pd.DataFrame(rows).to_parquet(ctx.folder / "accuracy.parquet", index=False)
+    if isinstance(answers, Orders) and len(set(answers.annotators)) > 1:
+        row = agreement_row(answers)
+        pd.DataFrame([row]).to_parquet(ctx.folder / "agreement.parquet", index=False)
 
 
 def _positions(parts):

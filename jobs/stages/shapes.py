@@ -44,9 +44,9 @@ def seed_blocks(ctx: Context) -> list[int]:
     """The seeds of this task: listed, or a stretch of those that a rankings file asks for."""
     if "seeds" in ctx.config:
         return list(ctx.config["seeds"])
-    from sigmaflow.preferences.rankings import read_rankings
+    from sigmaflow.preferences.orders import read_preferences
 
-    seeds = sorted(read_rankings(ranking_file(ctx.input("rankings"))).seeds.tolist())
+    seeds = read_preferences(ranking_file(ctx.input("rankings"))).seeds.tolist()  # ascending
     start, stop = ctx.config["part"]
     return seeds[start:stop]
 

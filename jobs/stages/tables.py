@@ -21,11 +21,12 @@ TRIAL = Stage(
 )
 TABLES = Stage(
     name="tables",
-    version=4,
+    version=5,
     run="jobs.stages.tables:run_tables",
     sources=(
         "sigmaflow/figures", "jobs/output/tables.py", "jobs/output/pictures.py",
         "jobs/search/outcomes.py", "jobs/search/importances.py", "jobs/sweep/judges.py",
+        "jobs/output/judgement.py",
     ),
     torch=False,
 )
@@ -129,7 +130,8 @@ def run_tables(ctx: Context) -> None:
     from jobs.output.tables import latex, sweep_tables, write_table
     from jobs.search.outcomes import searches_reward
 
-    names = ("start", "reward", "heldout", "trials", "finetunes", "tuned", "real", "rankings")
+    names = ("start", "reward", "heldout", "calibrations", "trials", "finetunes", "tuned", "real",
+             "rankings")  # fmt: skip
     if searches_reward(ctx.config["space"]):  # then each trial has its own
         names += ("starts", "rewards")
     if ctx.has("judged"):

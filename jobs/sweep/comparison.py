@@ -11,7 +11,7 @@ from jobs.stages.comparison import COMPARISON
 from jobs.store.stage import Task
 from jobs.sweep.graph import checkpoint_files
 from jobs.sweep.kinds import RewardsConfig
-from jobs.sweep.reward_graph import RewardGraph
+from jobs.sweep.reward_graph import RewardGraph, calibration_of
 from jobs.sweep.sections import RewardSection
 from jobs.sweep.space import Params, SearchSection, apply
 
@@ -52,17 +52,20 @@ class RewardsGraph(RewardGraph):
         """The comparison, which needs all the rewards."""
         rewards, said = [], []
         for i, (name, params, section) in enumerate(self.candidates):
-            rewards.append(self._reward(section, section.split_seed, f"reward {name} {i}"))
+            reward = self._followed(section, f"reward {name} {i}")
+            rewards.append(reward)
             said.append({
                 "row": name,
                 "params": {k.removeprefix(REWARD): v for k, v in params.items()},
                 "head": section.training().monitor,
                 "semantics": section.semantics or "none",
                 "pretrained": section.backbone in section.pretrained,
+                "share": section.share,
+                "seed": reward.config["train"]["seed"],
             })
         return Task(
             COMPARISON,
             {**self._common(), "candidates": said},
-            {"rewards": tuple(rewards)},
+            {"rewards": tuple(rewards), "calibrations": tuple(map(calibration_of, rewards))},
             "Table 1",
         )

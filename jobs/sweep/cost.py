@@ -137,6 +137,7 @@ def _reward_voxels(spec: Spec) -> float:
     """Millions of voxels (pixels, coordinates) that training looks at, in work of the U-Net's."""
     c = spec["config"]
     work = WORK.get(c["network"].get("backbone", "unet3d"), 1.0)
+    work *= 0.2 + 0.8 * c.get("share", 1.0)  # validation and test stay
     return _reward_shapes(spec) * c["train"]["epochs"] * _reward_cells(c["network"]) * work
 
 
@@ -192,6 +193,8 @@ MODEL: dict[str, Rates] = {
                     ("network.grid", "network.f_maps", "network.backbone"),
                     lambda s: 1.2 * GB + 4e6 * _reward_shapes(s)
                     * _reward_cells(s["config"]["network"])),
+    "calibration": Rates(_reward_shapes, (0.0002, 0.02), (0.001, 0.05), lambda s: 1e4,
+                         ("reward",), lambda s: 1.2 * GB),
     "views": Rates(_rays, (10.0, 60.0), (0.5, 3.0), lambda s: 4e6 * _rays(s) + 8 * _count(s) + 700,
                    ("resolution", "yaws", "generator")),
     "comparison": Rates(lambda s: len(s["config"]["candidates"]), (0.02, 0.5), (0.1, 2.0),

@@ -22,7 +22,7 @@ from jobs.store.stage import FileInput, Input, Task
 from jobs.sweep.fid_graph import FidGraph
 from jobs.sweep.judges import MEMBER, REGULAR, unique
 from jobs.sweep.kinds import PretrainConfig, RehearsalConfig, SweepConfig
-from jobs.sweep.reward_graph import RewardGraph, dump
+from jobs.sweep.reward_graph import RewardGraph, calibration_of, dump
 from jobs.sweep.sections import CHECKPOINT_FILES, FinetuneSection, RewardSection
 from jobs.sweep.space import apply, tables_config
 
@@ -84,8 +84,7 @@ class SweepGraph(RewardGraph, FidGraph):
     @cached_property
     def reward(self) -> Task:
         """The reward that fine-tunes follow."""
-        section = self.config.reward
-        return self._reward(section, section.split_seed, "reward")
+        return self._followed(self.config.reward, "reward")
 
     @cached_property
     def heldout(self) -> Task:
@@ -103,18 +102,21 @@ class SweepGraph(RewardGraph, FidGraph):
             for seed in range(first, first + section.ensemble)
         )
 
-    def _judges(self, trials: Sequence[Trial]) -> list[tuple[str, Task, int]]:
-        """Every reward of the sweep once, by name, with its view resolution; none where there is
-        only the file's pair."""
-        searched = searches_reward(self.config.search.space)
-        if not searched and not self.members:
-            return []
+    def _trained(self, trials: Sequence[Trial]) -> list[tuple[str, Task, int]]:
+        """Every reward of the sweep once, by name, with its view resolution."""
         rays = self.config.reward.view_resolution
-        own = [(f"reward of trial {t.number}", t.reward, t.view_resolution) for t in trials
-               if searched]  # fmt: skip
-        members = [(f"{MEMBER}{i}", task, rays) for i, task in enumerate(self.members)]
         first = [("reward", self.reward, rays), ("heldout", self.heldout, rays)]
+        own = [(f"trial {t.number}", t.reward, t.view_resolution) for t in trials
+               if searches_reward(self.config.search.space)]  # fmt: skip
+        members = [(f"{MEMBER}{i}", task, rays) for i, task in enumerate(self.members)]
         return unique([*first, *own, *members])
+
+    def _judges(self, trials: Sequence[Trial]) -> list[tuple[str, Task, int]]:
+        """Rewards that score every generator; none where there is only the file's pair."""
+        if not searches_reward(self.config.search.space) and not self.members:
+            return []
+        return [(f"reward of {name}" if name.startswith("trial") else name, task, rays)
+                for name, task, rays in self._trained(trials)]  # fmt: skip
 
     def _judge(
         self, generator: Input | tuple[Input, ...], judges: Sequence[tuple[str, Task, int]],
@@ -180,7 +182,7 @@ class SweepGraph(RewardGraph, FidGraph):
         name, watched = _said(params), section.watch.heldout != "off"
         reward, start = self.reward, self.start
         varied = _said({k: v for k, v in params.items() if k.startswith(OF_REWARD)})
-        own_reward = self._reward(net, net.split_seed, f"reward {varied}") if varied else reward
+        own_reward = self._followed(net, f"reward {varied}") if varied else reward
         if own_reward != reward:
             reward = own_reward
             start = self._evaluate(self.generator, f"measure start {varied}", reward, net)
@@ -230,10 +232,13 @@ class SweepGraph(RewardGraph, FidGraph):
             own["judged"] = tuple(
                 self._judge(t.finetune, judges, f"judge trial {t.number}") for t in trials
             )
+        trained = self._trained(trials)
         return Task(
             TABLES,
-            {**self._common(), **tables_config(search, settings, pareto, self.fid_name)},
+            {**self._common(), **tables_config(search, settings, pareto, self.fid_name),
+             "calibrated": [name for name, *_ in trained]},
             {
+                "calibrations": tuple(calibration_of(task) for _, task, _ in trained),
                 "start": self.start,
                 "reward": self.reward,
                 "heldout": self.heldout,

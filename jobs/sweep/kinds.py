@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
@@ -25,6 +26,8 @@ from jobs.sweep.sections import (
 )
 from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
 from sigmaflow.finetune.config import AdversarialConfig, WarmstartConfig
+from sigmaflow.preferences.orders import holds_orders
+from sigmaflow.rewards.config import RewardConfig
 
 
 class Common(Section):
@@ -54,6 +57,25 @@ class Common(Section):
         return {"threads": self.threads,
                 "sampler": found if self.sampler == "auto" else self.sampler}
 
+    @property
+    def whole_orders(self) -> bool:
+        """Whether the rankings are a file of whole orders, which names who answered."""
+        file = self.rankings.file
+        return file is not None and holds_orders(file)
+
+    def built(self, reward: RewardSection) -> RewardConfig:
+        """A reward's network. Raises ValueError where its settings do not fit each other, or the
+        rankings do not say what it is to learn."""
+        file = self.rankings.file
+        missing = file is not None and not Path(file).is_file()  # prefetch says so
+        if reward.training().annotator_bias and not (self.whole_orders or missing):
+            raise ValueError(
+                "reward.train.annotator_bias needs to know who answered: give rankings.file whole"
+                " orders (question,annotator,rank1,...,rank6; python -m jobs.questions --read"
+                " ANSWERS --orders FILE writes them), or leave it out"
+            )
+        return reward.network(self.slab.grid(), "", self.rankings.psi)
+
 
 class SweepConfig(Common):
     """`kind: sweep`: the whole method under a search of loss weights."""
@@ -68,7 +90,7 @@ class SweepConfig(Common):
 
     def _can_follow(self, reward: RewardSection) -> None:
         """Raises ValueError where a fine-tune cannot follow a reward, or it cannot be built."""
-        network = reward.network(self.slab.grid(), "", self.rankings.psi)
+        network = self.built(reward)
         if network.latents != "one":
             preset = f" (of semantics {reward.semantics})" if reward.latents is None else ""
             raise ValueError(
@@ -126,9 +148,6 @@ class RewardsConfig(Common):
         if search.constraints:
             raise ValueError("search.constraints are of fine-tunes; leave them out")
 
-        def fits(reward: RewardSection) -> None:
-            reward.network(self.slab.grid(), "", self.rankings.psi)
-
         for name in self.rows:
             settings = self.row(name)
             unknown = sorted(set(settings) - set(FIELDS))
@@ -139,10 +158,10 @@ class RewardsConfig(Common):
                 raise ValueError(f"rows.{name}: {both[0]} is searched as well; say it once")
             try:
                 reward = apply(settings, self.finetune, self.reward)[1]
-                fits(reward)
+                self.built(reward)
             except ValueError as error:
                 raise ValueError(f"rows.{name}: {error}") from error
-            check_values(search, self.finetune, reward, fits)
+            check_values(search, self.finetune, reward, self.built)
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from jobs.stages.calibration import CALIBRATION
 from jobs.stages.rankings import RANKINGS
 from jobs.stages.reward import REWARD
 from jobs.stages.shapes import MEASURES, SLABS
@@ -87,9 +88,9 @@ class RewardGraph:
         r = self.config.rankings
         if r.file is None:
             return 2 * r.questions
-        from sigmaflow.preferences.rankings import read_rankings
+        from sigmaflow.preferences.orders import read_preferences
 
-        return len(read_rankings(r.file).seeds)
+        return len(read_preferences(r.file).seeds)
 
     @cached_property
     def slabs(self) -> tuple[Task, ...]:
@@ -143,9 +144,15 @@ class RewardGraph:
         anchored = self.anchored and section.has_anchors
         return {"views": self._of_shapes(VIEWS, settings, label, anchored)}
 
+    def _followed(self, section: RewardSection, label: str) -> Task:
+        """The reward of a section, as fine-tunes follow it and Table 1 shows it."""
+        seed = section.split_seed if section.seed is None else section.seed
+        return self._reward(section, seed, label, section.split_seed)
+
     def _reward(self, section: RewardSection, seed: int, label: str, split: int | None = None
                 ) -> Task:  # fmt: skip
-        """A reward of first weights and order by `seed`; of the split by `split`, else as well."""
+        """A reward of first weights, order and draws by `seed`; of the split by `split`, else too.
+        """
         r = self.config.rankings
         network = section.network(self.config.slab.grid(), _digest_of(self.generator), r.psi)
         config: dict[str, Any] = {
@@ -159,9 +166,25 @@ class RewardGraph:
         inputs: dict[str, Any] = {"rankings": self.rankings, **self._seen(section, network)}
         if section.semantics is not None and len(network.heads) > 1:
             config["heads"] = True  # accuracy of each: keys from before semantics stay
+        if section.share < 1:
+            config["share"] = section.share
+        if section.answers != "whole" and self.config.whole_orders:
+            config["answers"] = section.answers
         if weights := section.pretrained.get(section.backbone):
             inputs["pretrained"] = FileInput(weights)
         return Task(REWARD, config, inputs, label)
+
+
+def calibration_of(reward: Task) -> Task:
+    """How far a reward can be trusted, on its own test pairs."""
+    kept = ("threads", "sampler", "split_seed", "train", "share", "answers")
+    seen = {name: reward.inputs[name] for name in ("slabs", "views") if name in reward.inputs}
+    return Task(
+        CALIBRATION,
+        {name: reward.config[name] for name in kept if name in reward.config},
+        {"reward": reward, "rankings": reward.inputs["rankings"], **seen},
+        f"calibration of {reward.label}",
+    )
 
 
 def _digest_of(generator: Input | tuple[Input, ...]) -> str:

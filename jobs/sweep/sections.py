@@ -95,13 +95,16 @@ def _file(value: str, info: ValidationInfo) -> str:
 
 
 def _rankings(value: str, info: ValidationInfo) -> str:
-    from sigmaflow.preferences.rankings import read_rankings
+    from sigmaflow.preferences.orders import Orders, read_preferences
 
     if left_out(info, "files"):
         return value
-    pairs = len(read_rankings(_file(value, info)))
-    if pairs < 4:  # training, validation and test need one each
-        raise ValueError(f"{value!r} has {pairs} pairs; give at least 4")
+    found = read_preferences(_file(value, info))
+    orders = isinstance(found, Orders)
+    count, what = (len(set(found.questions.tolist())), "questions") if orders else (
+        len(found), "pairs")
+    if count < 4:  # training, validation and test need one each
+        raise ValueError(f"{value!r} has {count} {what}; give at least 4")
     return value
 
 
@@ -170,7 +173,8 @@ class RankingsSection(Section):
     """Where preferences come from: a file, or the synthetic annotator."""
 
     file: RankingsFile | None = None
-    """rankings in the released format (columns index, rank1, rank2); None asks the annotator"""
+    """rankings in the released format (columns index, rank1, rank2), or whole orders (question,
+    annotator, rank1 ... rank6); None asks the annotator"""
     questions: int = Field(4346, ge=4)
     sizes: tuple[Annotated[int, Field(ge=2, le=6)], ...] = (2, 3, 4, 5, 6)
     flip: float = Field(0.1, ge=0, lt=0.5)
@@ -194,7 +198,8 @@ class RewardSection(Settings):
 
     later: ClassVar[frozenset[str]] = frozenset(
         "backbone semantics pretrained views view_resolution image_size near far points pooling"
-        " doubled activation latents anchors frozen norm ensemble".split()
+        " doubled activation latents anchors frozen norm ensemble share seed"
+        " answers".split()
     )
 
     backbone: BackboneName = "unet3d"
@@ -226,6 +231,12 @@ class RewardSection(Settings):
     heldout_seed: int = Field(43, ge=0)
     ensemble: int = Field(0, ge=0)
     """so many rewards more, of the seeds after heldout_seed, which only evaluate"""
+    share: float = Field(1.0, gt=0, le=1)
+    """of the training answers, drawn by the seed, smaller shares within larger ones"""
+    seed: int | None = Field(None, ge=0)
+    """of the first weights, the order and that draw; None is split_seed"""
+    answers: Literal["whole", "best_and_worst"] = "whole"
+    """what is learnt of a rankings file of whole orders"""
 
     @field_serializer("train")
     def _what_was_given(self, train: TrainConfig, info: FieldSerializationInfo) -> dict[str, Any]:

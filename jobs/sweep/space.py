@@ -323,7 +323,7 @@ def check_values(
     search: SearchSection,
     finetune: FinetuneSection,
     reward: RewardSection,
-    fits: Callable[[RewardSection], None],
+    fits: Callable[[RewardSection], object],
 ) -> None:
     """Raises ValueError where some trial could not be built. ``fits`` says so of a reward.
 

@@ -15,22 +15,28 @@ if TYPE_CHECKING:
     from sigmaflow.rewards.calibration import Calibration
     from sigmaflow.rewards.learning import CurvePoint
 
+ACROSS = 4
 COLOURS = (style.BEFORE, style.AFTER, style.ACCENT, style.CONTROL)
 
 
 @style.styled
 def reliability(heads: Mapping[str, Calibration]) -> Figure:
-    """Share of right pairs on confidence, a panel a head: name -> `Calibration`.
+    """Share of right pairs on confidence, a panel a head: name -> `Calibration`; at most
+    `ACROSS` of them side by side.
 
     Dashed: as often right as said. Bars are 95 % Wilson intervals; below, how many pairs there are.
     """
     if not heads:
         raise ValueError("reliability needs the calibration of at least one head")
-    figure = style.new_figure(2.9 * len(heads) + 0.4, 3.4)
-    grid = figure.subplots(2, len(heads), sharex=True, squeeze=False, sharey="row",
-                           gridspec_kw={"height_ratios": [4, 1]})
+    across, down = min(len(heads), ACROSS), -(-len(heads) // ACROSS)
+    figure = style.new_figure(2.9 * across + 0.4, 3.4 * down)
+    grid = figure.subplots(2 * down, across, sharex=True, squeeze=False, sharey="row",
+                           gridspec_kw={"height_ratios": [4, 1] * down})
+    for empty in range(len(heads), across * down):
+        for axes in grid[2 * (empty // across) :, empty % across]:
+            axes.set_visible(False)
     for i, (name, found) in enumerate(heads.items()):
-        top, bottom = grid[0, i], grid[1, i]
+        top, bottom = grid[2 * (i // across) : 2 * (i // across) + 2, i % across]
         x = np.array([row.confidence for row in found.bins])
         y = np.array([row.share for row in found.bins])
         low, high = (np.array([getattr(row, end) for row in found.bins])
@@ -46,8 +52,9 @@ def reliability(heads: Mapping[str, Calibration]) -> Figure:
                        color=style.BEFORE, alpha=0.35, linewidth=0)
         bottom.set(xlabel="confidence")
         bottom.grid(False, axis="x")
-    grid[0, 0].set_ylabel("share that is right")
-    grid[1, 0].set_ylabel("pairs")
+    for top, bottom in zip(grid[::2, 0], grid[1::2, 0]):
+        top.set_ylabel("share that is right")
+        bottom.set_ylabel("pairs")
     return figure
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -126,3 +126,15 @@ def agreement(orders: Orders) -> Agreement:
         everybody=int(everybody.sum()),
         alpha=krippendorff_alpha(np.concatenate([table, 1 - table], axis=1)),
     )
+
+
+def agreement_row(orders: Orders) -> dict[str, Any]:
+    """`agreement` as a row of a table, after how many answers there are; 0 pairs and NaN where no
+    two have answered the same question."""
+    try:
+        found = agreement(orders)
+    except ValueError:
+        people = len(set(orders.annotators))
+        found = Agreement(people, 0, math.nan, math.nan, 0, math.nan)
+    questions = len(set(orders.questions.tolist()))
+    return {"questions": questions, "answers": len(orders), **asdict(found)}
