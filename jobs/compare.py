@@ -167,6 +167,9 @@ def settings(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         "control": control and control.checkpoint, "ticks": after.ticks and str(after.ticks),
         "control_ticks": control and control.ticks and str(control.ticks),
     }  # fmt: skip
+    rays = after.record.get("config", {}).get("view_resolution", {}).get("reward")
+    if rays is not None and args.reward is None:
+        values["reward.view_resolution"] = rays
     images = input_of(after, "images")
     if images is not None:
         zipped = images / "faces.zip"

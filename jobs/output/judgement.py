@@ -124,9 +124,10 @@ def how_many(table: pd.DataFrame) -> list[str]:
         pairs = {p.questions: p.pairs for p in points}
         means = {n: _mean([p.share for p in points if p.questions == n]) for n in sizes}
         least = enough(points, WITHIN)
+        near = str(pairs[least]) if least < sizes[-1] else "no fewer"
         said.append(
             f"{row}: {means[sizes[0]]:.2f} of {pairs[sizes[0]]} pairs, {means[sizes[-1]]:.2f} of"
-            f" {pairs[sizes[-1]]}; {pairs[least]} come within {WITHIN:g} of that"
+            f" {pairs[sizes[-1]]}; {near} come within {WITHIN:g} of that"
         )
     return said
 

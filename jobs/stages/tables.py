@@ -159,17 +159,21 @@ def run_scores(ctx: Context) -> None:
     from jobs.stages.evaluate import mesh_arrays
     from jobs.stages.reward import load_bank
     from jobs.stages.shapes import device, generator_of
+    from jobs.stages.views import load_views
     from sigmaflow.fields.grid import Grid
     from sigmaflow.rewards.evaluate import score_seeds
     from sigmaflow.rewards.model import RewardModel
 
     c = ctx.config
     reward = RewardModel.load(ctx.input("reward")[0]).to(device())
-    reward.check_grid(Grid.from_dict(c["grid"]))
+    slabs = reward.config.representation == "sigma"
+    if slabs:
+        reward.check_grid(Grid.from_dict(c["grid"]))
     there = [name for name in ("before", "control", "after") if ctx.input(name)]
     found = {}
     for name in there:
-        bank = load_bank(ctx.input(name))
+        parts = ctx.input(name)
+        bank = load_bank(parts) if slabs else load_views(parts, reward.config)
         found[name] = score_seeds(reward, bank, bank.seeds)
     rewards = scores.rewards_table(found)
     ticks = scores.ticks_table({name: pd.read_parquet(path) for name in ("control", "after")

@@ -23,6 +23,7 @@ from jobs.sweep.sections import (
     Slab,
     Ticks,
     left_out,
+    network_of,
 )
 from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
 from sigmaflow.finetune.config import AdversarialConfig, WarmstartConfig
@@ -188,6 +189,25 @@ class ScoreConfig(Common):
     """path of a trained reward (`reward.safetensors` of a sweep)"""
     seeds: int = Field(100, ge=3)
     first_seed: int = Field(200000, ge=0)
+
+    @model_validator(mode="after")
+    def _reward_can_be_shown_what_it_knows(self) -> ScoreConfig:
+        network = network_of(self.reward_model)
+        if network is None or network.representation == "sigma":
+            return self
+        if network.latents != "one":
+            raise ValueError(
+                f"reward_model {self.reward_model} was trained on another latent for each view"
+                f" (latents: {network.latents}), and a generator is scored by views of one; give"
+                " a reward of latents one"
+            )
+        rays = self.reward.view_resolution
+        if network.representation == "points" and rays**2 < network.points:
+            raise ValueError(
+                f"reward_model {self.reward_model} sees {network.points} points, but a cloud has"
+                f" reward.view_resolution squared = {rays**2} of them; give what it was trained at"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fids_have_what_they_need(self, info: ValidationInfo) -> ScoreConfig:

@@ -8,11 +8,13 @@ from typing import Any
 
 from jobs.stages.shapes import SLABS
 from jobs.stages.tables import SCORES
+from jobs.stages.views import VIEWS
 from jobs.store.stage import FileInput, Task
 from jobs.sweep.fid_graph import FidGraph
 from jobs.sweep.graph import checkpoint_files, image_file
 from jobs.sweep.kinds import ScoreConfig
 from jobs.sweep.reward_graph import blocks
+from jobs.sweep.sections import network_of
 
 
 class ScoreGraph(FidGraph):
@@ -28,14 +30,21 @@ class ScoreGraph(FidGraph):
     def _common(self) -> dict[str, Any]:
         return self.config.stage_base()
 
-    def _slabs(self, name: str) -> tuple[Task, ...]:
-        c = self.config
-        base = {**self._common(), "grid": c.slab.grid().as_dict(), "psi": c.evaluation.psi}
+    def _shapes(self, name: str) -> tuple[Task, ...]:
+        """What the reward sees of a generator's seeds: slabs, or depth maps, clouds made of them.
+        """
+        c, network = self.config, network_of(self.config.reward_model)
+        stage, seen = SLABS, {"grid": c.slab.grid().as_dict()}
+        if network is not None and network.representation != "sigma":
+            seen = {"resolution": c.reward.view_resolution, "yaws": list(network.yaws),
+                    "latents": network.latents}  # fmt: skip
+            stage = VIEWS
+        base = {**self._common(), **seen, "psi": c.evaluation.psi}
         seeds = list(range(c.first_seed, c.first_seed + c.seeds))
         return tuple(
             Task(
-                SLABS, {**base, "seeds": part}, {"generator": self.generators[name]},
-                f"slabs {name} {part[0]}-{part[-1]}",
+                stage, {**base, "seeds": part}, {"generator": self.generators[name]},
+                f"{stage.name} {name} {part[0]}-{part[-1]}",
             )
             for part in blocks(seeds, c.block)
         )  # fmt: skip
@@ -52,7 +61,7 @@ class ScoreGraph(FidGraph):
             there = name in self.generators
             files = self.generators.get(name, ())
             inputs |= {
-                name: self._slabs(name) if there else (),
+                name: self._shapes(name) if there else (),
                 f"generator_{name}": files,
                 f"fid_{name}": self._fid(files, name)[-1:] if there and c.fid else (),
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -116,6 +117,15 @@ def _reward(value: str, info: ValidationInfo) -> str:
             raise ValueError(f"{str(path)!r} is no file; give the `reward.safetensors` of a reward"
                              " stage, with its `.json` beside it")
     return value
+
+
+def network_of(reward: str) -> RewardConfig | None:
+    """Settings of a trained reward by its `.safetensors`; None where they cannot be read."""
+    try:
+        said = json.loads(Path(reward).with_suffix(".json").read_text(encoding="utf-8"))
+        return RewardConfig.model_validate(said["config"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _ticks(value: str, info: ValidationInfo) -> str:

@@ -8,13 +8,14 @@ import pytest
 import torch
 from test_finetune_stage import in_pieces, with_needs
 
+from jobs.compare import main as compare
 from jobs.run.attempt import try_task
 from jobs.stages.judge import JUDGE
 from jobs.store.stage import Task
 from jobs.store.store import Store
-from jobs.sweep.config import load
+from jobs.sweep.config import ConfigError, load
 from jobs.sweep.graph import SweepGraph
-from jobs.sweep.kinds import SweepConfig
+from jobs.sweep.kinds import ScoreConfig, SweepConfig
 from sigmaflow.fields.depth import TRIPLE, sample_depth
 from sigmaflow.fields.points import sample_points
 from sigmaflow.fields.slab import latents
@@ -22,7 +23,7 @@ from sigmaflow.generators import load_gan
 from sigmaflow.rewards.model import RewardModel
 from sweeps import SCALES, TINY_SWEEP, launch, outputs, write_sweep
 
-VIEW = {"view_resolution": 12, "image_size": 32, "points": 64}
+VIEW = {"view_resolution": 12, "image_size": 32, "points": 100}
 TRAIN = {"epochs": 1, "batch": 4, "mirror": False}
 REWARDS = {
     "single": {"backbone": "resnet18"},
@@ -100,6 +101,27 @@ def test_measures_and_judges_show_what_it_was_trained_on(tiny_sweep, tmp_path, k
         with torch.no_grad():
             seen = reward(alone(G, found["seed"], kind, e.psi))
         np.testing.assert_allclose(found[column], seen, rtol=1e-4, atol=1e-5)
+
+
+def test_it_is_compared_with_its_start_by_what_it_followed(tiny_sweep, tmp_path):
+    graph = graph_of(tiny_sweep, tmp_path, REWARDS["points"])
+    tuned, runs = graph.trial(0, STRONG).finetune, tmp_path / "runs"
+    store = with_needs(Store(tiny_sweep.runs / "store"), runs / "store", tuned)
+    assert try_task(str(store.root), tuned).ok
+    asked = [graph.config.checkpoint, tuned.key[:8], "--name", "it", "--no-fid", "--control",
+             "none", "--runs", str(runs), "--on", "inline"]  # fmt: skip
+    more = {"seeds": 4, "evaluation.mesh_seeds": 1, "evaluation.mesh_resolution": 32}
+    assert compare([*asked, *(p for k, v in more.items() for p in ("--set", f"{k}={v}"))]) == 0
+    found = pd.read_parquet(runs / "tables" / "it-rewards.parquet")
+    followed = store.path(graph.reward) / "reward.safetensors"
+    reward, G = RewardModel.load(followed), load_gan(store.path(tuned) / "gan").G_ema
+    with torch.no_grad():
+        seen = reward(alone(G, found["seed"], "points", 0.7))
+    np.testing.assert_allclose(found["after"], seen, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ConfigError, match="sees 100 points, but .* squared = 64"):
+        load(SCALES.parent / "score.yaml", ScoreConfig, overrides=[
+            f"before={graph.config.checkpoint}", f"after={graph.config.checkpoint}",
+            f"reward_model={followed}", "reward.view_resolution=8"])  # fmt: skip
 
 
 def test_keys_of_sigma_rewards_know_nothing_of_views(tiny_sweep, tmp_path):
