@@ -19,6 +19,7 @@ from rich.console import Console
 from jobs.output import redact
 from jobs.output.refusals import answered
 from jobs.sweep.config import ConfigError
+from jobs.sweep.sections import network_of
 
 FORMATS = {
     "ply": "mesh, binary PLY",
@@ -110,6 +111,10 @@ def check(args: argparse.Namespace) -> Order:
         if not file.is_file():
             problems.append(f"--reward {args.reward}: {file} is missing; give the .safetensors of "
                             "a trained reward, with its .json beside it")
+    network = network_of(str(reward)) if reward else None
+    if network is not None and network.representation != "sigma":
+        problems.append(f"--reward {args.reward}: it sees {network.representation}, and here slabs"
+                        " of density are scored; python -m jobs.compare shows it what it knows")
     out = Path(os.path.abspath(args.out))
     problems += writable(args.out, out)
     if problems:

@@ -54,9 +54,12 @@ def alone(G, seeds, kind, psi):
         return torch.cat([sample_depth(G, one[None], yaws, **how) for one in z])
 
 
-@pytest.mark.parametrize("kind", ["triple", "points"])
-def test_a_fine_tune_follows_it_and_goes_on_to_the_same_bytes(tiny_sweep, tmp_path, kind):
-    graph = graph_of(tiny_sweep, tmp_path, REWARDS[kind], **PULLED)
+@pytest.mark.parametrize("kind, more", [
+    ("triple", {}),
+    ("points", {"watch": {"heldout": "warn", "ticks": 1}, "ensemble": {"size": 2}}),
+])  # fmt: skip
+def test_a_fine_tune_follows_it_and_goes_on_to_the_same_bytes(tiny_sweep, tmp_path, kind, more):
+    graph = graph_of(tiny_sweep, tmp_path, REWARDS[kind], **PULLED, **more)
     trial = graph.trial(0, STRONG)
     whole = Store(tiny_sweep.runs / "store")
     once = with_needs(whole, tmp_path / "once", trial.finetune)
@@ -77,6 +80,7 @@ def test_a_fine_tune_follows_it_and_goes_on_to_the_same_bytes(tiny_sweep, tmp_pa
     with torch.no_grad():
         seen = reward(alone(tuned, ends["seed"], kind, graph.config.rankings.psi))
     np.testing.assert_allclose(ends["reward"], seen, rtol=1e-4, atol=1e-5)
+    assert (folder / "heldout.parquet").exists() == ("watch" in more)
 
 
 @pytest.mark.parametrize("kind", ["single", "points"])

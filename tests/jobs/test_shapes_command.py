@@ -159,6 +159,15 @@ def test_released_orientation_and_grid(run, tiny_checkpoint, tmp_path):
     assert {p.name for p in run.out.iterdir()} == {"seed0003.ply", "seed0003.mrc", MANIFEST}
 
 
+def test_a_reward_that_sees_no_slabs_is_refused(run, tmp_path):
+    from sigmaflow.rewards.model import RewardConfig, RewardModel
+
+    small = dict(points=64, trunk=(8, 8), trunk_out=8, head=(8, 8))
+    RewardModel(RewardConfig(backbone="pointnet", **small)).save(tmp_path / "r.safetensors")
+    code, _, said = run("--reward", str(tmp_path / "r.safetensors"))
+    assert code == 2 and "it sees points, and here slabs" in " ".join(said.split())
+
+
 def test_reward_is_the_models_and_can_be_asked_for_later(run, tiny_checkpoint, tmp_path):
     from sigmaflow.rewards.model import RewardModel, mini_config
 
