@@ -189,7 +189,8 @@ def test_numbers_and_words_of_one_setting_are_a_column_of_words(runs, tmp_path):
     tables = sweep_tables(inputs, config)
     for name, frame in tables.items():
         write_table(tmp_path / f"{name}.parquet", frame, "tables 0")
-    assert pd.read_parquet(tmp_path / "trials.parquet")["clamp"].tolist() == ["10", "deviations:1.5"]
+    read = pd.read_parquet(tmp_path / "trials.parquet")["clamp"]
+    assert read.tolist() == ["10", "deviations:1.5"]
     assert "deviations:1.5" in latex(tables, config)["fid"]
 
 
