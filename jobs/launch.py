@@ -6,13 +6,10 @@ With ``--dry-run`` it says what would run, why, and what that would cost, and do
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +22,20 @@ from jobs.output import redact
 from jobs.output.show import Show, duration
 from jobs.run.driver import Driver, Event
 from jobs.run.retry import told
-from jobs.run.stop import Stop, Stopped
+from jobs.run.signals import terminable
+from jobs.run.stop import AGAIN, Stop, Stopped, deadline
 from jobs.store.stage import Task
 from jobs.store.staging import read_with
 from jobs.sweep.config import ConfigError, load_kind
 
+GOES_ON = "stopped; the same command goes on from here"
+BEFORE_END = 60.0  # seconds before the end of a batch job that somebody launches from
 PROFILES = Path(__file__).resolve().parent.parent / "cluster"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when all is done, 1 when something failed, 2 for a bad configuration, 130 on Ctrl-C."""
+    """0 when all is done, 1 when something failed, 2 for a bad configuration, 130 on Ctrl-C, 75
+    when the system wanted the end: all is saved, and the same command goes on."""
     argv = sys.argv[1:] if argv is None else list(argv)
     args = _arguments(argv)
     console = Console()
@@ -50,49 +51,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return slurm.launch(config, profile, runs, console, argv, args.track or "")
         read_with(profile.data_workers)
-        with terminable() as stop_us:
+        stop = _stop(config, profile, runs)
+        with terminable(stop) as stop_us:
             return run(
-                config, _executor(config, profile, runs), runs, console, stop_us,
+                config, _executor(config, profile, runs), runs, console, stop_us, stop,
                 on=profile.kind, command=argv, track=args.track or "",
                 notify=profile.notify, retries=profile.retries,
             )  # fmt: skip
+    except Stopped:
+        console.print(GOES_ON, style="yellow")
+        return 130 if stop.for_good() else AGAIN
     except (ConfigError, Refused) as error:
         Console(stderr=True).print(
             redact.text(str(error)), style="red", highlight=False, markup=False, soft_wrap=True
         )
         return 2
     except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from here", style="yellow")
+        console.print(GOES_ON, style="yellow")
         return 130
 
 
-@contextlib.contextmanager
-def terminable() -> Iterator[Callable[[], None]]:
-    """A polite kill, as `jobs.cancel` and batch systems send, is Ctrl-C.
+def _stop(config, profile, runs: Path) -> Stop | None:
+    """How this launch is asked to end; None where others do the work and go on without it."""
+    if profile.kind == "slurm_workers":
+        return None
+    from jobs.store.ledger import CANCEL, new_folder
 
-    Gives a function by which other threads do the same. It does so once at most: while Ray shuts
-    down, a second signal would be death, whatever we want.
-    """
-    told = threading.Event()
-
-    def stop(number: int, frame: object) -> None:
-        told.set()
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: let it clean up
-        raise KeyboardInterrupt
-
-    def stop_us() -> None:
-        if not told.is_set():
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop_us
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield stop_us
-    finally:
-        told.set()
-        signal.signal(signal.SIGTERM, before)
+    return Stop(str(new_folder(runs, config.name) / CANCEL), deadline(BEFORE_END))
 
 
 def _executor(config, profile, runs: Path):

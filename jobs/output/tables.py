@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pandas as pd
 from jobs.output.judgement import calibration_latex, calibration_table, kind_of
 from jobs.search.importances import importances
 from jobs.search.outcomes import feasible, objective_columns, read_summary, shown
-from jobs.store.stage import canonical
 from jobs.sweep import judges
 
 SCHEMA = "sigmaflow.schema"  # key in a table's metadata
@@ -31,7 +30,11 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
     """
     if inputs["trials"]:
         one_protocol(dict(zip(config["numbers"], inputs["trials"])), config["fid_name"])
-    summaries = [_with_text(read_summary(p), config["params"]) for p in inputs["trials"]]
+    worded = _worded(config["space"])
+    summaries = [
+        {k: shown(v) if k in worded else v for k, v in read_summary(p).items()}
+        for p in inputs["trials"]
+    ]
     numbers = list(config["numbers"])
     trials = pd.DataFrame([{"trial": n, **s} for n, s in zip(numbers, summaries)])
     unsaid = trials.columns[trials.isna().all()]  # such as the saturation of controls alone
@@ -106,10 +109,15 @@ def slices(trials: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"value": float, "label": object})
 
 
-def _with_text(summary: Mapping[str, Any], params: Sequence[str]) -> dict[str, Any]:
-    """Lists among the settings as text, which tables can be grouped by."""
-    return {k: canonical(v) if k in params and isinstance(v, (list, dict)) else v
-            for k, v in summary.items()}
+def _worded(space: Mapping[str, Any]) -> set[str]:
+    """Settings that a table says in words: a column holds numbers or text, and never lists."""
+
+    def kind(value: Any) -> type:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return float if is_number else type(value)
+
+    kinds = {name: {kind(v) for v in entry.get("choices", ())} for name, entry in space.items()}
+    return {name for name, of in kinds.items() if len(of) > 1 or of & {list, dict}}
 
 
 def one_protocol(trials: Mapping[int, Path], column: str) -> None:

@@ -7,12 +7,14 @@ import importlib
 import json
 import os
 import platform
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.output import redact
 from jobs.run.retry import Cause, cause_of
@@ -25,6 +27,9 @@ from jobs.store.staging import VARIABLE, local_copy
 from jobs.store.store import CHECKPOINT, PROGRESS, LostClaim, Store, Work
 from sigmaflow import atomic
 from sigmaflow.files import sha256_file
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 METRICS = "metrics.jsonl"
 KEEP = 2  # checkpoints: the newest, and one to fall back on
@@ -255,8 +260,6 @@ def _attempt(
 def _sums(config: Mapping[str, Any], use_torch: bool) -> Iterator[None]:
     """Hold torch, and BLAS now or later loaded, to the config's threads, and sigma to its sampler:
     the last bits of sums depend on both."""
-    from threadpoolctl import threadpool_limits
-
     count = config["threads"]
     if use_torch:
         import torch
@@ -269,7 +272,7 @@ def _sums(config: Mapping[str, Any], use_torch: bool) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in names}
     os.environ.update({name: str(count) for name in names})
     try:
-        with threadpool_limits(limits=count):
+        with _pools(len(sys.modules)).limit(limits=count):
             yield
     finally:
         for name, value in before.items():
@@ -277,6 +280,15 @@ def _sums(config: Mapping[str, Any], use_torch: bool) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@lru_cache(maxsize=1)
+def _pools(imported: int) -> ThreadpoolController:
+    """Of the libraries that are loaded. Finding them is a good part of what a small task costs, so
+    it is done anew only after further imports."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _load(target: str) -> Callable[[Context], None]:

@@ -27,7 +27,8 @@ from cluster.slurm import logs_in, submit
 from jobs.output import redact
 from jobs.run import slurm_job
 from jobs.run.slurm_files import END, FORMAT, JOB, home, read_json
-from jobs.run.slurm_job import AGAIN, LOG
+from jobs.run.slurm_job import LOG
+from jobs.run.stop import AGAIN
 from sigmaflow.atomic import write_json, write_text
 
 GONE = 3  # answers in a row that know nothing of a job, before it counts as gone

@@ -22,13 +22,12 @@ from cluster import slurm_state
 from cluster.profile import Retries, SlurmProfile
 from jobs.output import redact
 from jobs.run.slurm_files import END, FORMAT
-from jobs.run.stop import Stop, Stopped
+from jobs.run.stop import Stop, Stopped, deadline
 from jobs.store.ledger import CANCEL, new_folder
 from jobs.store.staging import read_with, stage_to
 from sigmaflow.atomic import write_json
 
 LOG = "driver.log"
-AGAIN = 75  # exit code of a sweep that stopped on request and was not requeued
 CANCELLED = 130  # of a sweep that somebody stopped
 SHARE = 0.7  # of the warning time, after which the job is requeued even if a stage still runs
 
@@ -155,12 +154,6 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
         finally:
             logging.getLogger().removeHandler(handler)
         write_end(folder, job, code)
-
-
-def deadline(margin: float) -> float | None:
-    """The time (as of time.time()) this many seconds before the job's end; None if unknown."""
-    end = os.environ.get("SLURM_JOB_END_TIME", "")
-    return float(end) - margin if end.isdigit() else None
 
 
 def write_end(folder: Path, job: str, code: int) -> None:

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+AGAIN = 75  # exit code of a command whose work stopped on request and is not done: run it again
+
 
 class Stopped(Exception):
     """Work ended early, on request and with its state saved. The same command goes on."""
@@ -47,5 +49,13 @@ class Stop:
 
     def ask(self) -> None:
         """Make the request, as a pause; again does no harm."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.path, "ab"):
             pass
+
+
+def deadline(margin: float) -> float | None:
+    """The time (as of time.time()) this many seconds before the SLURM job ends that this process
+    is in; None where it is in none, or the end is not known."""
+    end = os.environ.get("SLURM_JOB_END_TIME", "")
+    return float(end) - margin if end.isdigit() else None

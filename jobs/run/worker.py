@@ -18,7 +18,7 @@ from pathlib import Path
 from jobs.output import redact
 from jobs.run.attempt import Result, try_task
 from jobs.run.queue import Queue
-from jobs.run.stop import Stop
+from jobs.run.stop import Stop, deadline
 from jobs.store.stage import Task
 from jobs.store.staging import read_with, stage_to
 
@@ -51,7 +51,7 @@ def enter(spec_path: str) -> None:
 def _enter(spec_path: Path) -> None:
     from cluster.profile import SlurmWorkersProfile
     from cluster.slurm_workers import DRAIN
-    from jobs.run.slurm_job import Watch, deadline
+    from jobs.run.slurm_job import Watch
 
     spec = json.loads(spec_path.read_text(encoding="utf-8"))
     if spec.get("format") != FORMAT:

@@ -9,6 +9,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def here() -> dict[str, Any]:
     pid = os.getpid()
     return {
         "host": platform.node(),
-        "boot": _text("/proc/sys/kernel/random/boot_id"),
+        "boot": _boot(),
         "space": _link("/proc/self/ns/pid"),
         "pid": pid,
         "started": started(pid),
@@ -149,9 +150,10 @@ def _disk_time(folder: Path) -> float:
     return lock.stat().st_mtime
 
 
-def _text(path: str) -> str:
+@lru_cache(maxsize=1)
+def _boot() -> str:
     try:
-        return Path(path).read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
 

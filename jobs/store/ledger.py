@@ -172,13 +172,19 @@ class Ledger:
         touched = time.monotonic()
         while not self._ended.wait(POLL):
             with contextlib.suppress(OSError):  # a shared disk that is away for a moment
-                # NFS remembers for a while that a file was not there, but reads folders anew.
-                if self._on_cancel is not None and CANCEL in os.listdir(self.folder):
+                if self._on_cancel is not None and self._wanted_to_end():
                     call, self._on_cancel = self._on_cancel, None
                     call()
                 if time.monotonic() - touched >= BEAT and not self._ended.is_set():
                     os.utime(self.folder / LAUNCH)
                     touched = time.monotonic()
+
+
+    def _wanted_to_end(self) -> bool:
+        """By a person, who says so in the file; an empty one asks for a pause (`Stop`)."""
+        # NFS remembers for a while that a file was not there, but reads folders anew.
+        there = CANCEL in os.listdir(self.folder)
+        return there and (self.folder / CANCEL).stat().st_size > 0
 
 
 # ---------------------------------------------------------------------- reading

@@ -19,11 +19,11 @@ import platform
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from jobs.store.claim import Claim, owner_of
 from jobs.store.stage import Stage, Task
@@ -34,8 +34,10 @@ FORMAT = 1  # of done.json; a change needs a way to read the old one
 SHORT = 20  # characters of the key in names of folders
 MARKER, READY, ERROR, SPEC = "done.json", "ready.json", "error.json", "task.json"
 CHECKPOINT, PROGRESS = "checkpoint", "progress.json"
-AT_ONCE = 8  # files that are hashed or flushed
+AT_ONCE, FEW = 8, 4  # files that are hashed or flushed, and how many one after the other
 NOT_OUTPUT = {MARKER, READY, ERROR, SPEC, CHECKPOINT, PROGRESS}
+
+T = TypeVar("T")
 
 
 class LostClaim(RuntimeError):
@@ -77,8 +79,11 @@ class Store:
     def work(self, task: Named) -> Path | None:
         """The folder of an unfinished attempt, running or not."""
         path = self.path(task)
-        found = sorted(path.parent.glob(f".work-{path.name}-*")) if path.parent.is_dir() else []
-        return found[0] if found else None
+        try:  # not a glob: a stage has thousands of folders, and this is asked all the time
+            found = [n for n in os.listdir(path.parent) if n.startswith(f".work-{path.name}-")]
+        except FileNotFoundError:
+            return None
+        return path.parent / min(found) if found else None
 
     def progress(self, task: Named) -> dict[str, Any] | None:
         """What a running task last said of itself: ``done``, ``total``, ``note``; may be old."""
@@ -224,9 +229,11 @@ class Work:
         if not self.ready():
             for leftover in list(self.folder.rglob(f"{TEMPORARY}*")):
                 _remove(leftover)
-            manifest = self._manifest(seconds, peak or {})
+            outputs = self._outputs()
+            manifest = self._manifest(outputs, seconds, peak or {})
             write_json(self.folder / READY, manifest, flush=False)
-            self._flush()
+            _each(_fsync, [*outputs, self.folder / SPEC, self.folder / READY])
+            fsync_folder(self.folder)
         for name in (CHECKPOINT, PROGRESS, ERROR):
             _remove(self.folder / name)
         final = self.store.path(self.task)
@@ -259,18 +266,11 @@ class Work:
         inside = sorted(self.folder.rglob("*"))
         return [p for p in inside if p.relative_to(self.folder).parts[0] not in NOT_OUTPUT]
 
-    def _flush(self) -> None:
-        """To the disk, which takes many together in the time of one."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            ours = (self.folder / SPEC, self.folder / READY)
-            for done in [pool.submit(_fsync, path) for path in (*self._outputs(), *ours)]:
-                done.result()
-        fsync_folder(self.folder)
-
-    def _manifest(self, seconds: float, peak: Mapping[str, int]) -> dict[str, Any]:
-        files = [path for path in self._outputs() if not path.is_dir()]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            digests = list(pool.map(sha256_file, files))
+    def _manifest(
+        self, outputs: Sequence[Path], seconds: float, peak: Mapping[str, int]
+    ) -> dict[str, Any]:
+        files = [path for path in outputs if not path.is_dir()]
+        digests = _each(sha256_file, files)
         return {
             "format": FORMAT,
             "key": self.task.key,
@@ -288,6 +288,14 @@ class Work:
             "host": platform.node(),
             "attempt": self.claim.attempt,
         }
+
+
+def _each(function: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
+    """Of every path. The disk takes many together in the time of one; of few, threads cost more."""
+    if len(paths) <= FEW:
+        return [function(path) for path in paths]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(function, paths))
 
 
 def _fsync(path: Path) -> None:

@@ -16,7 +16,7 @@ PAPER: Mapping[str, Any] = MappingProxyType(
     dict(
         reward_phase="summed",
         lazy_gain=True,
-        micro_batch=None,  # the batch
+        micro_batch="auto",  # gradients are those of the whole batch, whatever it is
         neighbours="batch",
         reward_psi="trained",
         reward_cutoff="all",
@@ -111,8 +111,6 @@ class AdversarialConfig(Config):
         preset = PRESETS[getattr(self, "semantics", "paper")]
         known = {k: v for k, v in preset.items() if k in type(self).model_fields}
         found = {k: v for k, v in known.items() if getattr(self, k) is None}
-        if found.get("micro_batch", 1) is None:
-            found["micro_batch"] = self.batch
         return self.model_copy(update=found)
 
     @model_validator(mode="after")

@@ -16,8 +16,8 @@ import toys
 
 from cluster.executor import Lazily
 from cluster.profile import InlineProfile, RayProfile
-from jobs.launch import terminable
 from jobs.run.driver import Driver
+from jobs.run.signals import terminable
 from jobs.status import Sweep, look
 from jobs.store.ledger import Ledger, plan_id
 from jobs.store.stage import Task

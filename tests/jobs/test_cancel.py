@@ -11,7 +11,7 @@ import toys
 from launches import child, launch, until
 
 from jobs import cancel
-from jobs.launch import terminable
+from jobs.run.signals import terminable
 from jobs.store.ledger import CANCEL, LAUNCH, Ledger, launches
 from sweeps import outputs
 

@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
 import jobs.reference
-from jobs.output.tables import sweep_tables
+from jobs.output.tables import latex, sweep_tables, write_table
 from jobs.run.attempt import run_task
 from jobs.store.stage import walk
 from jobs.sweep.config import ConfigError, load
@@ -172,6 +174,24 @@ def test_two_protocols_refuse_one_column(runs):
     path.write_text(json.dumps(protocol))
     with pytest.raises(ProtocolError, match="the column is called fid50k, but"):
         sweep_tables(inputs, {**config, "fid_name": "fid50k"})
+
+
+def test_numbers_and_words_of_one_setting_are_a_column_of_words(runs, tmp_path):
+    inputs, config = inputs_of(runs)
+    tried = [10, {"deviations": 1.5}]
+    inputs = {**inputs, "trials": []}
+    for number, (trial, clamp) in enumerate(zip(inputs_of(runs)[0]["trials"], tried)):
+        inputs["trials"].append(Path(shutil.copytree(trial, tmp_path / str(number))))
+        summary = json.loads((trial / "summary.json").read_text())
+        (tmp_path / str(number) / "summary.json").write_text(json.dumps(summary | {"clamp": clamp}))
+    config = {**config, "params": [*config["params"], "clamp"],
+              "space": {**config["space"], "clamp": {"choices": tried}}}
+    tables = sweep_tables(inputs, config)
+    for name, frame in tables.items():
+        write_table(tmp_path / f"{name}.parquet", frame, "tables 0")
+    read = pd.read_parquet(tmp_path / "trials.parquet")["clamp"]
+    assert read.tolist() == ["10", "deviations:1.5"]
+    assert "deviations:1.5" in latex(tables, config)["fid"]
 
 
 def test_another_protocol_measures_images_again_and_nothing_else(

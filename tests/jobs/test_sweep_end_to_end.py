@@ -266,6 +266,32 @@ def test_ctrl_c_says_how_to_go_on(tiny_sweep, runs):
     assert code == 0 and "nothing to do" in said and ran(before, attempts(runs)) == {}
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+@pytest.mark.parametrize("on", ["inline", pytest.param("local", marks=pytest.mark.slow)])
+def test_a_signal_ends_the_step_and_the_same_command_the_sweep(tiny_sweep, tmp_path, number, on):
+    runs = tmp_path / "runs"
+    shutil.copytree(tiny_sweep.runs / "store", runs / "store")
+    for stage in ("finetune", "tables"):
+        shutil.rmtree(runs / "store" / stage)
+    command = [
+        sys.executable, "-m", "jobs.launch", str(tiny_sweep.sweep), "--runs", str(runs), "--on", on,
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    work = runs / "store" / "finetune"
+    while not list(work.glob(".work-*/progress.json")):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    process.send_signal(number)
+    said, errors = process.communicate(timeout=300)
+    assert process.returncode == 75, said + errors
+    assert "all is saved" in said and "the same command goes on" in said
+    assert "comes to its next save" in errors and "Traceback" not in said + errors
+    assert list(work.glob(".work-*/checkpoint/*.sha256")) and not list(work.glob(".claim-*"))
+    code, said = launch(tiny_sweep.sweep, runs)
+    assert code == 0, said
+    assert outputs(runs / "store") == outputs(tiny_sweep.runs / "store")
+
+
 def test_an_interrupted_sweep_is_completed_by_the_same_command(
     tiny_sweep, tmp_path, monkeypatch
 ):

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from cluster.profile import SlurmProfile
 from jobs import cancel, status
-from jobs.run import slurm, slurm_job
+from jobs.run import slurm
 from jobs.run.slurm_job import Watch, write_end
-from jobs.run.stop import Stop, Stopped
+from jobs.run.stop import AGAIN, Stop, Stopped
 from jobs.store.ledger import Ledger
 
 pytest.importorskip("submitit")
@@ -111,7 +111,7 @@ def test_what_failed_is_submitted_again(desk, scene, site):
 def test_a_job_that_is_lost_is_no_failure_of_the_sweep(desk, scene, site):
     scene += [site.says] + [lambda: None] * 5
     code, said = desk.launch()
-    assert code == slurm_job.AGAIN and "nothing finished is lost" in said
+    assert code == AGAIN and "nothing finished is lost" in said
     scene.append(lambda: desk.job_ends(0, "18"))
     assert desk.launch()[0] == 0
 
