@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from statistics import fmean
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -20,14 +21,9 @@ if TYPE_CHECKING:
 WITHIN = 0.01  # of the accuracy with all rankings
 
 
-def network_of(reward: Path) -> dict[str, Any]:
-    """Settings of a trained reward's network."""
-    return json.loads((reward / "reward.json").read_text())["config"]
-
-
 def kind_of(reward: Path) -> dict[str, str]:
     """What a trained reward is, as columns."""
-    network = network_of(reward)
+    network = json.loads((reward / "reward.json").read_text())["config"]
     backbone = network.get("backbone", "unet3d")
     return {"backbone": backbone, "representation": REPRESENTATIONS[backbone],
             "latents": network.get("latents", "one")}  # fmt: skip
@@ -122,7 +118,7 @@ def how_many(table: pd.DataFrame) -> list[str]:
     for row, points in curves_of(table).items():
         sizes = sorted({p.questions for p in points})
         pairs = {p.questions: p.pairs for p in points}
-        means = {n: _mean([p.share for p in points if p.questions == n]) for n in sizes}
+        means = {n: fmean(p.share for p in points if p.questions == n) for n in sizes}
         least = enough(points, WITHIN)
         near = str(pairs[least]) if least < sizes[-1] else "no fewer"
         said.append(
@@ -150,7 +146,3 @@ def pairs_latex(table: pd.DataFrame) -> str:
         " over seeds, which draw the answers and the first weights, and of the ends of the 95\\%"
         " Wilson intervals. Test pairs are the same throughout.",
     )
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

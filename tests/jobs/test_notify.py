@@ -45,7 +45,7 @@ def test_a_finished_sweep_is_told_once(tiny_sweep, runs, hook):
     assert code == 0, said
     ((path, kind, body),) = hook[0]
     assert path == "/T0/verysecret" and kind == "application/json"
-    assert body["name"] == "tiny" and body["state"] == "done" and body["stages"]["done"] == 23
+    assert body["name"] == "tiny" and body["state"] == "done" and body["stages"]["done"] == 25
     assert body["trials"] == {"wanted": 2, "measured": 2}
     assert set(body["best"]) == {"reward", "fid"} and body["best"]["fid"]["fid"] > 0
     assert body["best"]["reward"]["gain"] >= body["best"]["fid"]["gain"]

@@ -24,6 +24,7 @@ from sweeps import SCALES, attempts, launch, markers, outputs, ran, write_sweep
 
 TABLES = {
     "accuracy": {"model", "scorer", "pairs", "share", "low", "high", "n"},
+    "calibration": {"model", "head", "pairs", "ece", "brier", "nll", "confidence", "share", "n"},
     "fid": {
         "configuration", "trial", "lambda_r", "lambda_c", "fid_mini", "low", "high", "kid",
         "kid_low", "kid_high", "change", "change_low", "change_high", "protocol",
@@ -45,10 +46,11 @@ TABLES = {
 }  # fmt: skip
 FIGURES = {
     "rewards", "trajectories", "final_against_initial", "pareto", "slices", "meshes", "pictures",
+    "calibration",
 }  # fmt: skip
 STAGES = Counter(
-    measures=3, rankings=1, slabs=2, reward=2, real=1, evaluate=3, features=3, fid=3, finetune=2,
-    trial=2, tables=1,
+    measures=3, rankings=1, slabs=2, reward=2, calibration=2, real=1, evaluate=3, features=3, fid=3,
+    finetune=2, trial=2, tables=1,
 )
 
 
@@ -59,7 +61,7 @@ def table(runs, name):
 def test_a_sweep_runs_whole(tiny_sweep):
     assert tiny_sweep.code == 0, tiny_sweep.said
     assert ran({}, attempts(tiny_sweep.runs)) == STAGES
-    for said in ("trial 0", "trial 1", "fid_mini", "best trivial scorer", "23 stages run",
+    for said in ("trial 0", "trial 1", "fid_mini", "best trivial scorer", "25 stages run",
                  "python -m jobs.ui"):
         assert said in tiny_sweep.said, tiny_sweep.said
 
@@ -68,7 +70,8 @@ def test_every_table_has_its_columns_and_rows(tiny_sweep):
     runs = tiny_sweep.runs
     assert {p.name for p in (runs / "tables").iterdir()} == {
         *(f"tiny-{name}.parquet" for name in TABLES),
-        *(f"tiny-{name}.tex" for name in ("accuracy", "fid", "preferences", "trials")),
+        *(f"tiny-{name}.tex" for name in ("accuracy", "calibration", "fid", "preferences",
+                                         "trials")),
     }
     for name, columns in TABLES.items():
         assert columns <= set(table(runs, name).columns), name
@@ -156,7 +159,7 @@ def test_a_second_launch_does_nothing_and_says_so(tiny_sweep, runs, monkeypatch)
     begun = time.process_time()
     code, said = launch(tiny_sweep.sweep, runs, "--on", "local")
     assert (code, ran(before, attempts(runs))) == (0, {}), said
-    assert "nothing to do" in said and "0 stages run, 23 found" in said
+    assert "nothing to do" in said and "0 stages run, 25 found" in said
     assert time.process_time() - begun < 15
 
 
