@@ -2,7 +2,9 @@
 
 (a) The reward phase at the paper's sizes with random weights, batch of one: mapping, backbone,
 recomputing slab sampler, reward network, consistency on 64^3 and the way back to the generator's
-weights, over the reward network alone (forward, and backward to its input).
+weights, over the reward network alone (forward, and backward to its input). `shared` is the phase
+with `reward_phase: shared`: it begins and ends at the planes that Gmain has made and takes back
+(its memory counts that pass of the backbone, its time does not).
 (b) A step on the shipped generator by phase, over the released loop in its plain formulation
 (`plain_finetune.py`): one sample at a time, a backbone pass for each million points. Greg counts a
 quarter and R1 a sixteenth. `loop` is the time of the loop itself, to check the sum of phases.
@@ -37,7 +39,7 @@ from sampling import measured
 
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid
 from sigmaflow.finetune import FinetuneConfig, RewardTerm, finetune, start_state
-from sigmaflow.finetune.geometry import geometry_terms
+from sigmaflow.finetune.geometry import REMADE, geometry_terms
 from sigmaflow.finetune.images import open_images
 from sigmaflow.finetune.losses import (
     density_variation,
@@ -47,6 +49,7 @@ from sigmaflow.finetune.losses import (
     real_pair,
     swap_cameras,
 )
+from sigmaflow.finetune.shared import Shared
 from sigmaflow.finetune.state import step_optimizer, update_ema
 from sigmaflow.generators import TriPlaneGenerator, load_gan, load_generator
 from sigmaflow.rewards.model import RewardConfig, RewardModel, mini_config
@@ -86,17 +89,28 @@ class RewardPhase:
         slab = torch.randn(1, *self.reward.config.grid.shape, requires_grad=True)
         self.reward(slab).sum().backward()
 
-    def phase(self) -> None:
+    def phase(self, shared: Shared | None = None) -> None:
         self.G.zero_grad(set_to_none=True)
         terms = geometry_terms(
             self.G, self.G_old, torch.randn(1, self.G.z_dim),
             RewardTerm(self.reward, self.reward.config.grid), CLAMP, self.consistency,
+            shared=shared,
         )  # fmt: skip
         (LAMBDA_R * terms["reward_loss"] + LAMBDA_C * terms["consistency"]).backward()
 
+    def made(self) -> Shared:
+        return Shared(
+            self.G, torch.randn(1, self.G.z_dim), self.G.canonical_label(), "const", REMADE
+        )
+
+    def shared(self) -> None:
+        made = self.made()
+        self.phase(made)
+        made.back()
+
 
 def child(what: str, n: int, mode: str) -> dict[str, float]:
-    """GiB of one call of `net` or `phase` after a small one, in this process."""
+    """GiB of one call of `net`, `phase` or `shared` after a small one, in this process."""
     networks, small = RewardPhase.make(n, mode), RewardPhase.make(64, mode)
     return measured(getattr(networks, what), getattr(small, what))
 
@@ -115,22 +129,27 @@ def spawn(what: str, n: int, mode: str) -> dict[str, float]:
 
 def reward_phase(n: int, runs: int) -> dict[str, float]:
     print(f"\nReward phase, slab of a grid of {n}, batch 1: the phase over the network alone")
-    print(f"{'':12}{'net GiB':>9}{'phase':>8}{'ratio':>7}{'net cpu s':>11}{'phase':>8}{'ratio':>7}"
+    print(f"{'':20}{'net GiB':>9}{'phase':>8}{'ratio':>7}{'net cpu s':>11}{'phase':>8}{'ratio':>7}"
           f"{'net wall s':>12}{'phase':>8}")  # fmt: skip
     out: dict[str, float] = {}
     for mode in MODES:
-        gib = {what: spawn(what, n, mode)["gib"] for what in ("net", "phase")}
+        gib = {what: spawn(what, n, mode)["gib"] for what in ("net", "phase", "shared")}
         networks = RewardPhase.make(n, mode)
-        walls, cpus = in_turns({"net": networks.net, "phase": networks.phase}, runs)
+        made = networks.made()
+        calls = {"net": networks.net, "phase": networks.phase,
+                 "shared": lambda n=networks, m=made: n.phase(m)}  # fmt: skip
+        walls, cpus = in_turns(calls, runs)
+        for what, which in (("phase", ""), ("shared", "_shared")):
+            suffix = which + ("" if mode == "plain" else f"_{mode}")
+            memory, seconds = gib[what] / gib["net"], cpus[what] / cpus["net"]
+            out[f"reward_phase_time_over_net{suffix}"] = seconds
+            out[f"reward_phase_memory_over_net{suffix}"] = memory
+            print(f"{mode + which.replace('_', ', '):20}{gib['net']:9.2f}{gib[what]:8.2f}"
+                  f"{memory:7.2f}{cpus['net']:11.2f}{cpus[what]:8.2f}{seconds:7.2f}"
+                  f"{walls['net']:12.2f}{walls[what]:8.2f}", flush=True)  # fmt: skip
         suffix = "" if mode == "plain" else f"_{mode}"
-        memory, seconds = gib["phase"] / gib["net"], cpus["phase"] / cpus["net"]
-        out[f"reward_phase_time_over_net{suffix}"] = seconds
-        out[f"reward_phase_memory_over_net{suffix}"] = memory
         out |= {f"{what}_gib{suffix}": value for what, value in gib.items()}
         out |= {f"{what}_cpu_seconds{suffix}": value for what, value in cpus.items()}
-        print(f"{mode:12}{gib['net']:9.2f}{gib['phase']:8.2f}{memory:7.2f}{cpus['net']:11.2f}"
-              f"{cpus['phase']:8.2f}{seconds:7.2f}{walls['net']:12.2f}{walls['phase']:8.2f}",
-              flush=True)  # fmt: skip
     return out
 
 
@@ -251,14 +270,14 @@ def phases(batch: int, slab: int, runs: int) -> tuple[dict[str, float], dict[str
     return seconds
 
 
-def loop_seconds(batch: int, slab: int, steps: int) -> float:
+def loop_seconds(batch: int, slab: int, steps: int, **changes: object) -> float:
     """CPU seconds a step of `sigmaflow.finetune.finetune`, all its phases, after one to warm."""
     grid = Grid(resolution=slab, kind="released", pads=SLAB_ENTIRE)
     reward = RewardModel(mini_config(grid)).eval().requires_grad_(False)
     each = batch / 1000
     config = FinetuneConfig(
         kimg=each * (steps + 1), tick_kimg=each, batch=batch, consistency_resolution=24,
-        density_reg_points=500,
+        density_reg_points=500, **changes,
     )  # fmt: skip
     images = open_images(ROOT / "sigmaflow" / "datasets" / "faces64.zip")
     state = start_state(load_gan("mini"), config)
@@ -280,9 +299,13 @@ def step(batch: int, slab: int, runs: int, steps: int) -> dict[str, float]:
     print(f"{'step':16}{total[0]:9.3f}{total[1]:9.3f}{total[0] / total[1]:8.2f}")
     looped = loop_seconds(batch, slab, steps)
     print(f"{'loop':16}{'':9}{looped:9.3f}   {steps} steps of the loop itself", flush=True)
-    return {"step_time": total[0] / total[1], "plain_step_seconds": total[0],
-            "step_seconds": total[1], "loop_step_seconds": looped,
-            "geometry_time": plain["geometry"] / ours["geometry"]}  # fmt: skip
+    shared = loop_seconds(batch, slab, steps, reward_phase="shared", noise_mode="const")
+    print(f"{'loop, shared':16}{'':9}{shared:9.3f}   with `reward_phase: shared`", flush=True)
+    return {
+        "step_time": total[0] / total[1], "plain_step_seconds": total[0],
+        "step_seconds": total[1], "loop_step_seconds": looped, "shared_loop_step_seconds": shared,
+        "geometry_time": plain["geometry"] / ours["geometry"],
+    }  # fmt: skip
 
 
 def main() -> None:

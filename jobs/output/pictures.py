@@ -13,6 +13,8 @@ from jobs.output.judgement import calibration_figure
 from jobs.search.outcomes import directions, gain, strongest
 from sigmaflow.fields.mesh import Mesh
 
+PANELS = ("reward gain", "held-out gain", "annotator prefers tuned", "diversity", "FID change")
+
 
 def draw_sweep(
     inputs: Mapping[str, Any],
@@ -72,6 +74,8 @@ def draw_sweep(
     logs = [name for name, entry in config["space"].items() if entry.get("log")]
     ways = directions(config["space"], config["fid_name"])
     keep("slices", figures.slices(tables["slices"], ways, logs))
+    if "repeats" in tables:
+        keep("repeats", figures.repeats(tables["repeats"], PANELS))
     if "calibration" in tables:
         keep("calibration", calibration_figure(tables["calibration"]))
     if tables["importances"]["importance"].notna().any():

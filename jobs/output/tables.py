@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from jobs.output.judgement import calibration_latex, calibration_table, kind_of
+from jobs.output.repeats import repeated, repeats, wide
 from jobs.search.importances import importances
 from jobs.search.outcomes import feasible, objective_columns, read_summary, shown
 from jobs.sweep import judges
@@ -76,6 +77,8 @@ def sweep_tables(inputs: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
         "slices": slices(trials, config),
         "importances": importances(trials, config),
     }
+    if repeated(config):
+        tables["repeats"] = repeats(trials, config)
     if judged := inputs.get("judged"):
         tables["judges"] = judges.table(inputs["judged_start"][0], dict(zip(numbers, judged)))
     if folders := inputs.get("calibrations"):
@@ -203,6 +206,7 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     fid["KID"] = [between(*v, form=".4g") for v in kid.itertuples(index=False)]
     captions = {
         "trials": "Trials of the sweep.",
+        "repeats": "Means over seeds of the fine-tune with 95\\% Student t intervals.",
         "fid": f"{name} of the start and of each trial (lower is better), with 95\\% bootstrap "
                f"intervals over the generated images; protocol {protocol}.",
         "preferences": "Simulated preference: a synthetic annotator, not people.",
@@ -211,6 +215,8 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     frames = {
         "trials": short, "fid": fid, "preferences": preferences, "accuracy": accuracy,
     }
+    if "repeats" in tables:
+        frames["repeats"] = wide(tables["repeats"])
     texts = {name: tabular(frame, captions[name]) for name, frame in frames.items()}
     if "calibration" in tables:
         texts["calibration"] = calibration_latex(tables["calibration"])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid
 from sigmaflow.fields.slab import latents, sample_slab
 from sigmaflow.finetune import FinetuneConfig, RewardTerm, start_state
-from sigmaflow.finetune.loop import adversarial_step
+from sigmaflow.finetune.loop import Step
 from sigmaflow.finetune.state import Means
 from sigmaflow.generators import GANCheckpoint, RaySampling, load_gan
 from sigmaflow.rewards.model import RewardConfig, RewardModel, mini_config
@@ -159,8 +159,8 @@ def timings(
 
     def step(number: int) -> Cost:
         state.images_seen = batch * number
-        return measure("", lambda: adversarial_step(state, images, config, Means(), term, G),
-                       device, repeats=1)
+        one = Step(state, images, config.resolved(), Means(), term, G)
+        return measure("", one.run, device, repeats=1)
 
     step(1)  # the first one pays for what is allocated and chosen once
     full, plain = step(0), step(1)  # with both regularisers, and with neither

@@ -26,7 +26,7 @@ TABLES = Stage(
     sources=(
         "sigmaflow/figures", "jobs/output/tables.py", "jobs/output/pictures.py",
         "jobs/search/outcomes.py", "jobs/search/importances.py", "jobs/sweep/judges.py",
-        "jobs/output/judgement.py",
+        "jobs/output/judgement.py", "jobs/output/repeats.py",
     ),
     torch=False,
 )

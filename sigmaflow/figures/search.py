@@ -97,7 +97,7 @@ def slices(table: pd.DataFrame, directions: Mapping[str, str],
 def _slice(axes: Axes, table: pd.DataFrame, log: bool) -> None:
     outcome = table["outcome"].to_numpy(float)
     if table["label"].notna().any():
-        names = sorted(table["label"].unique(), key=_by_number)
+        names = sorted(table["label"].unique(), key=by_number)
         places = {name: i for i, name in enumerate(names)}
         x = table["label"].map(places).to_numpy(float)
         axes.set_xticks(range(len(names)), names, rotation=30 if _long(names) else 0,
@@ -119,7 +119,7 @@ def _slice(axes: Axes, table: pd.DataFrame, log: bool) -> None:
     axes.margins(y=0.12)
 
 
-def _by_number(label: str) -> tuple[bool, float, str]:
+def by_number(label: str) -> tuple[bool, float, str]:
     """Numbers by size, words by the alphabet."""
     try:
         return False, float(label), ""

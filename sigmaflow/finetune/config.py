@@ -127,8 +127,10 @@ class FinetuneConfig(AdversarialConfig):
     semantics names a preset (`PRESETS`) for the fields whose default is None; a field that is given
     wins over it, so that the differences can be crossed one by one:
 
-    reward_phase: "summed" into the generator's loss, or a "separate" phase after the
-        discriminator's with latents and an Adam (`reward_lr`, `reward_beta2`) of its own.
+    reward_phase: "summed" into the generator's loss, on latents of the same z under the canonical
+        condition; "shared", summed on the very planes that are rendered, which saves a pass of the
+        backbone and needs `noise_mode` const or none and untruncated latents; or a "separate" phase
+        after the discriminator's with latents and an Adam (`reward_lr`, `reward_beta2`) of its own.
     reward_psi, reward_cutoff: truncation of the scored latents; "trained" is what the reward was
         trained at. consistency_psi, consistency_cutoff: of the compared ones; "reward" is the
         reward's whole truncation, and saves a pass of the backbone.
@@ -151,7 +153,7 @@ class FinetuneConfig(AdversarialConfig):
     standardise: bool = False
     consistency_resolution: int = Field(64, ge=2)
     semantics: Literal["paper", "released"] = "paper"
-    reward_phase: Literal["summed", "separate"] | None = None
+    reward_phase: Literal["summed", "shared", "separate"] | None = None
     reward_lr: float = Field(0.0025, gt=0, description="of the separate phase's Adam")
     reward_beta2: float = Field(0.99, ge=0, lt=1)
     reward_psi: Psi | Literal["trained"] | None = None
@@ -170,6 +172,21 @@ class FinetuneConfig(AdversarialConfig):
             raise ValueError(
                 f"clamp_low {self.clamp_low} must be below clamp_high {self.clamp_high}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_rendered_can_be_scored(self) -> FinetuneConfig:
+        found = self.resolved()
+        if found.reward_phase != "shared":
+            return self
+        if found.noise_mode == "random":
+            raise ValueError("reward_phase shared compares the planes that are rendered with the "
+                             "start's: noise_mode must be const or none")  # fmt: skip
+        for name, plain in (("reward_psi", ("trained", 1)), ("consistency_psi", ("reward", 1)),
+                            ("update_w_avg", (False,))):  # fmt: skip
+            if (value := getattr(found, name)) not in plain:
+                raise ValueError(f"reward_phase shared scores the planes that are rendered: {name} "
+                                 f"must be {' or '.join(map(str, plain))}, and is {value}")
         return self
 
 

@@ -13,6 +13,7 @@ from sigmaflow.fields.grid import Grid
 from sigmaflow.generators import TriPlaneGenerator
 
 from .config import FinetuneConfig
+from .shared import Shared
 from .terms import RewardTerm
 
 CELLS_PER_QUERY = 1_000_000  # the released sampler maps the latent again for each so many cells
@@ -149,8 +150,11 @@ def geometry_terms(
     clamp: tuple[float, float],
     consistency: Grid | None,
     semantics: Semantics = PAPER,
+    shared: Shared | None = None,
 ) -> dict[str, Tensor]:
     """Reward and consistency of one batch of latents z [B, z_dim] under the canonical condition.
+
+    shared: ws and planes of z under conditions of its own, untruncated, which are taken instead.
 
     Returns `reward` [B] (raw), `reward_loss` = -mean clamp(reward) (Eq. 6), `saturation` (share
     outside the clamp) and `consistency` = mean |sigma_new - sigma_old| (Eq. 7), the last three as
@@ -158,27 +162,36 @@ def geometry_terms(
     `reward.standard` has it. Terms that were not asked for are absent. The backbone runs once
     unless the two terms truncate differently or w_avg moves between them.
     """
-    c = G.canonical_label().expand(len(z), -1)
+    c = G.canonical_label().expand(len(z), -1) if shared is None else shared.c
     scored = semantics.reward or Truncation(reward.truncation_psi if reward else 1.0)
     compared = semantics.consistency or scored
+    if shared is not None and {scored, compared} != {Truncation()}:
+        raise ValueError("planes that are rendered are not truncated, and these terms ask for "
+                         f"{scored} and {compared}")  # fmt: skip
     out: dict[str, Tensor] = {}
     planes = target = None
     if consistency is not None:  # first, so that it never stands beside the reward's activations
         with torch.no_grad():
-            old = G_old.planes(G_old.mapping(z, c, *compared), noise_mode="const")
+            noise = "const" if shared is None else shared.noise_mode
+            old = G_old.planes(G_old.mapping(z, c, *compared), noise)
             target = G_old.sigma_grid(old, consistency)
             del old
     moves = semantics.update_w_avg and reward is not None
     if reward is not None:
         queries = -(-reward.cells // CELLS_PER_QUERY) if moves else 0
-        ws = scored_ws(G, z, c, scored, queries)
-        planes = G.planes(ws, "const", REMADE)
+        if shared is None:
+            ws = scored_ws(G, z, c, scored, queries)
+            planes = G.planes(ws, "const", REMADE)
+        else:
+            ws, planes = shared.ws, shared.planes
         score = reward.score(reward.look(G, planes, ws))
         out["reward"] = score
         standard = reward.standard(score)
         out["reward_loss"], out["saturation"] = reward_loss(standard, clamp, semantics)
     if consistency is not None:
-        if planes is None or compared != scored or (moves and compared.psi != 1):
+        if shared is not None:
+            planes = shared.planes
+        elif planes is None or compared != scored or (moves and compared.psi != 1):
             planes = G.planes(G.mapping(z, c, *compared), "const", REMADE)
         field = G.sigma_grid(planes, consistency)
         out["consistency"] = field_distance(field, target, semantics.consistency_over)

@@ -11,7 +11,7 @@ from sigmaflow.fields.grid import Grid
 from sigmaflow.generators import TriPlaneGenerator
 
 from .config import AdversarialConfig, FinetuneConfig
-from .geometry import geometry_terms, semantics_of
+from .geometry import REMADE, geometry_terms, semantics_of
 from .losses import (
     View,
     density_variation,
@@ -25,6 +25,7 @@ from .losses import (
 )
 from .micro import Piece, fitting_micro_batch, pieces_of
 from .schedules import blur_sigma, swap_probability
+from .shared import Shared
 from .start import geometry_phase
 from .state import (
     GANState,
@@ -58,7 +59,7 @@ class Step:
     ):
         self.state, self.config, self.means = state, config, means
         self.G, self.D, self.device = state.G, state.D, state.device
-        self.reward, self.G_old = reward, G_old
+        self.reward, self.G_old, self.phase = reward, G_old, geometry_phase(config)
         seen, batch = state.images_seen, config.batch
         rng = seed_step(config.seed, seen)
         pixels, labels = images.batch(shuffled(config.seed, seen, batch, len(images)))
@@ -79,20 +80,19 @@ class Step:
         """All phases that are due, and the moving average."""
         state, config = self.state, self.config
         number = state.images_seen // config.batch
-        geometry = geometry_phase(config)
         state.samples.begin(state.images_seen, config.batch)
         z = self.generator_main()
-        if geometry == "summed":
-            self.geometry(z)
         step_optimizer(state.optimizers["G"])
         if config.density_reg > 0 and number % config.density_reg_interval == 0:
             self.density_regularisation(z)
         self.discriminator_main()
         if config.r1_gamma > 0 and number % config.r1_interval == 0:
             self.r1_regularisation()
-        if geometry == "separate":
+        if self.phase == "separate":
             state.optimizers["reward"].zero_grad(set_to_none=True)
-            self.geometry(self.latents())
+            z = self.latents()
+            for piece in self.pieces:
+                self.geometry(piece, z)
             step_optimizer(state.optimizers["reward"])
         state.images_seen += config.batch
         update_ema(state.G_ema, self.G, 0.5 ** (config.batch / (config.ema_kimg * 1000)))
@@ -101,37 +101,44 @@ class Step:
         state.samples.end()
 
     def generator_main(self) -> Tensor:
-        """Non-saturating loss of G. Leaves its gradients, and returns its latents."""
+        """Non-saturating loss of G, and Eq. 6's terms unless they have a phase of their own. Leaves
+        the gradients, and returns the latents."""
         self.D.requires_grad_(False)
         self.state.optimizers["G"].zero_grad(set_to_none=True)
         z = self.latents()
         c = self.conditions()
         for piece in self.pieces:
-            fake = self.fake(self.G.mapping(z[piece], c[piece]), piece)
+            shared = None
+            if self.phase == "shared":
+                shared = Shared(self.G, z[piece], c[piece], self.config.noise_mode, REMADE)
+            fake = self.fake(shared or self.G.mapping(z[piece], c[piece]), piece)
             logits = self.logits(fake, self.c_fake[piece])
             loss = generator_loss(logits).mean()
             self.means.add(loss_g=loss, logits_fake=logits)
             self.state.samples.put(piece, logit=logits)
             (loss * self.share).backward()
+            if self.phase in ("summed", "shared"):
+                self.geometry(piece, z, shared)
+            if shared is not None:
+                shared.back()
         return z
 
-    def geometry(self, z: Tensor) -> None:
-        """Add the gradients of Eq. 6's reward and Eq. 7's consistency at z."""
+    def geometry(self, piece: Piece, z: Tensor, shared: Shared | None = None) -> None:
+        """Add the gradients of Eq. 6's reward and Eq. 7's consistency at a piece of z."""
         config: FinetuneConfig = self.config
         box = self.G.rendering_kwargs["box_warp"]
         grid = Grid(resolution=config.consistency_resolution, length=box)
         clamp = config.clamp_low, config.clamp_high
         reward = self.reward if config.lambda_r > 0 else None
-        semantics = semantics_of(config, reward.truncation_psi if reward else 1.0)
-        for piece in self.pieces:
-            terms = geometry_terms(self.G, self.G_old, z[piece], reward, clamp, grid, semantics)
-            self.state.samples.put(piece, consistency=terms.pop("consistency_each"))
-            loss = config.lambda_c * terms["consistency"]
-            if reward is not None:
-                self.state.samples.put(piece, reward=terms["reward"], saturated=terms["saturation"])
-                loss = loss + config.lambda_r * terms["reward_loss"]
-            self.means.add(**terms)
-            (loss * self.share).backward()
+        how = semantics_of(config, reward.truncation_psi if reward else 1.0)
+        terms = geometry_terms(self.G, self.G_old, z[piece], reward, clamp, grid, how, shared)
+        self.state.samples.put(piece, consistency=terms.pop("consistency_each"))
+        loss = config.lambda_c * terms["consistency"]
+        if reward is not None:
+            self.state.samples.put(piece, reward=terms["reward"], saturated=terms["saturation"])
+            loss = loss + config.lambda_r * terms["reward_loss"]
+        self.means.add(**terms)
+        (loss * self.share).backward()
 
     def density_regularisation(self, z: Tensor) -> None:
         """EG3D's smoothness of the density at z; a step of its own."""
@@ -190,24 +197,12 @@ class Step:
         together = [slice(None)] if self.config.neighbours == "batch" else self.pieces
         return torch.cat([swap_cameras(self.c_fake[piece], self.swaps) for piece in together])
 
-    def fake(self, ws: Tensor, piece: Piece) -> tuple[Tensor, Tensor]:
+    def fake(self, ws: Tensor | Shared, piece: Piece) -> tuple[Tensor, Tensor]:
         how = self.config.noise_mode, self.config.precision
         return picture(self.G, ws, self.c_fake[piece], *how)
 
     def logits(self, pair: tuple[Tensor, Tensor], c: Tensor) -> Tensor:
         return judged(self.D, self.view(*pair), c, self.config.precision)
-
-
-def adversarial_step(
-    state: GANState,
-    images: ImageSet,
-    config: AdversarialConfig,
-    means: Means,
-    reward: RewardTerm | None = None,
-    G_old: TriPlaneGenerator | None = None,
-) -> None:
-    """One batch, from where `state` is."""
-    Step(state, images, config.resolved(), means, reward, G_old).run()
 
 
 def finetune(
@@ -237,7 +232,7 @@ def finetune(
         state.micro_batch = fitting_micro_batch(state, config, reward, G_old)
     total, tick = int(config.kimg * 1000), max(int(config.tick_kimg * 1000), 1)
     while state.images_seen < total:
-        adversarial_step(state, images, config, state.means, reward, G_old)
+        Step(state, images, config, state.means, reward, G_old).run()
         seen = state.images_seen
         if wrong := state.means.not_finite():
             raise FloatingPointError(

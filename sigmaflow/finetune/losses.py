@@ -14,6 +14,7 @@ from sigmaflow.generators.volume import RaySampling
 
 from .augment import AugmentPipe
 from .schedules import blur
+from .shared import Shared
 
 
 def swap_cameras(c: Tensor, probability: float, u: Tensor | None = None) -> Tensor:
@@ -35,7 +36,7 @@ def half(precision: str, device: torch.device) -> torch.autocast:
 
 def picture(
     G: TriPlaneGenerator,
-    ws: Tensor,
+    ws: Tensor | Shared,
     c: Tensor,
     noise_mode: str,
     precision: str = "float32",
@@ -45,7 +46,11 @@ def picture(
 
     Only the super-resolution is in `precision`: density and colours need their digits.
     """
-    out = G.render(G.planes(ws, noise_mode), c, sampling=sampling)
+    if isinstance(ws, Shared):
+        ws, planes = ws.ws, ws.planes
+    else:
+        planes = G.planes(ws, noise_mode)
+    out = G.render(planes, c, sampling=sampling)
     noise = G.rendering_kwargs.get("superresolution_noise_mode", "none")
     with half(precision, ws.device):
         image, raw = G.superresolution(out["image_volume"], out["features"], ws, noise)

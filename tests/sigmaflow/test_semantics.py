@@ -8,6 +8,7 @@ import torch
 from pydantic import ValidationError
 from test_finetune import GRID, Noise, mean_sigma, run, settings, weights
 
+from sigmaflow.fields.grid import Grid
 from sigmaflow.finetune import (
     PAPER,
     RELEASED,
@@ -20,7 +21,8 @@ from sigmaflow.finetune import (
 )
 from sigmaflow.finetune import config as presets
 from sigmaflow.finetune.geometry import Truncation, semantics_of
-from sigmaflow.finetune.loop import adversarial_step
+from sigmaflow.finetune.loop import Step
+from sigmaflow.finetune.losses import generator_loss
 from sigmaflow.finetune.micro import fitting_micro_batch, image_bytes, pieces_of
 from sigmaflow.finetune.state import Means
 
@@ -31,7 +33,7 @@ def one_step(gan, **changes):
     """State and metrics after a step; lazy regularisers are due in it."""
     config = settings(batch=4, **changes)
     state, means = start_state(gan, config), Means()
-    adversarial_step(state, Noise(), config, means, TERM, copy.deepcopy(gan.G_ema))
+    Step(state, Noise(), config.resolved(), means, TERM, copy.deepcopy(gan.G_ema)).run()
     return state, means.read()
 
 
@@ -116,6 +118,87 @@ def test_the_separate_phase_has_its_own_adam_and_latents(tiny_gan):
     )
 
 
+SHARED = dict(reward_phase="shared", noise_mode="const", lambda_r=1.0)
+
+
+def test_shared_planes_pass_the_backbone_once_and_have_the_gradients_of_one_sum(
+    tiny_gan, monkeypatch
+):
+    """Against autograd through one graph of all three losses, with the same cameras and rays."""
+    from sigmaflow.generators import TriPlaneGenerator
+    from sigmaflow.generators.volume import RaySampling
+
+    render, planes = TriPlaneGenerator.render, TriPlaneGenerator.planes
+    monkeypatch.setattr(TriPlaneGenerator, "render", lambda G, planes, c, **_: render(
+        G, planes, c, sampling=RaySampling(deterministic=True)))  # fmt: skip
+    passes = []
+    monkeypatch.setattr(TriPlaneGenerator, "planes", lambda *a: passes.append(
+        torch.is_grad_enabled()) or planes(*a))  # fmt: skip
+    G_old = copy.deepcopy(tiny_gan.G_ema)
+    with torch.no_grad():
+        G_old.decoder.net[2].bias[0] += 1  # else the consistency has no gradient
+
+    def step(**changes):
+        config = settings(batch=4, **{**SHARED, **changes}).resolved()
+        state, means = start_state(tiny_gan, config), Means()
+        torch.manual_seed(5)
+        one = Step(state, Noise(), config, means, TERM, G_old)
+        state.samples.begin(0, config.batch)
+        torch.manual_seed(6)
+        return one, config, means
+
+    one, config, means = step()
+    z = one.generator_main()
+    assert passes.count(True) == 1 and len(passes) == 2  # the start's is without gradients
+    got = {name: p.grad for name, p in one.G.named_parameters()}
+    passes.clear()
+    step(reward_phase="summed")[0].generator_main()
+    assert passes.count(True) == 2
+
+    two, *_ = step()
+    torch.manual_seed(6)
+    assert torch.equal(two.latents(), z)
+    c = two.conditions()
+    ws = two.G.mapping(z, c)
+    made = two.G.planes(ws, "const")
+    out = two.G.render(made, two.c_fake)
+    image, raw = two.G.superresolution(out["image_volume"], out["features"], ws, "none")
+    grid = Grid(resolution=config.consistency_resolution, length=1.0)
+    old = G_old.planes(G_old.mapping(z, c), "const")
+    loss = generator_loss(two.logits((image, raw), two.c_fake)).mean()
+    score = mean_sigma(two.G.sigma_grid(made, GRID))
+    loss = loss - score.clamp(config.clamp_low, config.clamp_high).mean()
+    distance = (two.G.sigma_grid(made, grid) - G_old.sigma_grid(old, grid)).abs().mean()
+    loss = loss + config.lambda_c * distance
+    loss.backward()
+    told = means.read()
+    assert told["reward"] == pytest.approx(float(score.mean().detach()), rel=1e-5)
+    assert told["consistency"] == pytest.approx(float(distance.detach()), rel=1e-4) and distance > 0
+    for name, p in two.G.named_parameters():
+        assert (got[name] is None) == (p.grad is None), name
+        if p.grad is not None:
+            assert (got[name] - p.grad).norm() <= 1e-4 * p.grad.norm() + 1e-9, name
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"noise_mode": "random"}, "noise_mode must be const or none"),
+    ({"reward_psi": 0.7}, "reward_psi must be trained or 1, and is 0.7"),
+    ({"semantics": "released"}, "consistency_psi must be reward or 1, and is 0.7"),
+    ({"update_w_avg": True}, "update_w_avg must be False"),
+])  # fmt: skip
+def test_what_is_rendered_cannot_be_scored_otherwise(changes, said):
+    with pytest.raises(ValidationError, match=said):
+        FinetuneConfig(**{**SHARED, **changes})
+
+
+def test_a_reward_of_truncated_latents_cannot_score_what_is_rendered(tiny_gan):
+    config = settings(**SHARED)
+    term = RewardTerm(mean_sigma, GRID, truncation_psi=0.7)
+    state = start_state(tiny_gan, config)
+    with pytest.raises(ValueError, match="not truncated.*psi=0.7"):
+        next(finetune(state, Noise(), config, term, copy.deepcopy(tiny_gan.G_ema)))
+
+
 def test_a_common_factor_of_the_separate_phase_changes_next_to_nothing(tiny_gan):
     """Adam is free of scale (method of the released code), where Eq. 6's sum is not."""
 
@@ -177,7 +260,7 @@ def test_neighbours_are_those_of_the_micro_batch(tiny_gan, monkeypatch):
             ),
         )
         config = config.model_copy(update={"control_consistency": False})
-        adversarial_step(state, Noise(), config, Means())
+        Step(state, Noise(), config.resolved(), Means()).run()
         return torch.cat([c for c, _ in asked]), torch.cat(seen), [e for _, e in asked].count(True)
 
     given, shown, moves = conditions(micro_batch=1, neighbours="micro_batch")
@@ -208,7 +291,7 @@ def test_logits_of_pieces_are_those_of_the_batch(tiny_gan):
         assert torch.allclose(whole, split, atol=1e-5) == equal
 
 
-@pytest.mark.parametrize("phase", ["summed", "separate"])
+@pytest.mark.parametrize("phase", ["summed", "shared", "separate"])
 def test_micro_batches_give_the_gradients_of_the_whole(tiny_gan, monkeypatch, phase):
     """Where nothing random differs: the rays' jitter is drawn piece by piece."""
     from sigmaflow.generators import TriPlaneGenerator
@@ -227,7 +310,7 @@ def test_micro_batches_give_the_gradients_of_the_whole(tiny_gan, monkeypatch, ph
             n: torch.optim.SGD((state.D if n == "D" else state.G).parameters(), lr=1e-3)
             for n in state.optimizers
         }
-        adversarial_step(state, Noise(), config, means, TERM, copy.deepcopy(tiny_gan.G_ema))
+        Step(state, Noise(), config.resolved(), means, TERM, copy.deepcopy(tiny_gan.G_ema)).run()
         moved[size] = weights(state), means.read(), state.samples.table()
     (a, told, rows), (b, told_too, rows_too) = moved.values()
     assert all(torch.allclose(a[k], b[k], rtol=1e-4, atol=1e-6) for k in a)
@@ -277,7 +360,7 @@ def rest_of(state, gan, config, stop=None):
 
 @pytest.mark.parametrize("changes", [
     {}, {"semantics": "released"}, {"aug": "ada", "ada_interval": 2, "aug_p": 0.2},
-    {"precision": "bfloat16"}, {"micro_batch": "auto"}])  # fmt: skip
+    {"precision": "bfloat16"}, {"micro_batch": "auto"}, SHARED])  # fmt: skip
 def test_stopped_after_any_step_it_ends_in_the_same_bytes(tiny_gan, tmp_path, changes):
     config = settings(**{"lambda_r": 1.0, "tick_kimg": 0.006, "kimg": 0.014, **changes})
     whole = start_state(tiny_gan, config)
