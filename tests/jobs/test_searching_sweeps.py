@@ -70,7 +70,7 @@ def test_tables_have_every_type_and_what_is_feasible(mixed):
     trials = table(runs, "trials")
     assert trials["noise_mode"].tolist() == ["none", "none", "random"]
     assert trials["reward.train.mirror"].tolist() == [True, True, False]
-    assert trials["reward.f_maps"].tolist() == ["[8,16]", "[8,16]", "[8,8]"]
+    assert trials["reward.f_maps"].tolist() == ["[8, 16]", "[8, 16]", "[8, 8]"]
     assert trials["feasible"].tolist() == (trials["clamp_high"] <= 4).tolist()
     assert trials["feasible"].tolist() == [False, True, True]
     assert not (trials["pareto"] & ~trials["feasible"]).any() and trials["pareto"].any()
