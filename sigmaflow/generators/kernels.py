@@ -4,315 +4,485 @@ One thread owns a set of lines and every cell is summed in one order, so that by
 on the number of threads: `torch.get_num_threads()` of them, ordinary threads for one call each
 (the kernels let go of the interpreter's lock), since numba's own pools do not survive forks.
 
-On sheared grids softplus(h) is max(h, 0) and a polynomial in 2^-|h / ln 2|. Regular grids save
-the power for every cell, since exp(h) is a product of entries of tables, where these are small
-enough that no product overflows (`NARROW`, decided for every call). Integers stand for the bits of
-floats throughout.
+Vectors hold neighbours along z, or along y where z has levels left over. Hidden units are in the
+units of `polynomials.power`. On sheared grids softplus(h) is max(h, 0) and a polynomial in
+2^-|h / ln 2|. Regular grids save the power for every cell, since exp(h) is a product of entries of
+lines, where these are small enough that no product overflows (`NARROW`, decided for every x row).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
+from .polynomials import FROM_LOGS, TO_POWERS, f32, i32, inlined, kernel, logs, power, softplus
 from .sampler import HIDDEN
 from .sites import Sites
 
+QUARTER = HIDDEN // 4
+LANES = 16  # cells that fill a line of the cache, and a vector of 512 bits
+CHANNELS = 8  # of planes that are multiplied by the first layer at a time
 ROWS = 4  # x rows of one call where the grid is regular
-COLUMNS = 8  # y rows that share a row of the xz table while it is in the cache
-CELLS = 32  # cells along x whose texels stay in the first cache
-LEVELS = 16  # cells along z that fill a line of the cache, and a vector of 512 bits
-NARROW = 80  # bound on the sum of the tables' largest sizes: exp(80) is far from overflow
+COLUMNS = 8  # y rows that share texels of the xz map while they are in the cache
+CELLS = 32  # cells along x whose texels stay in the second cache
+LEVELS = 32  # cells along z whose hidden units at two texels stay in the first cache
+LINES = 4  # lines of maps of one call
+NARROW = f32(80 * TO_POWERS)  # bound on the sum of the largest sizes: exp(80) does not overflow
 ALONE = 2**14  # cells that one thread samples before another would have started
 
-f32, i32 = np.float32, np.int32
-FRACTION = i32(2**23 - 1)  # the 23 bits behind the exponent of a float
-EXPONENT = i32(-(2**23))
-ONE = i32(127 << 23)  # the bits of 1.0
-TO_POWERS = f32(2**23 * np.log2(np.e))  # h to the integer that `_power` takes, 2^23 for one octave
-LEAST = f32(-125 * 2**23)  # powers below are not normal floats
-FROM_LOGS = np.log(2) / 2**23  # what `_log` gives, to natural logarithms
-# Minimax in float64, then rounded: 2^(t - 1) on [1, 2], 7.5e-8 relative for entries of tables,
-POWER = tuple(
-    f32(c)
-    for c in (
-        0.49828591377561493, 0.3537553188591458, 0.1078348318299707,
-        0.0386447286903987, -0.00039854504624107736, 0.0018775769540218536,
-    )
-)  # fmt: skip
-# and 2.6e-6 for every hidden unit of a cell;
-QUICK = tuple(
-    f32(c)
-    for c in (
-        0.5099642179485728, 0.3120160416136387, 0.1666133753222467,
-        -0.0021252095655827073, 0.013534167966458104,
-    )
-)  # fmt: skip
-# log2(1 + t) / t on [0, 1], 2.2e-6 absolute in t times it, which is 0 at 0 and 1 at 1, so that the
-# logarithm is continuous and exact where hidden units are closed.
-LOG = tuple(
-    f32(c * 2**23)
-    for c in (
-        1.4425449437443767, -0.7181452574439193, 0.4575491970960123,
-        -0.2779053412989715, 0.12179790535172641, -0.02584144744922457,
-    )
-)  # fmt: skip
 
+@inlined
+def _hidden(plane, u, share, low, part, weight, bias, features, out):
+    """Write the first layer of a line through `plane` [c, U, V] to `out` [C, n].
 
-def _kernel(*more: str) -> Callable:
-    """numba.njit with its code cached on disk, or without where no folder can be written.
-
-    Whatever a kernel calls is inlined. A call would run another copy of the callee in the process
-    that compiles than in those that read the cache, and sums in another order.
+    The line lies `share` of the way from row u of texels to the next. low, part [n]: the texel
+    below every cell on it and the share of the one above. weight [C, c'], c' >= c and a multiple
+    of CHANNELS, bias [C]. features [c', >= n + V]: room.
     """
-    options: dict[str, Any] = {"nogil": True, "fastmath": set(more)}
-
-    def compile(function: Callable) -> Callable:
-        try:
-            return numba.njit(function, cache=True, **options)
-        except RuntimeError:
-            return numba.njit(function, **options)
-
-    return compile
-
-
-def _inlined(*more: str) -> Callable:
-    """Part of a kernel. ``more``, here as there: flags of LLVM's for arithmetic."""
-    return numba.njit(fastmath={"contract", *more}, forceinline=True)
-
-
-@_inlined()
-def _quartic(t, a, b, c, d, e):
-    return (((e * t + d) * t + c) * t + b) * t + a
-
-
-@_inlined()
-def _quintic(t, a, b, c, d, e, f):
-    return _quartic(t, b, c, d, e, f) * t + a
-
-
-@_inlined()
-def _rest(n):
-    """1 to 2: the fraction in the bits of n, without its exponent."""
-    return i32(i32(n & FRACTION) | ONE).view(np.float32)
-
-
-@_inlined()
-def _raised(p, n):
-    """p times 2 to the octaves of n."""
-    return i32(f32(p).view(np.int32) + i32(n & EXPONENT)).view(np.float32)
+    cells = low.size
+    for h in range(HIDDEN):
+        for n in range(cells):
+            out[h, n] = bias[h]
+    channels, _, texels = plane.shape
+    if channels == 0:
+        return
+    for c in range(channels):
+        for v in range(texels):
+            below = plane[c, u, v]
+            features[c, cells + v] = below + share * (plane[c, u + 1, v] - below)
+        for n in range(cells):
+            below = features[c, cells + low[n]]
+            features[c, n] = below + part[n] * (features[c, cells + low[n] + 1] - below)
+    for h in range(HIDDEN):
+        for c in range(0, channels, CHANNELS):
+            a0, a1, a2, a3 = weight[h, c], weight[h, c + 1], weight[h, c + 2], weight[h, c + 3]
+            a4, a5, a6, a7 = weight[h, c + 4], weight[h, c + 5], weight[h, c + 6], weight[h, c + 7]
+            for n in range(cells):
+                total = out[h, n]
+                total += a0 * features[c, n]
+                total += a1 * features[c + 1, n]
+                total += a2 * features[c + 2, n]
+                total += a3 * features[c + 3, n]
+                total += a4 * features[c + 4, n]
+                total += a5 * features[c + 5, n]
+                total += a6 * features[c + 6, n]
+                total += a7 * features[c + 7, n]
+                out[h, n] = total
 
 
-@_inlined()
-def _power(z):
-    """2^(z / 2^23); sizes of z below 126 * 2^23."""
-    n = i32(z)
-    return _raised(_quintic(_rest(n), *POWER), n)
+@kernel
+def _lines(plane, u_low, u_part, low, part, weight, bias, out, start, stop):
+    """Write the first layer of lines start..stop-1 through `plane` to `out` [lines, blocks, C, L].
+
+    Blocks of L cells make up a line. The other arguments are as in `_hidden`, for every line.
+    """
+    _, blocks, _, length = out.shape
+    features = np.zeros((weight.shape[1], low.size + plane.shape[2]), np.float32)
+    line = np.empty((HIDDEN, low.size), np.float32)
+    for u in range(start, stop):
+        _hidden(plane, u_low[u], u_part[u], low, part, weight, bias, features, line)
+        for block in range(blocks):
+            first = block * length
+            for h in range(HIDDEN):
+                for n in range(min(length, low.size - first)):
+                    out[u, block, h, n] = line[h, first + n]
 
 
-@_inlined()
-def _quick_power(z):
-    """As `_power`, not as exact."""
-    n = i32(z)
-    return _raised(_quartic(_rest(n), *QUICK), n)
+@inlined
+def _largest(line):
+    """The largest size in `line` [C, n]; infinite or not a number where one is."""
+    largest = i32(0)
+    for h in range(HIDDEN):
+        for n in range(line.shape[1]):
+            largest = max(largest, i32(f32(line[h, n]).view(np.int32) & i32(2**31 - 1)))
+    return i32(largest).view(np.float32)
 
 
-@_inlined()
-def _log(p):
-    """2^23 log2(p) of finite p >= 1."""
-    bits = f32(p).view(np.int32)
-    rest = _rest(bits)
-    octaves = f32(i32(bits - f32(rest).view(np.int32)))
-    t = rest - f32(1)
-    return _quintic(t, *LOG) * t + octaves
+@inlined
+def _raise(line):
+    for h in range(HIDDEN):
+        for n in range(line.shape[1]):
+            line[h, n] = power(line[h, n])
 
 
-@_inlined()
-def _softplus(z):
-    """2^23 log2(1 + 2^(z / 2^23)); infinities give 0 and infinity, NaN stays NaN."""
-    t = _quick_power(max(-abs(z), LEAST))
-    return _quintic(t, *LOG) * t + (f32(0) if z < f32(0) else z)
+@inlined
+def _sum_wide(line, other, row, constant, total):
+    """As `_sum_narrow`, of logarithms."""
+    for n in range(total.size):
+        total[n] = constant
+    for h in range(0, HIDDEN, 4):
+        b0, b1, b2, b3 = other[h], other[h + 1], other[h + 2], other[h + 3]
+        w0, w1, w2, w3 = row[h], row[h + 1], row[h + 2], row[h + 3]
+        for n in range(total.size):
+            z = line[h, n] + b0, line[h + 1, n] + b1, line[h + 2, n] + b2, line[h + 3, n] + b3
+            s = softplus(z)
+            total[n] = total[n] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
 
 
-@_kernel("contract")
-def _regular(xy, xz, yz, row, constant, wide, out, i0, i1):
-    """Rows i0..i1-1. xy [ny, nx, C], xz [nz, nx, C], yz [ny, C, nz] or empty.
+@inlined
+def _sum_narrow(line, other, row, constant, total):
+    """Write the second layer over a line of cells to `total` [n].
 
-    Not wide: exp(h) is a product, so that every entry is raised once, yz's by the caller.
+    Hidden units are the products of line [C, >= n] and other [C]: powers.
+    """
+    one = f32(1)
+    for n in range(total.size):
+        total[n] = constant
+    for h in range(0, HIDDEN, 4):
+        b0, b1, b2, b3 = other[h], other[h + 1], other[h + 2], other[h + 3]
+        w0, w1, w2, w3 = row[h], row[h + 1], row[h + 2], row[h + 3]
+        for n in range(total.size):
+            p0, p1 = line[h, n] * b0 + one, line[h + 1, n] * b1 + one
+            p2, p3 = line[h + 2, n] * b2 + one, line[h + 3, n] * b3 + one
+            s = logs((p0, p1, p2, p3))
+            total[n] = total[n] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
+
+
+@inlined
+def _sum(line, other, row, constant, wide, total):
+    if wide:
+        _sum_wide(line, other, row, constant, total)
+    else:
+        _sum_narrow(line, other, row, constant, total)
+
+
+@kernel
+def _regular(
+    xy, xz, yz, yz_powers, beyond, places, weight, bias, row, constant, out, i0, i1
+):
+    """Rows i0..i1-1. xy [c, U, V], xz [c, U, W]; yz [ny, 1, C, nz] or empty, with its powers and
+    its largest size. places: lower texel and share of the next along x, y and z; along y and z
+    filled up to whole vectors.
     """
     _, ny, nz = out.shape
-    # Whole vectors; what lies beyond nz is summed for nothing.
-    padded = (nz + LEVELS - 1) // LEVELS * LEVELS
-    columns = np.empty((ny, HIDDEN), np.float32)
-    line = np.zeros((HIDDEN, padded), np.float32)
-    both = np.zeros((HIDDEN, padded), np.float32)
-    total = np.empty(padded, np.float32)
+    (x_low, x_part), (y_low, y_part), (z_low, z_part) = places
+    many = max(y_low.size + xy.shape[2], z_low.size + xz.shape[2])
+    features = np.zeros((weight.shape[1], many), np.float32)
+    columns = np.empty((HIDDEN, y_low.size), np.float32)
+    line = np.empty((HIDDEN, z_low.size), np.float32)
+    both = np.empty((HIDDEN, z_low.size), np.float32)
+    other = np.empty(HIDDEN, np.float32)
+    nothing = np.zeros(HIDDEN, np.float32)
+    across = np.empty(y_low.size, np.float32)
+    # Without yz, levels beyond the last whole vector are summed with vectors along y.
+    whole = z_low.size if yz.shape[0] > 0 or z_low.size == nz else z_low.size - LANES
+    total = np.empty(whole, np.float32)
     for i in range(i0, i1):
+        u, share = x_low[i], x_part[i]
+        _hidden(xy, u, share, y_low, y_part, weight, nothing, features, columns)
+        _hidden(xz, u, share, z_low, z_part, weight, bias, features, line)
+        wide = not (_largest(columns) + _largest(line) + beyond < NARROW)
+        if not wide:
+            _raise(columns)
+            _raise(line)
         for j in range(ny):
             for h in range(HIDDEN):
-                z = xy[j, i, h] * TO_POWERS
-                columns[j, h] = z if wide else _power(z)
-        for k in range(nz):
-            for h in range(HIDDEN):
-                both[h, k] = xz[k, i, h]
-        for h in range(HIDDEN):
-            for k in range(padded):
-                z = both[h, k] * TO_POWERS
-                line[h, k] = z if wide else _power(z)
-        for j in range(ny):
+                other[h] = columns[h, j]
             if yz.shape[0] == 0:
-                _sum(line, columns[j], row, constant, wide, total)
+                _sum(line, other, row, constant, wide, total)
             else:
                 for h in range(HIDDEN):
-                    for k in range(nz):
-                        both[h, k] = line[h, k] + yz[j, h, k] if wide else line[h, k] * yz[j, h, k]
-                _sum(both, columns[j], row, constant, wide, total)
-            for k in range(nz):
+                    for k in range(whole):
+                        if wide:
+                            both[h, k] = line[h, k] + yz[j, 0, h, k]
+                        else:
+                            both[h, k] = line[h, k] * yz_powers[j, 0, h, k]
+                _sum(both, other, row, constant, wide, total)
+            for k in range(min(whole, nz)):
                 out[i, j, k] = total[k]
+        for k in range(whole, nz):
+            for h in range(HIDDEN):
+                other[h] = line[h, k]
+            _sum(columns, other, row, constant, wide, across)
+            for j in range(ny):
+                out[i, j, k] = across[j]
 
 
-@_inlined()
-def _sum(line, column, row, constant, wide, total):
-    """Write the second layer over a line of cells to `total` [n]; line [C, n], column [C]."""
-    for k in range(total.size):
-        total[k] = constant
-    if wide:
-        for h in range(HIDDEN):
-            for k in range(total.size):
-                total[k] += row[h] * _softplus(line[h, k] + column[h])
-    else:
-        for h in range(HIDDEN):
-            for k in range(total.size):
-                total[k] += row[h] * _log(line[h, k] * column[h] + f32(1))
+@inlined
+def _add_rest(level, xy, corner, ramps, steps, lanes, out):
+    """Write to `out` [C, L] what `_blend` takes for `level`, where it is more than the xz map.
 
-
-@_inlined()
-def _mix(out, a, b, part, c, corner):
-    for h in range(HIDDEN):
-        out[h] = a[h] + part * (b[h] - a[h]) + (c[h] + corner[h])
-
-
-@_inlined("reassoc", "nsz")
-def _cells(lower, upper, high, level, corner, low, part, row, constant, texels, out):
-    """Write sigma of a piece of a line along x to `out` [n].
-
-    lower, upper, level [U, C]: rows of xy below and above, and of xz. high: share of `upper`.
-    corner [C]: of yz. low, part [n]: texel below every cell and share of the next. texels [2, C]:
-    room for those about a cell, by parity.
+    xy [V, C, 1]: the column's rows of texels from the first one on.
     """
-    done = np.int64(0)
-    for i in range(out.size):
-        u = low[i]
-        for fresh in range(max(done, u), u + 2):
-            _mix(texels[fresh & 1], lower[fresh], upper[fresh], high, level[fresh], corner)
-        done = u + 2
-        a, b, total = texels[u & 1], texels[done - 1 & 1], f32(0)
+    for h in range(HIDDEN):
+        for k in range(lanes):
+            out[h, k] = level[h, k]
+    for step in range(1, steps):
         for h in range(HIDDEN):
-            total += row[h] * _softplus(a[h] + part[i] * (b[h] - a[h]))
-        out[i] = constant + total
+            slope = xy[step + 1, h, 0] - xy[step, h, 0]
+            for k in range(lanes):
+                out[h, k] += ramps[step, k] * slope
+    if corner.shape[0] > 0:
+        for h in range(HIDDEN):
+            for k in range(lanes):
+                out[h, k] += corner[h, k]
 
 
-@_inlined()
-def _flush(buffer, out, i0, j0, k0, lines, columns, levels):
-    for i in range(lines):
-        for j in range(columns):
-            for k in range(levels):
-                out[i0 + i, j0 + j, k0 + k] = buffer[j, k, i]
+@inlined
+def _blend(level, below, above, ramp, lanes, out):
+    """Write hidden units of a line of cells at a texel of x to `out` [C, L].
+
+    level [C, L]: their part that does not see y; below, above [C, 1]: the xy map at the texels of
+    y about the line, ramp [L]: shares of the one above.
+    """
+    for h in range(HIDDEN):
+        b = below[h, 0]
+        d = above[h, 0] - b
+        for k in range(lanes):
+            out[h, k] = level[h, k] + (b + ramp[k] * d)
 
 
-@_kernel()
-def _sheared(xy, xz, yz, row, constant, y_low, y_part, start, place, out, j0, j1):
-    """Columns j0..j1-1. xy [V, U, C], xz [nz, U, C], yz [nz, V, C] or empty; in units of
-    `_power`.
+@inlined
+def _sum_between(near, level, below, above, ramp, part, row, constant, lanes, far, total):
+    """Write the second layer to `total` [L]; hidden units lie `part` [L] of the way from `near`
+    [C, L] to `far`, which is written as `_blend` does.
+    """
+    for k in range(lanes):
+        total[k] = constant
+    for h0 in range(QUARTER):
+        h1, h2, h3 = h0 + QUARTER, h0 + 2 * QUARTER, h0 + 3 * QUARTER
+        w0, w1, w2, w3 = row[h0], row[h1], row[h2], row[h3]
+        b0, b1, b2, b3 = below[h0, 0], below[h1, 0], below[h2, 0], below[h3, 0]
+        d0, d1, d2, d3 = above[h0, 0] - b0, above[h1, 0] - b1, above[h2, 0] - b2, above[h3, 0] - b3
+        for k in range(lanes):
+            r, t = ramp[k], part[k]
+            f0, f1 = level[h0, k] + (b0 + r * d0), level[h1, k] + (b1 + r * d1)
+            f2, f3 = level[h2, k] + (b2 + r * d2), level[h3, k] + (b3 + r * d3)
+            far[h0, k], far[h1, k], far[h2, k], far[h3, k] = f0, f1, f2, f3
+            a0, a1, a2, a3 = near[h0, k], near[h1, k], near[h2, k], near[h3, k]
+            z0, z1 = a0 + t * (f0 - a0), a1 + t * (f1 - a1)
+            z2, z3 = a2 + t * (f2 - a2), a3 + t * (f3 - a3)
+            s = softplus((z0, z1, z2, z3))
+            total[k] = total[k] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
 
-    y_low, y_part [ny, nz]: lower texel of the table and share of the upper one. start: first kept
-    index along x, y, z. place: N, voxel, length / 2, 2 / box_warp, P, first texel of the span.
+
+@kernel
+def _sheared(xy, xz, yz, row, constant, y, deep, start, place, out, j0, j1):
+    """Columns j0..j1-1. xy [U, V, C, 1], xz [U, blocks, C, L], yz [V, blocks, C, L] or empty.
+
+    y [ny, levels]: positions in texels of the map, levels filled up to whole vectors. deep
+    [levels]: what they add to the index along x. start: first kept index along x and y. place: N,
+    voxel, length / 2, 2 / box_warp, P, first texels along x and y of the maps.
     """
     nx, _, nz = out.shape
     resolution = place[0]
     voxel, half, scale = f32(place[1]), f32(place[2]), f32(place[3])
-    size, stretch, origin = f32(place[4]), f32(place[4] / 2), np.int64(place[5])
-    last = f32(place[4] - 1)
-    buffer = np.empty((COLUMNS, LEVELS, CELLS), np.float32)
-    texels = np.empty((2, HIDDEN), np.float32)
-    corner = np.zeros(HIDDEN, np.float32)
-    low = np.empty(CELLS, np.int64)
-    part = np.empty(CELLS, np.float32)
+    size, stretch, last = f32(place[4]), f32(place[4] / 2), f32(place[4] - 1)
+    origin, y_origin = np.int64(place[5]), np.int64(place[6])
+    texels = np.empty((2, HIDDEN, LEVELS), np.float32)
+    corner = np.empty((HIDDEN if yz.shape[0] > 0 else 0, LEVELS), np.float32)
+    ramps = np.empty((xy.shape[1], LEVELS), np.float32)
+    rest = np.empty((HIDDEN, LEVELS), np.float32)
+    low = np.empty(LEVELS, np.int32)
+    part = np.empty(LEVELS, np.float32)
+    total = np.empty(LEVELS, np.float32)
     for k0 in range(0, nz, LEVELS):
-        levels = min(LEVELS, nz - k0)
+        block, lanes, levels = k0 // LEVELS, min(LEVELS, deep.size - k0), min(LEVELS, nz - k0)
         for i0 in range(0, nx, CELLS):
-            cells = min(CELLS, nx - i0)
             for j in range(j0, j1):
+                v0 = np.int64(min(np.floor(y[j, k0]), last))
+                v1 = np.int64(min(np.floor(y[j, k0 + levels - 1]), last))
+                first, steps = v0 - y_origin, v1 - v0 + 1
+                for step in range(steps):
+                    for k in range(lanes):
+                        ramps[step, k] = min(max(y[j, k0 + k] - f32(v0 + step), f32(0)), f32(1))
+                if yz.shape[0] > 0:
+                    _corners(corner, block, lanes, yz, ramps, first, steps)
+                more = steps > 1 or yz.shape[0] > 0
                 along = (start[1] + j) / resolution
-                for k in range(k0, k0 + levels):
-                    deep = (start[2] + k) / (resolution * resolution)
-                    for i in range(CELLS):
-                        world = f32(start[0] + (i0 + i) + along + deep) * voxel - half
+                near_u = np.int64(-3)  # texel whose hidden units are the last ones near a cell
+                for i in range(i0, min(i0 + CELLS, nx)):
+                    for k in range(lanes):
+                        world = f32(start[0] + i + along + deep[k0 + k]) * voxel - half
                         position = (world * scale + f32(1)) * stretch - f32(0.5)
                         position = min(max(position, f32(-1)), size)
                         below = min(np.floor(position), last)
-                        part[i] = position - below
-                        low[i] = np.int64(below) - origin
-                    v, high = y_low[j, k], y_part[j, k]
-                    if yz.shape[0] > 0:
-                        for h in range(HIDDEN):
-                            corner[h] = yz[k, v, h] + high * (yz[k, v + 1, h] - yz[k, v, h])
-                    lower, upper, level = xy[v], xy[v + 1], xz[k]
-                    x = low, part, row, constant, texels, buffer[j - j0, k - k0, :cells]
-                    _cells(lower, upper, high, level, corner, *x)
-            _flush(buffer, out, i0, j0, k0, cells, j1 - j0, levels)
+                        part[k] = position - below
+                        low[k] = i32(below)
+                    k = 0
+                    while k < levels:  # once, but where the line crosses a texel of x
+                        u = np.int64(low[k]) - origin
+                        near, far = texels[u & 1], texels[u + 1 & 1]
+                        level, below, above = xz[u, block], xy[u, first], xy[u, first + 1]
+                        if u != near_u and u != near_u + 1:
+                            if more:
+                                _add_rest(level, xy[u, first:], corner, ramps, steps, lanes, rest)
+                                level = rest
+                            _blend(level, below, above, ramps[0], lanes, near)
+                        near_u = u
+                        level, below, above = (
+                            xz[u + 1, block], xy[u + 1, first], xy[u + 1, first + 1]
+                        )
+                        if more:
+                            _add_rest(level, xy[u + 1, first:], corner, ramps, steps, lanes, rest)
+                            level = rest
+                        _sum_between(
+                            near, level, below, above, ramps[0], part, row, constant, lanes, far,
+                            total,
+                        )
+                        if low[levels - 1] == low[k]:
+                            for n in range(k, levels):
+                                out[i, j, k0 + n] = total[n]
+                            break
+                        while low[k] - origin == u:
+                            out[i, j, k0 + k] = total[k]
+                            k += 1
+
+
+@inlined
+def _corners(corner, block, lanes, yz, ramps, first, steps):
+    """Write the yz map's share of a column to `corner` [C, L]."""
+    for h in range(HIDDEN):
+        for k in range(lanes):
+            corner[h, k] = yz[first, block, h, k]
+        for step in range(first, first + steps):
+            for k in range(lanes):
+                slope = yz[step + 1, block, h, k] - yz[step, block, h, k]
+                corner[h, k] += ramps[step - first, k] * slope
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What the kernels take of one scene: planes of equal pairs added, and the first layer.
+
+    xy, xz, yz [c, texels, texels], the earlier axis first, over the spans of the sites; their
+    first axis is empty where no plane sees the pair. weight [C, c'], bias [C].
+    """
+
+    xy: Tensor
+    xz: Tensor
+    yz: Tensor
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+def make_maps(
+    planes: Tensor, pairs: list[tuple[int, int]], weight: Tensor, bias: Tensor, sites: Sites
+) -> Maps:
+    """Maps of one scene, without gradients; arguments as in `separable.make_tables`."""
+    planes, weight, bias = planes.detach(), weight.detach(), bias.detach()
+    channels = planes.shape[1]
+    kept = [range(max(a, 0), min(b, sites.size)) for a, b in sites.spans]
+    maps: dict[tuple[int, int], Tensor] = {}
+    for plane, (wide, high) in zip(planes, pairs):
+        plane = plane[:, kept[high].start : kept[high].stop, kept[wide].start : kept[wide].stop]
+        pair = (min(wide, high), max(wide, high))
+        if wide < high:
+            plane = plane.transpose(1, 2)
+        spans = [sites.spans[axis] for axis in pair]
+        inner = [slice(k.start - s, k.stop - s) for k, (s, _) in zip((kept[a] for a in pair), spans)]
+        if pair in maps:
+            maps[pair][:, inner[0], inner[1]] += plane
+        else:
+            maps[pair] = torch.zeros(channels, *(stop - start for start, stop in spans))
+            maps[pair][:, inner[0], inner[1]] = plane
+    filled = -(-channels // CHANNELS) * CHANNELS
+    weights = torch.zeros(len(weight), filled)
+    weights[:, :channels] = weight * (TO_POWERS / len(planes))
+    nothing = torch.zeros(0, 0, 0)
+    every = (maps.get(pair, nothing) for pair in ((0, 1), (0, 2), (1, 2)))
+    return Maps(*every, weights.numpy(), (bias * TO_POWERS).float().numpy())
+
+
+Place = tuple[np.ndarray, np.ndarray]  # lower texel of every cell and share of the next
+
+
+def _place(position: Tensor, sites: Sites, start: int, lanes: int = 1) -> Place:
+    """Places of positions [n] on a map that starts at texel `start`, filled up to `lanes`."""
+    position = _filled(position, lanes)
+    low = position.floor().clamp_(max=sites.size - 1)
+    return (low.long() - start).numpy(), (position - low).numpy()
+
+
+def _filled(levels: Tensor, lanes: int = LANES) -> Tensor:
+    """[..., n] with the last level repeated until n is a multiple of `lanes`."""
+    more = -levels.shape[-1] % lanes
+    return torch.cat([levels, levels[..., -1:].expand(*levels.shape[:-1], more)], -1)
 
 
 def fill(
-    tables: Any, row: Tensor, constant: Tensor, sites: Sites, rows: range, out: Tensor
+    maps: Maps, row: Tensor, constant: Tensor, sites: Sites, rows: range, out: Tensor
 ) -> None:
     """Write sigma of x rows `rows` to `out` [len(rows), ny, nz]; arguments as in `evaluate`."""
-    xy, xz, yz = tables = [None if t is None else t.detach() for t in tables]
-    sizes = [float(max(abs(b) for b in t.aminmax())) for t in tables if t is not None]
-    wide = not sum(sizes) < NARROW
-    row = row.detach() * FROM_LOGS
-    level, target = f32(constant.item()), out.numpy()
+    last = (row.detach() * FROM_LOGS).float().numpy(), f32(constant.item())
+    (_sheared_rows if sites.sheared else _regular_rows)(maps, last, sites, rows, out)
+
+
+def _regular_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tensor) -> None:
     _, ny, nz = sites.grid.shape
-    if sites.sheared:
-        span = _span(sites, rows)
-        across = slice(span[0] - sites.spans[0][0], span[1] - sites.spans[0][0])
-        width, height = span[1] - span[0], sites.spans[1][1] - sites.spans[1][0]
-    else:
-        across, width, height = slice(rows.start, rows.stop), len(rows), ny
-    xy = torch.zeros(height, width, HIDDEN) if xy is None else xy[:, across]
-    xz = torch.zeros(nz, width, HIDDEN) if xz is None else xz[:, across]
-    yz = torch.zeros(0, 0, HIDDEN) if yz is None else yz
-    if not sites.sheared:
-        yz = yz.permute(1, 2, 0).contiguous()
-        yz = yz * TO_POWERS if wide else yz.exp_()
-        arrays = [t.numpy() for t in (xy, xz, yz, row)]
+    starts = [start for start, _ in sites.spans]
+    x = _place(sites.x(rows, range(1), range(1)), sites, starts[0])
+    y = sites.y(range(ny), range(1))
+    z = _place(sites.z(range(nz)), sites, starts[2], LANES)
+    nothing = np.zeros(HIDDEN, np.float32)
+    yz = np.empty((0, 1, HIDDEN, 0), np.float32)
+    if len(maps.yz):
+        yz = _layer(maps.yz, _place(y, sites, starts[1]), z, z[0].size, maps.weight, nothing)
+    beyond = f32(np.abs(yz).max(initial=0))
+    powers = np.exp(yz / f32(TO_POWERS))
+    y = _place(y, sites, starts[1], LANES)
+    target = out.numpy()
 
-        def lines(start: int, stop: int) -> None:
-            _regular(*arrays, level, wide, target, start, stop)
+    def lines(start: int, stop: int) -> None:
+        _regular(
+            maps.xy.numpy(), maps.xz.numpy(), yz, powers, beyond, (x, y, z),
+            maps.weight, maps.bias, *last, target, start, stop,
+        )  # fmt: skip
 
-        _share(lines, len(rows), ROWS, out.numel())
-        return
-    arrays = [t * TO_POWERS for t in (xy, xz, yz)]
-    arrays = [t.numpy() for t in (*arrays, row)]
-    position = sites.y(range(ny), range(nz))
-    low = position.floor().clamp_(max=sites.size - 1)
-    lower = (low.long() - sites.spans[1][0]).numpy()
-    share = (position - low).numpy()
-    ranges, grid, scale = sites.grid.ranges, sites.grid, 2 / sites.box_warp
-    corner = (ranges[0][0] + rows.start, ranges[1][0], ranges[2][0])
-    place = (grid.resolution, grid.voxel, grid.length / 2, scale, sites.size, span[0])
-    place = tuple(float(x) for x in place)
+    _share(lines, len(rows), ROWS, out.numel())
+
+
+def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tensor) -> None:
+    _, ny, nz = sites.grid.shape
+    starts = [start for start, _ in sites.spans]
+    begin, end = _span(sites, rows)
+    z = _place(sites.z(range(nz)), sites, starts[2], LANES)
+    across, along = _texels(begin, end, sites.spans[0]), _texels(*sites.spans[1], sites.spans[1])
+    nothing = np.zeros(HIDDEN, np.float32)
+    xy = _layer(maps.xy, across, along, 1, maps.weight, nothing)
+    xz = _layer(maps.xz, across, z, LEVELS, maps.weight, maps.bias)
+    yz = np.empty((0, 1, HIDDEN, LEVELS), np.float32)
+    if len(maps.yz):
+        yz = _layer(maps.yz, along, z, LEVELS, maps.weight, nothing)
+    grid = sites.grid
+    y = _filled(sites.y(range(ny), range(nz))).numpy()
+    levels = torch.arange(grid.ranges[2][0], grid.ranges[2][1], dtype=torch.float64)
+    deep = _filled(levels / grid.resolution**2).numpy()
+    corner = (grid.ranges[0][0] + rows.start, grid.ranges[1][0])
+    place = (grid.resolution, grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size)
+    place = tuple(float(x) for x in (*place, begin, starts[1]))
+    target = out.numpy()
 
     def columns(start: int, stop: int) -> None:
-        _sheared(*arrays, level, lower, share, corner, place, target, start, stop)
+        _sheared(xy, xz, yz, *last, y, deep, corner, place, target, start, stop)
 
     _share(columns, ny, COLUMNS, out.numel())
+
+
+def _layer(
+    plane: Tensor, first: Place, second: Place, length: int, weight: np.ndarray, bias: np.ndarray
+) -> np.ndarray:
+    """The first layer on the crossings of two axes' places, [first, blocks, C, length]."""
+    lines, blocks = first[0].size, -(-second[0].size // length)
+    out = np.empty((lines, blocks, HIDDEN, length), np.float32)
+
+    def work(start: int, stop: int) -> None:
+        _lines(plane.numpy(), *first, *second, weight, bias, out, start, stop)
+
+    _share(work, lines, LINES, out.size)
+    return out
+
+
+def _texels(start: int, stop: int, span: tuple[int, int]) -> Place:
+    """Places of the texels themselves, on a map over `span`."""
+    position = np.arange(start, stop) - span[0]
+    low = np.minimum(position, span[1] - span[0] - 2)
+    return low, (position - low).astype(np.float32)
 
 
 def _span(sites: Sites, rows: range) -> tuple[int, int]:
