@@ -24,73 +24,70 @@ from .polynomials import FROM_LOGS, TO_POWERS, f32, i32, inlined, kernel, logs, 
 from .sampler import HIDDEN
 from .sites import Sites
 
-QUARTER = HIDDEN // 4
+HALF, QUARTER = HIDDEN // 2, HIDDEN // 4
 LANES = 16  # cells that fill a line of the cache, and a vector of 512 bits
-CHANNELS = 8  # of planes that are multiplied by the first layer at a time
+CHANNELS = 4  # of planes that are multiplied by the first layer at a time
 ROWS = 4  # x rows of one call where the grid is regular
 COLUMNS = 8  # y rows that share texels of the xz map while they are in the cache
 CELLS = 32  # cells along x whose texels stay in the second cache
-LEVELS = 32  # cells along z whose hidden units at two texels stay in the first cache
+LEVELS = 64  # cells along z whose hidden units at two texels stay in the first cache
 LINES = 4  # lines of maps of one call
 NARROW = f32(80 * TO_POWERS)  # bound on the sum of the largest sizes: exp(80) does not overflow
 ALONE = 2**14  # cells that one thread samples before another would have started
 
 
 @inlined
-def _hidden(plane, u, share, low, part, weight, bias, features, out):
+def _hidden(plane, u, share, low, part, weight, bias, room, out):
     """Write the first layer of a line through `plane` [c, U, V] to `out` [C, n].
 
     The line lies `share` of the way from row u of texels to the next. low, part [n]: the texel
     below every cell on it and the share of the one above. weight [C, c'], c' >= c and a multiple
-    of CHANNELS, bias [C]. features [c', >= n + V]: room.
+    of CHANNELS, bias [C]. room: [>= V] and [c', >= n], the latter 0 beyond c channels.
     """
-    cells = low.size
-    for h in range(HIDDEN):
-        for n in range(cells):
-            out[h, n] = bias[h]
     channels, _, texels = plane.shape
+    blended, features = room
+    above = blended[1:]
+    for h in range(HIDDEN):
+        for n in range(low.size):
+            out[h, n] = bias[h]
     if channels == 0:
         return
     for c in range(channels):
         for v in range(texels):
-            below = plane[c, u, v]
-            features[c, cells + v] = below + share * (plane[c, u + 1, v] - below)
-        for n in range(cells):
-            below = features[c, cells + low[n]]
-            features[c, n] = below + part[n] * (features[c, cells + low[n] + 1] - below)
-    for h in range(HIDDEN):
-        for c in range(0, channels, CHANNELS):
+            here = plane[c, u, v]
+            blended[v] = here + share * (plane[c, u + 1, v] - here)
+        for n in range(low.size):
+            here = blended[low[n]]
+            features[c, n] = here + part[n] * (above[low[n]] - here)
+    for h in range(HALF):
+        g = h + HALF
+        for c in range(0, weight.shape[1], CHANNELS):
             a0, a1, a2, a3 = weight[h, c], weight[h, c + 1], weight[h, c + 2], weight[h, c + 3]
-            a4, a5, a6, a7 = weight[h, c + 4], weight[h, c + 5], weight[h, c + 6], weight[h, c + 7]
-            for n in range(cells):
-                total = out[h, n]
-                total += a0 * features[c, n]
-                total += a1 * features[c + 1, n]
-                total += a2 * features[c + 2, n]
-                total += a3 * features[c + 3, n]
-                total += a4 * features[c + 4, n]
-                total += a5 * features[c + 5, n]
-                total += a6 * features[c + 6, n]
-                total += a7 * features[c + 7, n]
-                out[h, n] = total
+            b0, b1, b2, b3 = weight[g, c], weight[g, c + 1], weight[g, c + 2], weight[g, c + 3]
+            for n in range(low.size):
+                f0, f1, f2, f3 = (
+                    features[c, n], features[c + 1, n], features[c + 2, n], features[c + 3, n]
+                )  # fmt: skip
+                out[h, n] = out[h, n] + a0 * f0 + a1 * f1 + a2 * f2 + a3 * f3
+                out[g, n] = out[g, n] + b0 * f0 + b1 * f1 + b2 * f2 + b3 * f3
 
 
 @kernel
-def _lines(plane, u_low, u_part, low, part, weight, bias, out, start, stop):
+def _lines(plane, first, second, weight, bias, room, out, start, stop):
     """Write the first layer of lines start..stop-1 through `plane` to `out` [lines, blocks, C, L].
 
-    Blocks of L cells make up a line. The other arguments are as in `_hidden`, for every line.
+    first, second: places of the lines, and of the cells on each, of which blocks of L are made.
     """
     _, blocks, _, length = out.shape
-    features = np.zeros((weight.shape[1], low.size + plane.shape[2]), np.float32)
-    line = np.empty((HIDDEN, low.size), np.float32)
+    (u_low, u_part), (low, part) = first, second
+    line = room[0]
     for u in range(start, stop):
-        _hidden(plane, u_low[u], u_part[u], low, part, weight, bias, features, line)
+        _hidden(plane, u_low[u], u_part[u], low, part, weight, bias, room[1:], line)
         for block in range(blocks):
-            first = block * length
+            begin = block * length
             for h in range(HIDDEN):
-                for n in range(min(length, low.size - first)):
-                    out[u, block, h, n] = line[h, first + n]
+                for n in range(min(length, low.size - begin)):
+                    out[u, block, h, n] = line[h, begin + n]
 
 
 @inlined
@@ -153,7 +150,7 @@ def _sum(line, other, row, constant, wide, total):
 
 @kernel
 def _regular(
-    xy, xz, yz, yz_powers, beyond, places, weight, bias, row, constant, out, i0, i1
+    xy, xz, yz, yz_powers, beyond, places, weight, bias, row, constant, room, out, i0, i1
 ):
     """Rows i0..i1-1. xy [c, U, V], xz [c, U, W]; yz [ny, 1, C, nz] or empty, with its powers and
     its largest size. places: lower texel and share of the next along x, y and z; along y and z
@@ -161,21 +158,14 @@ def _regular(
     """
     _, ny, nz = out.shape
     (x_low, x_part), (y_low, y_part), (z_low, z_part) = places
-    many = max(y_low.size + xy.shape[2], z_low.size + xz.shape[2])
-    features = np.zeros((weight.shape[1], many), np.float32)
-    columns = np.empty((HIDDEN, y_low.size), np.float32)
-    line = np.empty((HIDDEN, z_low.size), np.float32)
-    both = np.empty((HIDDEN, z_low.size), np.float32)
-    other = np.empty(HIDDEN, np.float32)
-    nothing = np.zeros(HIDDEN, np.float32)
-    across = np.empty(y_low.size, np.float32)
+    columns, line, both, across, total, other, nothing = room[:7]
     # Without yz, levels beyond the last whole vector are summed with vectors along y.
     whole = z_low.size if yz.shape[0] > 0 or z_low.size == nz else z_low.size - LANES
-    total = np.empty(whole, np.float32)
+    total = total[:whole]
     for i in range(i0, i1):
         u, share = x_low[i], x_part[i]
-        _hidden(xy, u, share, y_low, y_part, weight, nothing, features, columns)
-        _hidden(xz, u, share, z_low, z_part, weight, bias, features, line)
+        _hidden(xy, u, share, y_low, y_part, weight, nothing, room[7:], columns)
+        _hidden(xz, u, share, z_low, z_part, weight, bias, room[7:], line)
         wide = not (_largest(columns) + _largest(line) + beyond < NARROW)
         if not wide:
             _raise(columns)
@@ -262,7 +252,7 @@ def _sum_between(near, level, below, above, ramp, part, row, constant, lanes, fa
 
 
 @kernel
-def _sheared(xy, xz, yz, row, constant, y, deep, start, place, out, j0, j1):
+def _sheared(xy, xz, yz, row, constant, y, deep, start, place, room, out, j0, j1):
     """Columns j0..j1-1. xy [U, V, C, 1], xz [U, blocks, C, L], yz [V, blocks, C, L] or empty.
 
     y [ny, levels]: positions in texels of the map, levels filled up to whole vectors. deep
@@ -274,13 +264,7 @@ def _sheared(xy, xz, yz, row, constant, y, deep, start, place, out, j0, j1):
     voxel, half, scale = f32(place[1]), f32(place[2]), f32(place[3])
     size, stretch, last = f32(place[4]), f32(place[4] / 2), f32(place[4] - 1)
     origin, y_origin = np.int64(place[5]), np.int64(place[6])
-    texels = np.empty((2, HIDDEN, LEVELS), np.float32)
-    corner = np.empty((HIDDEN if yz.shape[0] > 0 else 0, LEVELS), np.float32)
-    ramps = np.empty((xy.shape[1], LEVELS), np.float32)
-    rest = np.empty((HIDDEN, LEVELS), np.float32)
-    low = np.empty(LEVELS, np.int32)
-    part = np.empty(LEVELS, np.float32)
-    total = np.empty(LEVELS, np.float32)
+    texels, corner, ramps, rest, part, total, low = room
     for k0 in range(0, nz, LEVELS):
         block, lanes, levels = k0 // LEVELS, min(LEVELS, deep.size - k0), min(LEVELS, nz - k0)
         for i0 in range(0, nx, CELLS):
@@ -303,7 +287,7 @@ def _sheared(xy, xz, yz, row, constant, y, deep, start, place, out, j0, j1):
                         position = min(max(position, f32(-1)), size)
                         below = min(np.floor(position), last)
                         part[k] = position - below
-                        low[k] = i32(below)
+                        low[k] = below
                     k = 0
                     while k < levels:  # once, but where the line crosses a texel of x
                         u = np.int64(low[k]) - origin
@@ -329,7 +313,7 @@ def _sheared(xy, xz, yz, row, constant, y, deep, start, place, out, j0, j1):
                             for n in range(k, levels):
                                 out[i, j, k0 + n] = total[n]
                             break
-                        while low[k] - origin == u:
+                        while np.int64(low[k]) - origin == u:
                             out[i, j, k0 + k] = total[k]
                             k += 1
 
@@ -396,7 +380,7 @@ def _place(position: Tensor, sites: Sites, start: int, lanes: int = 1) -> Place:
     """Places of positions [n] on a map that starts at texel `start`, filled up to `lanes`."""
     position = _filled(position, lanes)
     low = position.floor().clamp_(max=sites.size - 1)
-    return (low.long() - start).numpy(), (position - low).numpy()
+    return (low.long() - start).numpy().astype(np.uint32), (position - low).numpy()
 
 
 def _filled(levels: Tensor, lanes: int = LANES) -> Tensor:
@@ -426,12 +410,16 @@ def _regular_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
     beyond = f32(np.abs(yz).max(initial=0))
     powers = np.exp(yz / f32(TO_POWERS))
     y = _place(y, sites, starts[1], LANES)
+    many = max(y[0].size, z[0].size)
+    room = (HIDDEN, y[0].size), (HIDDEN, z[0].size), (HIDDEN, z[0].size)
+    room = *room, y[0].size, z[0].size, HIDDEN, HIDDEN
+    room = *room, max(maps.xy.shape[2], maps.xz.shape[2]), (maps.weight.shape[1], many)
     target = out.numpy()
 
     def lines(start: int, stop: int) -> None:
         _regular(
             maps.xy.numpy(), maps.xz.numpy(), yz, powers, beyond, (x, y, z),
-            maps.weight, maps.bias, *last, target, start, stop,
+            maps.weight, maps.bias, *last, _room(*room), target, start, stop,
         )  # fmt: skip
 
     _share(lines, len(rows), ROWS, out.numel())
@@ -456,12 +444,20 @@ def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
     corner = (grid.ranges[0][0] + rows.start, grid.ranges[1][0])
     place = (grid.resolution, grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size)
     place = tuple(float(x) for x in (*place, begin, starts[1]))
+    more = (HIDDEN if len(yz) else 0, LEVELS)
+    room = (2, HIDDEN, LEVELS), more, (xy.shape[1], LEVELS), (HIDDEN, LEVELS), LEVELS, LEVELS, LEVELS
     target = out.numpy()
 
     def columns(start: int, stop: int) -> None:
-        _sheared(xy, xz, yz, *last, y, deep, corner, place, target, start, stop)
+        _sheared(xy, xz, yz, *last, y, deep, corner, place, _room(*room), target, start, stop)
 
     _share(columns, ny, COLUMNS, out.numel())
+
+
+def _room(*shapes: int | tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Zeros that start at lines of the cache, as torch's do and numpy's do not: vectors that lie
+    across two lines cost a tenth of the time."""
+    return tuple(torch.zeros(shape).numpy() for shape in shapes)
 
 
 def _layer(
@@ -469,10 +465,11 @@ def _layer(
 ) -> np.ndarray:
     """The first layer on the crossings of two axes' places, [first, blocks, C, length]."""
     lines, blocks = first[0].size, -(-second[0].size // length)
-    out = np.empty((lines, blocks, HIDDEN, length), np.float32)
+    (out,) = _room((lines, blocks, HIDDEN, length))
+    room = (HIDDEN, second[0].size), plane.shape[2], (weight.shape[1], second[0].size)
 
     def work(start: int, stop: int) -> None:
-        _lines(plane.numpy(), *first, *second, weight, bias, out, start, stop)
+        _lines(plane.numpy(), first, second, weight, bias, _room(*room), out, start, stop)
 
     _share(work, lines, LINES, out.size)
     return out
@@ -482,7 +479,7 @@ def _texels(start: int, stop: int, span: tuple[int, int]) -> Place:
     """Places of the texels themselves, on a map over `span`."""
     position = np.arange(start, stop) - span[0]
     low = np.minimum(position, span[1] - span[0] - 2)
-    return low, (position - low).astype(np.float32)
+    return low.astype(np.uint32), (position - low).astype(np.float32)
 
 
 def _span(sites: Sites, rows: range) -> tuple[int, int]:
