@@ -20,11 +20,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .polynomials import FROM_LOGS, TO_POWERS, f32, i32, inlined, kernel, logs, power, softplus
+from .polynomials import (
+    FROM_LOGS, TO_POWERS, exactly, f32, i32, inlined, kernel, logs, power, softplus,
+)  # fmt: skip
 from .sampler import HIDDEN
 from .sites import Sites
 
-HALF, QUARTER = HIDDEN // 2, HIDDEN // 4
+HALF = HIDDEN // 2
 LANES = 16  # cells that fill a line of the cache, and a vector of 512 bits
 CHANNELS = 4  # of planes that are multiplied by the first layer at a time
 ROWS = 4  # x rows of one call where the grid is regular
@@ -32,6 +34,7 @@ COLUMNS = 8  # y rows that share texels of the xz map while they are in the cach
 CELLS = 32  # cells along x whose texels stay in the second cache
 LEVELS = 64  # cells along z whose hidden units at two texels stay in the first cache
 LINES = 4  # lines of maps of one call
+PAGE = 1024  # floats
 NARROW = f32(80 * TO_POWERS)  # bound on the sum of the largest sizes: exp(80) does not overflow
 ALONE = 2**14  # cells that one thread samples before another would have started
 
@@ -194,140 +197,131 @@ def _regular(
 
 
 @inlined
-def _add_rest(level, xy, corner, ramps, steps, lanes, out):
-    """Write to `out` [C, L] what `_blend` takes for `level`, where it is more than the xz map.
+def _blend(level, below, above, ramp, lanes, out):
+    """Write hidden units at a texel of x to `out` [C L], of the first `lanes` levels.
 
-    xy [V, C, 1]: the column's rows of texels from the first one on.
+    level [C L]: their part that does not see y; below, above [C]: the xy map at the texels of y
+    about the levels, ramp [L]: shares of the one above.
     """
     for h in range(HIDDEN):
+        here = below[h]
+        slope = above[h] - here
         for k in range(lanes):
-            out[h, k] = level[h, k]
-    for step in range(1, steps):
-        for h in range(HIDDEN):
-            slope = xy[step + 1, h, 0] - xy[step, h, 0]
-            for k in range(lanes):
-                out[h, k] += ramps[step, k] * slope
-    if corner.shape[0] > 0:
-        for h in range(HIDDEN):
-            for k in range(lanes):
-                out[h, k] += corner[h, k]
+            out[h * LEVELS + k] = level[h * LEVELS + k] + (here + ramp[k] * slope)
 
 
 @inlined
-def _blend(level, below, above, ramp, lanes, out):
-    """Write hidden units of a line of cells at a texel of x to `out` [C, L].
+def _lift(level, below, above, ramp, lanes, out):
+    """Write `level` and the yz map to `out`, all [C L].
 
-    level [C, L]: their part that does not see y; below, above [C, 1]: the xy map at the texels of
-    y about the line, ramp [L]: shares of the one above.
+    below, above [C L]: of yz at the texels of y about the levels, ramp [L]: shares of the latter.
     """
     for h in range(HIDDEN):
-        b = below[h, 0]
-        d = above[h, 0] - b
         for k in range(lanes):
-            out[h, k] = level[h, k] + (b + ramp[k] * d)
+            n = h * LEVELS + k
+            out[n] = level[n] + (below[n] + ramp[k] * (above[n] - below[n]))
 
 
 @inlined
 def _sum_between(near, level, below, above, ramp, part, row, constant, lanes, far, total):
     """Write the second layer to `total` [L]; hidden units lie `part` [L] of the way from `near`
-    [C, L] to `far`, which is written as `_blend` does.
+    [C L] to `far`, which is written here as `_blend` does.
     """
     for k in range(lanes):
         total[k] = constant
-    for h0 in range(QUARTER):
-        h1, h2, h3 = h0 + QUARTER, h0 + 2 * QUARTER, h0 + 3 * QUARTER
-        w0, w1, w2, w3 = row[h0], row[h1], row[h2], row[h3]
-        b0, b1, b2, b3 = below[h0, 0], below[h1, 0], below[h2, 0], below[h3, 0]
-        d0, d1, d2, d3 = above[h0, 0] - b0, above[h1, 0] - b1, above[h2, 0] - b2, above[h3, 0] - b3
+    for g in range(HIDDEN // 4):
+        h = 4 * g
+        w0, w1, w2, w3 = row[h], row[h + 1], row[h + 2], row[h + 3]
+        b0, b1, b2, b3 = below[h], below[h + 1], below[h + 2], below[h + 3]
+        d0, d1, d2, d3 = above[h] - b0, above[h + 1] - b1, above[h + 2] - b2, above[h + 3] - b3
         for k in range(lanes):
+            n0 = h * LEVELS + k
+            n1, n2, n3 = n0 + LEVELS, n0 + 2 * LEVELS, n0 + 3 * LEVELS
             r, t = ramp[k], part[k]
-            f0, f1 = level[h0, k] + (b0 + r * d0), level[h1, k] + (b1 + r * d1)
-            f2, f3 = level[h2, k] + (b2 + r * d2), level[h3, k] + (b3 + r * d3)
-            far[h0, k], far[h1, k], far[h2, k], far[h3, k] = f0, f1, f2, f3
-            a0, a1, a2, a3 = near[h0, k], near[h1, k], near[h2, k], near[h3, k]
+            a0, a1, a2, a3 = near[n0], near[n1], near[n2], near[n3]
+            f0, f1 = level[n0] + (b0 + r * d0), level[n1] + (b1 + r * d1)
+            f2, f3 = level[n2] + (b2 + r * d2), level[n3] + (b3 + r * d3)
+            far[n0], far[n1], far[n2], far[n3] = f0, f1, f2, f3
             z0, z1 = a0 + t * (f0 - a0), a1 + t * (f1 - a1)
             z2, z3 = a2 + t * (f2 - a2), a3 + t * (f3 - a3)
             s = softplus((z0, z1, z2, z3))
             total[k] = total[k] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
 
 
-@kernel
-def _sheared(xy, xz, yz, row, constant, y, deep, start, place, room, out, j0, j1):
-    """Columns j0..j1-1. xy [U, V, C, 1], xz [U, blocks, C, L], yz [V, blocks, C, L] or empty.
+@exactly
+def _across(i, along, deep, place, lanes, low, part):
+    """Write the texels of x below the first `lanes` levels to `low` [L] and shares of the next to
+    `part` [L], rounded as `Sites` rounds."""
+    voxel, half, scale, size = place
+    stretch, last = size / f32(2), size - f32(1)
+    for k in range(lanes):
+        world = f32(i + along + deep[k]) * voxel - half
+        position = (world * scale + f32(1)) * stretch - f32(0.5)
+        position = min(max(position, f32(-1)), size)
+        below = min(np.floor(position), last)
+        part[k] = position - below
+        low[k] = below
 
-    y [ny, levels]: positions in texels of the map, levels filled up to whole vectors. deep
-    [levels]: what they add to the index along x. start: first kept index along x and y. place: N,
-    voxel, length / 2, 2 / box_warp, P, first texels along x and y of the maps.
+
+@kernel
+def _sheared(xy, xz, yz, row, constant, y, deep, start, place, origins, resolution, room, out,
+             j0, j1):
+    """Columns j0..j1-1. xy [U, V, C], xz [U, blocks, C L], yz [V, blocks, C L] or empty.
+
+    y [ny, levels]: positions in texels; deep [levels]: what levels add to the index along x;
+    levels filled up to whole vectors. start: first kept index along x and y. place: voxel, length
+    / 2, 2 / box_warp, P. origins: first texels along x and y of the maps.
     """
     nx, _, nz = out.shape
-    resolution = place[0]
-    voxel, half, scale = f32(place[1]), f32(place[2]), f32(place[3])
-    size, stretch, last = f32(place[4]), f32(place[4] / 2), f32(place[4] - 1)
-    origin, y_origin = np.int64(place[5]), np.int64(place[6])
-    texels, corner, ramps, rest, part, total, low = room
+    texels, rest, ramp, part, total, low = room
+    last = place[3] - f32(1)
     for k0 in range(0, nz, LEVELS):
-        block, lanes, levels = k0 // LEVELS, min(LEVELS, deep.size - k0), min(LEVELS, nz - k0)
+        block, levels = k0 // LEVELS, min(LEVELS, nz - k0)
         for i0 in range(0, nx, CELLS):
             for j in range(j0, j1):
-                v0 = np.int64(min(np.floor(y[j, k0]), last))
-                v1 = np.int64(min(np.floor(y[j, k0 + levels - 1]), last))
-                first, steps = v0 - y_origin, v1 - v0 + 1
-                for step in range(steps):
-                    for k in range(lanes):
-                        ramps[step, k] = min(max(y[j, k0 + k] - f32(v0 + step), f32(0)), f32(1))
-                if yz.shape[0] > 0:
-                    _corners(corner, block, lanes, yz, ramps, first, steps)
-                more = steps > 1 or yz.shape[0] > 0
                 along = (start[1] + j) / resolution
-                near_u = np.int64(-3)  # texel whose hidden units are the last ones near a cell
-                for i in range(i0, min(i0 + CELLS, nx)):
+                first = 0
+                while first < levels:  # stretches between the same texels of y
+                    below = min(np.floor(y[j, k0 + first]), last)
+                    after = first + 1
+                    while after < levels and min(np.floor(y[j, k0 + after]), last) == below:
+                        after += 1
+                    begin = first // LANES * LANES
+                    lanes = (after + LANES - 1) // LANES * LANES - begin
+                    heights = y[j][k0 + begin :]
                     for k in range(lanes):
-                        world = f32(start[0] + i + along + deep[k0 + k]) * voxel - half
-                        position = (world * scale + f32(1)) * stretch - f32(0.5)
-                        position = min(max(position, f32(-1)), size)
-                        below = min(np.floor(position), last)
-                        part[k] = position - below
-                        low[k] = below
-                    k = 0
-                    while k < levels:  # once, but where the line crosses a texel of x
-                        u = np.int64(low[k]) - origin
-                        near, far = texels[u & 1], texels[u + 1 & 1]
-                        level, below, above = xz[u, block], xy[u, first], xy[u, first + 1]
-                        if u != near_u and u != near_u + 1:
-                            if more:
-                                _add_rest(level, xy[u, first:], corner, ramps, steps, lanes, rest)
-                                level = rest
-                            _blend(level, below, above, ramps[0], lanes, near)
-                        near_u = u
-                        level, below, above = (
-                            xz[u + 1, block], xy[u + 1, first], xy[u + 1, first + 1]
-                        )
-                        if more:
-                            _add_rest(level, xy[u + 1, first:], corner, ramps, steps, lanes, rest)
-                            level = rest
-                        _sum_between(
-                            near, level, below, above, ramps[0], part, row, constant, lanes, far,
-                            total,
-                        )
-                        if low[levels - 1] == low[k]:
-                            for n in range(k, levels):
-                                out[i, j, k0 + n] = total[n]
-                            break
-                        while np.int64(low[k]) - origin == u:
-                            out[i, j, k0 + k] = total[k]
-                            k += 1
-
-
-@inlined
-def _corners(corner, block, lanes, yz, ramps, first, steps):
-    """Write the yz map's share of a column to `corner` [C, L]."""
-    for h in range(HIDDEN):
-        for k in range(lanes):
-            corner[h, k] = yz[first, block, h, k]
-        for step in range(first, first + steps):
-            for k in range(lanes):
-                slope = yz[step + 1, block, h, k] - yz[step, block, h, k]
-                corner[h, k] += ramps[step - first, k] * slope
+                        ramp[k] = heights[k] - below
+                    v = np.int64(below) - origins[1]
+                    near_u = np.int64(-9)  # texel of x that the last `near` was at
+                    for i in range(i0, min(i0 + CELLS, nx)):
+                        at = np.float64(start[0] + i)
+                        _across(at, along, deep[k0 + begin :], place, lanes, low, part)
+                        k = first - begin
+                        while k < after - begin:  # once, but where the line crosses a texel of x
+                            u = np.int64(low[k]) - origins[0]
+                            near, far = texels[u & 1], texels[u + 1 & 1]
+                            for t in range(u if u not in (near_u, near_u + 1) else u + 1, u + 2):
+                                level = xz[t, block][begin:]
+                                if yz.shape[0] > 0:
+                                    low_z, high_z = yz[v, block][begin:], yz[v + 1, block][begin:]
+                                    _lift(level, low_z, high_z, ramp, lanes, rest)
+                                    level = rest
+                                if t == u:
+                                    _blend(level, xy[u, v], xy[u, v + 1], ramp, lanes, near)
+                            near_u = u
+                            _sum_between(
+                                near, level, xy[u + 1, v], xy[u + 1, v + 1], ramp, part, row,
+                                constant, lanes, far, total,
+                            )
+                            stop = after - begin
+                            if low[stop - 1] != low[k]:
+                                stop = k + 1
+                                while low[stop] == low[k]:
+                                    stop += 1
+                            for n in range(k, stop):
+                                out[i, j, k0 + begin + n] = total[n]
+                            k = stop
+                    first = after
 
 
 @dataclass(frozen=True)
@@ -442,14 +436,19 @@ def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
     levels = torch.arange(grid.ranges[2][0], grid.ranges[2][1], dtype=torch.float64)
     deep = _filled(levels / grid.resolution**2).numpy()
     corner = (grid.ranges[0][0] + rows.start, grid.ranges[1][0])
-    place = (grid.resolution, grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size)
-    place = tuple(float(x) for x in (*place, begin, starts[1]))
-    more = (HIDDEN if len(yz) else 0, LEVELS)
-    room = (2, HIDDEN, LEVELS), more, (xy.shape[1], LEVELS), (HIDDEN, LEVELS), LEVELS, LEVELS, LEVELS
+    place = grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size
+    place, origins = tuple(f32(x) for x in place), (begin, starts[1])
+    xy, xz, yz = xy[..., 0], *(t.reshape(*t.shape[:2], HIDDEN * LEVELS) for t in (xz, yz))
+    # More than is used, so that equal places of both texels are not equal places of a page.
+    texels = 2, HIDDEN * LEVELS + PAGE // 2
+    room = texels, HIDDEN * LEVELS, *4 * (LEVELS,)
     target = out.numpy()
 
     def columns(start: int, stop: int) -> None:
-        _sheared(xy, xz, yz, *last, y, deep, corner, place, _room(*room), target, start, stop)
+        _sheared(
+            xy, xz, yz, *last, y, deep, corner, place, origins, float(grid.resolution),
+            _room(*room), target, start, stop,
+        )  # fmt: skip
 
     _share(columns, ny, COLUMNS, out.numel())
 

@@ -79,6 +79,11 @@ def inlined(function: Callable) -> Callable:
     return numba.njit(fastmath={"contract"}, forceinline=True)(function)
 
 
+def exactly(function: Callable) -> Callable:
+    """Part of a kernel, where every result is rounded."""
+    return numba.njit(forceinline=True)(function)
+
+
 def _by_fours(step: Callable) -> Callable:
     """A step on one value, as a step on four."""
 
