@@ -211,39 +211,29 @@ def _blend(level, below, above, ramp, lanes, out):
 
 
 @inlined
-def _lift(level, below, above, ramp, lanes, out):
-    """Write `level` and the yz map to `out`, all [C L].
-
-    below, above [C L]: of yz at the texels of y about the levels, ramp [L]: shares of the latter.
-    """
+def _lift(below, above, ramp, lanes, out):
+    """Add to `out` [C L] what lies `ramp` [L] of the way from `below` to `above` [C L]."""
     for h in range(HIDDEN):
         for k in range(lanes):
             n = h * LEVELS + k
-            out[n] = level[n] + (below[n] + ramp[k] * (above[n] - below[n]))
+            out[n] += below[n] + ramp[k] * (above[n] - below[n])
 
 
 @inlined
-def _sum_between(near, level, below, above, ramp, part, row, constant, lanes, far, total):
+def _sum_between(near, far, part, row, constant, lanes, total):
     """Write the second layer to `total` [L]; hidden units lie `part` [L] of the way from `near`
-    [C L] to `far`, which is written here as `_blend` does.
-    """
+    to `far` [C L]."""
     for k in range(lanes):
         total[k] = constant
     for g in range(HIDDEN // 4):
         h = 4 * g
         w0, w1, w2, w3 = row[h], row[h + 1], row[h + 2], row[h + 3]
-        b0, b1, b2, b3 = below[h], below[h + 1], below[h + 2], below[h + 3]
-        d0, d1, d2, d3 = above[h] - b0, above[h + 1] - b1, above[h + 2] - b2, above[h + 3] - b3
         for k in range(lanes):
             n0 = h * LEVELS + k
             n1, n2, n3 = n0 + LEVELS, n0 + 2 * LEVELS, n0 + 3 * LEVELS
-            r, t = ramp[k], part[k]
-            a0, a1, a2, a3 = near[n0], near[n1], near[n2], near[n3]
-            f0, f1 = level[n0] + (b0 + r * d0), level[n1] + (b1 + r * d1)
-            f2, f3 = level[n2] + (b2 + r * d2), level[n3] + (b3 + r * d3)
-            far[n0], far[n1], far[n2], far[n3] = f0, f1, f2, f3
-            z0, z1 = a0 + t * (f0 - a0), a1 + t * (f1 - a1)
-            z2, z3 = a2 + t * (f2 - a2), a3 + t * (f3 - a3)
+            t, a0, a1, a2, a3 = part[k], near[n0], near[n1], near[n2], near[n3]
+            z0, z1 = a0 + t * (far[n0] - a0), a1 + t * (far[n1] - a1)
+            z2, z3 = a2 + t * (far[n2] - a2), a3 + t * (far[n3] - a3)
             s = softplus((z0, z1, z2, z3))
             total[k] = total[k] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
 
@@ -273,7 +263,7 @@ def _sheared(xy, xz, yz, row, constant, y, deep, start, place, origins, resoluti
     / 2, 2 / box_warp, P. origins: first texels along x and y of the maps.
     """
     nx, _, nz = out.shape
-    texels, rest, ramp, part, total, low = room
+    texels, ramp, part, total, low = room
     last = place[3] - f32(1)
     for k0 in range(0, nz, LEVELS):
         block, levels = k0 // LEVELS, min(LEVELS, nz - k0)
@@ -292,7 +282,7 @@ def _sheared(xy, xz, yz, row, constant, y, deep, start, place, origins, resoluti
                     for k in range(lanes):
                         ramp[k] = heights[k] - below
                     v = np.int64(below) - origins[1]
-                    near_u = np.int64(-9)  # texel of x that the last `near` was at
+                    done = np.int64(0)  # texels of x that were made
                     for i in range(i0, min(i0 + CELLS, nx)):
                         at = np.float64(start[0] + i)
                         _across(at, along, deep[k0 + begin :], place, lanes, low, part)
@@ -300,19 +290,14 @@ def _sheared(xy, xz, yz, row, constant, y, deep, start, place, origins, resoluti
                         while k < after - begin:  # once, but where the line crosses a texel of x
                             u = np.int64(low[k]) - origins[0]
                             near, far = texels[u & 1], texels[u + 1 & 1]
-                            for t in range(u if u not in (near_u, near_u + 1) else u + 1, u + 2):
-                                level = xz[t, block][begin:]
+                            for t in range(max(done, u), u + 2):
+                                into, level = texels[t & 1], xz[t, block][begin:]
+                                _blend(level, xy[t, v], xy[t, v + 1], ramp, lanes, into)
                                 if yz.shape[0] > 0:
                                     low_z, high_z = yz[v, block][begin:], yz[v + 1, block][begin:]
-                                    _lift(level, low_z, high_z, ramp, lanes, rest)
-                                    level = rest
-                                if t == u:
-                                    _blend(level, xy[u, v], xy[u, v + 1], ramp, lanes, near)
-                            near_u = u
-                            _sum_between(
-                                near, level, xy[u + 1, v], xy[u + 1, v + 1], ramp, part, row,
-                                constant, lanes, far, total,
-                            )
+                                    _lift(low_z, high_z, ramp, lanes, into)
+                            done = u + 2
+                            _sum_between(near, far, part, row, constant, lanes, total)
                             stop = after - begin
                             if low[stop - 1] != low[k]:
                                 stop = k + 1
@@ -441,7 +426,7 @@ def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
     xy, xz, yz = xy[..., 0], *(t.reshape(*t.shape[:2], HIDDEN * LEVELS) for t in (xz, yz))
     # More than is used, so that equal places of both texels are not equal places of a page.
     texels = 2, HIDDEN * LEVELS + PAGE // 2
-    room = texels, HIDDEN * LEVELS, *4 * (LEVELS,)
+    room = texels, *4 * (LEVELS,)
     target = out.numpy()
 
     def columns(start: int, stop: int) -> None:
