@@ -30,9 +30,9 @@ HALF = HIDDEN // 2
 LANES = 16  # cells that fill a line of the cache, and a vector of 512 bits
 CHANNELS = 4  # of planes that are multiplied by the first layer at a time
 ROWS = 4  # x rows of one call where the grid is regular
-COLUMNS = 32  # y rows that share texels of the xz map while they are in the cache
-CELLS = 16  # cells along x whose texels stay in the second cache
-LEVELS = 64  # cells along z whose hidden units at two texels stay in the first cache
+COLUMNS = 16  # y rows that share texels of the xz map while they are in the cache
+CELLS = 32  # cells along x whose texels stay in the second cache
+LEVELS = 32  # cells along z whose hidden units at two texels stay in the first cache
 LINES = 4  # lines of maps of one call
 PAGE = 1024  # floats
 NARROW = f32(80 * TO_POWERS)  # bound on the sum of the largest sizes: exp(80) does not overflow
@@ -203,11 +203,16 @@ def _blend(level, below, above, ramp, lanes, out):
     level [C L]: their part that does not see y; below, above [C]: the xy map at the texels of y
     about the levels, ramp [L]: shares of the one above.
     """
-    for h in range(HIDDEN):
-        here = below[h]
-        slope = above[h] - here
+    for h in range(0, HIDDEN, 4):
+        b0, b1, b2, b3 = below[h], below[h + 1], below[h + 2], below[h + 3]
+        d0, d1, d2, d3 = above[h] - b0, above[h + 1] - b1, above[h + 2] - b2, above[h + 3] - b3
         for k in range(lanes):
-            out[h * LEVELS + k] = level[h * LEVELS + k] + (here + ramp[k] * slope)
+            n0 = h * LEVELS + k
+            n1, n2, n3 = n0 + LEVELS, n0 + 2 * LEVELS, n0 + 3 * LEVELS
+            out[n0] = level[n0] + (b0 + ramp[k] * d0)
+            out[n1] = level[n1] + (b1 + ramp[k] * d1)
+            out[n2] = level[n2] + (b2 + ramp[k] * d2)
+            out[n3] = level[n3] + (b3 + ramp[k] * d3)
 
 
 @inlined
