@@ -1,42 +1,52 @@
-"""The separable form of sigma compiled by numba for CPUs. Imported by `sampler.kernels` only.
+"""The separable form of sigma compiled by numba for CPUs (docs/sampling.md).
 
-One thread owns a set of lines and every cell is summed in one order, so that bytes do not depend
-on the number of threads: `torch.get_num_threads()` of them, ordinary threads for one call each
-(the kernels let go of the interpreter's lock), since numba's own pools do not survive forks.
-
-Vectors hold neighbours along z, or along y where z has levels left over. Hidden units are in the
-units of `polynomials.power`. On sheared grids softplus(h) is max(h, 0) and a polynomial in
-2^-|h / ln 2|. Regular grids save the power for every cell, since exp(h) is a product of entries of
-lines, where these are small enough that no product overflows (`NARROW`, decided for every x row).
+Every cell is summed in one order, so that bytes do not depend on who calls a kernel for which
+lines; `compiled` does. Vectors hold neighbours along z, or along y where z has levels left over.
+Hidden units are in the units of `polynomials.power`. On sheared grids softplus(h) is max(h, 0) and
+a polynomial in 2^-|h / ln 2|. Regular grids save the power for every cell, since exp(h) is a
+product of entries of lines, where these are small enough that no product overflows (`NARROW`,
+decided for every x row).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-
 import numpy as np
-import torch
-from torch import Tensor
 
-from .polynomials import (
-    FROM_LOGS, TO_POWERS, exactly, f32, i32, inlined, kernel, logs, power, softplus,
-)  # fmt: skip
+from .polynomials import TO_POWERS, exactly, f32, i32, inlined, kernel, logs, power, softplus
 from .sampler import HIDDEN
-from .sites import Sites
 
 HALF = HIDDEN // 2
 LANES = 16  # cells that fill a line of the cache, and a vector of 512 bits
 CHANNELS = 4  # of planes that are multiplied by the first layer at a time
-ROWS = 4  # x rows of one call where the grid is regular
-COLUMNS = 16  # y rows that share texels of the xz map while they are in the cache
 CELLS = 32  # cells along x whose texels stay in the second cache
 LEVELS = 32  # cells along z whose hidden units at two texels stay in the first cache
-LINES = 4  # lines of maps of one call
-PAGE = 1024  # floats
 NARROW = f32(80 * TO_POWERS)  # bound on the sum of the largest sizes: exp(80) does not overflow
-ALONE = 2**14  # cells that one thread samples before another would have started
+
+
+@kernel
+def gather(plane, turned, start, fresh, out, c0, c1):
+    """Add channels c0..c1-1 of `plane` [c, P, P], or of it turned, to `out` [c, U, V].
+
+    start: the texels at out's corner; what lies outside the plane is left. fresh: begin with 0.
+    """
+    _, rows, columns = out.shape
+    size, u, v = plane.shape[1], start[0], start[1]
+    a0, a1 = max(-u, 0), min(size - u, rows)
+    b0, b1 = max(-v, 0), min(size - v, columns)
+    for c in range(c0, c1):
+        if fresh:
+            for a in range(rows):
+                for b in range(columns):
+                    out[c, a, b] = 0
+        if not turned:
+            for a in range(a0, a1):
+                for b in range(b0, b1):
+                    out[c, a, b] += plane[c, a + u, b + v]
+            continue
+        for tile in range(a0, a1, LANES):
+            for b in range(b0, b1):
+                for a in range(tile, min(tile + LANES, a1)):
+                    out[c, a, b] += plane[c, b + v, a + u]
 
 
 @inlined
@@ -76,7 +86,7 @@ def _hidden(plane, u, share, low, part, weight, bias, room, out):
 
 
 @kernel
-def _lines(plane, first, second, weight, bias, room, out, start, stop):
+def lines(plane, first, second, weight, bias, room, out, start, stop):
     """Write the first layer of lines start..stop-1 through `plane` to `out` [lines, blocks, C, L].
 
     first, second: places of the lines, and of the cells on each, of which blocks of L are made.
@@ -152,7 +162,7 @@ def _sum(line, other, row, constant, wide, total):
 
 
 @kernel
-def _regular(
+def regular(
     xy, xz, yz, yz_powers, beyond, places, weight, bias, row, constant, room, out, i0, i1
 ):
     """Rows i0..i1-1. xy [c, U, V], xz [c, U, W]; yz [ny, 1, C, nz] or empty, with its powers and
@@ -259,7 +269,7 @@ def _across(i, along, deep, place, lanes, low, part):
 
 
 @kernel
-def _sheared(xy, xz, yz, row, constant, y, deep, start, place, origins, resolution, room, out,
+def sheared(xy, xz, yz, row, constant, y, deep, start, place, origins, resolution, room, out,
              j0, j1):
     """Columns j0..j1-1. xy [U, V, C], xz [U, blocks, C L], yz [V, blocks, C L] or empty.
 
@@ -312,181 +322,3 @@ def _sheared(xy, xz, yz, row, constant, y, deep, start, place, origins, resoluti
                                 out[i, j, k0 + begin + n] = total[n]
                             k = stop
                     first = after
-
-
-@dataclass(frozen=True)
-class Maps:
-    """What the kernels take of one scene: planes of equal pairs added, and the first layer.
-
-    xy, xz, yz [c, texels, texels], the earlier axis first, over the spans of the sites; their
-    first axis is empty where no plane sees the pair. weight [C, c'], bias [C].
-    """
-
-    xy: Tensor
-    xz: Tensor
-    yz: Tensor
-    weight: np.ndarray
-    bias: np.ndarray
-
-
-def make_maps(
-    planes: Tensor, pairs: list[tuple[int, int]], weight: Tensor, bias: Tensor, sites: Sites
-) -> Maps:
-    """Maps of one scene, without gradients; arguments as in `separable.make_tables`."""
-    planes, weight, bias = planes.detach(), weight.detach(), bias.detach()
-    channels = planes.shape[1]
-    kept = [range(max(a, 0), min(b, sites.size)) for a, b in sites.spans]
-    maps: dict[tuple[int, int], Tensor] = {}
-    for plane, (wide, high) in zip(planes, pairs):
-        plane = plane[:, kept[high].start : kept[high].stop, kept[wide].start : kept[wide].stop]
-        pair = (min(wide, high), max(wide, high))
-        if wide < high:
-            plane = plane.transpose(1, 2)
-        spans = [sites.spans[axis] for axis in pair]
-        inner = [slice(k.start - s, k.stop - s) for k, (s, _) in zip((kept[a] for a in pair), spans)]
-        if pair in maps:
-            maps[pair][:, inner[0], inner[1]] += plane
-        else:
-            maps[pair] = torch.zeros(channels, *(stop - start for start, stop in spans))
-            maps[pair][:, inner[0], inner[1]] = plane
-    filled = -(-channels // CHANNELS) * CHANNELS
-    weights = torch.zeros(len(weight), filled)
-    weights[:, :channels] = weight * (TO_POWERS / len(planes))
-    nothing = torch.zeros(0, 0, 0)
-    every = (maps.get(pair, nothing) for pair in ((0, 1), (0, 2), (1, 2)))
-    return Maps(*every, weights.numpy(), (bias * TO_POWERS).float().numpy())
-
-
-Place = tuple[np.ndarray, np.ndarray]  # lower texel of every cell and share of the next
-
-
-def _place(position: Tensor, sites: Sites, start: int, lanes: int = 1) -> Place:
-    """Places of positions [n] on a map that starts at texel `start`, filled up to `lanes`."""
-    position = _filled(position, lanes)
-    low = position.floor().clamp_(max=sites.size - 1)
-    return (low.long() - start).numpy().astype(np.uint32), (position - low).numpy()
-
-
-def _filled(levels: Tensor, lanes: int = LANES) -> Tensor:
-    """[..., n] with the last level repeated until n is a multiple of `lanes`."""
-    more = -levels.shape[-1] % lanes
-    return torch.cat([levels, levels[..., -1:].expand(*levels.shape[:-1], more)], -1)
-
-
-def fill(
-    maps: Maps, row: Tensor, constant: Tensor, sites: Sites, rows: range, out: Tensor
-) -> None:
-    """Write sigma of x rows `rows` to `out` [len(rows), ny, nz]; arguments as in `evaluate`."""
-    last = (row.detach() * FROM_LOGS).float().numpy(), f32(constant.item())
-    (_sheared_rows if sites.sheared else _regular_rows)(maps, last, sites, rows, out)
-
-
-def _regular_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tensor) -> None:
-    _, ny, nz = sites.grid.shape
-    starts = [start for start, _ in sites.spans]
-    x = _place(sites.x(rows, range(1), range(1)), sites, starts[0])
-    y = sites.y(range(ny), range(1))
-    z = _place(sites.z(range(nz)), sites, starts[2], LANES)
-    nothing = np.zeros(HIDDEN, np.float32)
-    yz = np.empty((0, 1, HIDDEN, 0), np.float32)
-    if len(maps.yz):
-        yz = _layer(maps.yz, _place(y, sites, starts[1]), z, z[0].size, maps.weight, nothing)
-    beyond = f32(np.abs(yz).max(initial=0))
-    powers = np.exp(yz / f32(TO_POWERS))
-    y = _place(y, sites, starts[1], LANES)
-    many = max(y[0].size, z[0].size)
-    room = (HIDDEN, y[0].size), (HIDDEN, z[0].size), (HIDDEN, z[0].size)
-    room = *room, y[0].size, z[0].size, HIDDEN, HIDDEN
-    room = *room, max(maps.xy.shape[2], maps.xz.shape[2]), (maps.weight.shape[1], many)
-    target = out.numpy()
-
-    def lines(start: int, stop: int) -> None:
-        _regular(
-            maps.xy.numpy(), maps.xz.numpy(), yz, powers, beyond, (x, y, z),
-            maps.weight, maps.bias, *last, _room(*room), target, start, stop,
-        )  # fmt: skip
-
-    _share(lines, len(rows), ROWS, out.numel())
-
-
-def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tensor) -> None:
-    _, ny, nz = sites.grid.shape
-    starts = [start for start, _ in sites.spans]
-    begin, end = _span(sites, rows)
-    z = _place(sites.z(range(nz)), sites, starts[2], LANES)
-    across, along = _texels(begin, end, sites.spans[0]), _texels(*sites.spans[1], sites.spans[1])
-    nothing = np.zeros(HIDDEN, np.float32)
-    xy = _layer(maps.xy, across, along, 1, maps.weight, nothing)
-    xz = _layer(maps.xz, across, z, LEVELS, maps.weight, maps.bias)
-    yz = np.empty((0, 1, HIDDEN, LEVELS), np.float32)
-    if len(maps.yz):
-        yz = _layer(maps.yz, along, z, LEVELS, maps.weight, nothing)
-    grid = sites.grid
-    y = _filled(sites.y(range(ny), range(nz))).numpy()
-    levels = torch.arange(grid.ranges[2][0], grid.ranges[2][1], dtype=torch.float64)
-    deep = _filled(levels / grid.resolution**2).numpy()
-    corner = (grid.ranges[0][0] + rows.start, grid.ranges[1][0])
-    place = grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size
-    place, origins = tuple(f32(x) for x in place), (begin, starts[1])
-    xy, xz, yz = xy[..., 0], *(t.reshape(*t.shape[:2], HIDDEN * LEVELS) for t in (xz, yz))
-    # More than is used, so that equal places of both texels are not equal places of a page.
-    texels = 2, HIDDEN * LEVELS + PAGE // 2
-    room = texels, *4 * (LEVELS,)
-    target = out.numpy()
-
-    def columns(start: int, stop: int) -> None:
-        _sheared(
-            xy, xz, yz, *last, y, deep, corner, place, origins, float(grid.resolution),
-            _room(*room), target, start, stop,
-        )  # fmt: skip
-
-    _share(columns, ny, COLUMNS, out.numel())
-
-
-def _room(*shapes: int | tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """Zeros that start at lines of the cache, as torch's do and numpy's do not: vectors that lie
-    across two lines cost a tenth of the time."""
-    return tuple(torch.zeros(shape).numpy() for shape in shapes)
-
-
-def _layer(
-    plane: Tensor, first: Place, second: Place, length: int, weight: np.ndarray, bias: np.ndarray
-) -> np.ndarray:
-    """The first layer on the crossings of two axes' places, [first, blocks, C, length]."""
-    lines, blocks = first[0].size, -(-second[0].size // length)
-    (out,) = _room((lines, blocks, HIDDEN, length))
-    room = (HIDDEN, second[0].size), plane.shape[2], (weight.shape[1], second[0].size)
-
-    def work(start: int, stop: int) -> None:
-        _lines(plane.numpy(), first, second, weight, bias, _room(*room), out, start, stop)
-
-    _share(work, lines, LINES, out.size)
-    return out
-
-
-def _texels(start: int, stop: int, span: tuple[int, int]) -> Place:
-    """Places of the texels themselves, on a map over `span`."""
-    position = np.arange(start, stop) - span[0]
-    low = np.minimum(position, span[1] - span[0] - 2)
-    return low.astype(np.uint32), (position - low).astype(np.float32)
-
-
-def _span(sites: Sites, rows: range) -> tuple[int, int]:
-    """Half-open range of texels that x rows `rows` touch."""
-    _, ny, nz = sites.grid.shape
-    first = sites.x(range(rows.start, rows.start + 1), range(1), range(1))
-    last = sites.x(range(rows.stop - 1, rows.stop), range(ny - 1, ny), range(nz - 1, nz))
-    return sites.touched(torch.stack([first, last]))
-
-
-def _share(work: Callable[[int, int], None], total: int, size: int, cells: int) -> None:
-    """Call `work` on ranges of `size` that make up `total`, on several threads if it pays."""
-    blocks = [(start, min(start + size, total)) for start in range(0, total, size)]
-    threads = min(torch.get_num_threads(), len(blocks), max(cells // ALONE, 1))
-    if threads == 1:
-        for block in blocks:
-            work(*block)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, *block) for block in blocks]:
-            done.result()
