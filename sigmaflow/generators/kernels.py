@@ -43,10 +43,11 @@ def gather(plane, turned, start, fresh, out, c0, c1):
                 for b in range(b0, b1):
                     out[c, a, b] += plane[c, a + u, b + v]
             continue
-        for tile in range(a0, a1, LANES):
-            for b in range(b0, b1):
-                for a in range(tile, min(tile + LANES, a1)):
-                    out[c, a, b] += plane[c, b + v, a + u]
+        for first in range(a0, a1, LANES):
+            for begin in range(b0, b1, LANES):
+                for a in range(first, min(first + LANES, a1)):
+                    for b in range(begin, min(begin + LANES, b1)):
+                        out[c, a, b] += plane[c, b + v, a + u]
 
 
 @inlined
