@@ -270,13 +270,15 @@ def _across(i, along, deep, place, lanes, low, part):
 
 
 @kernel
-def sheared(xy, xz, yz, row, constant, y, deep, start, place, origins, resolution, room, out,
-             j0, j1):
+def sheared(
+    xy, xz, yz, row, constant, y, deep, start, place, origins, resolution, room, out, j0, j1
+):
     """Columns j0..j1-1. xy [U, V, C], xz [U, blocks, C L], yz [V, blocks, C L] or empty.
 
     y [ny, levels]: positions in texels; deep [levels]: what levels add to the index along x;
     levels filled up to whole vectors. start: first kept index along x and y. place: voxel, length
-    / 2, 2 / box_warp, P. origins: first texels along x and y of the maps.
+    / 2, 2 / box_warp, P. origins: first texels along x and y of the maps. room: for hidden units
+    at two texels of x [2, >= C L], by parity, and for four lines of levels [L].
     """
     nx, _, nz = out.shape
     texels, ramp, part, total, low = room

@@ -7,7 +7,9 @@ processor would have to look further ahead than it can to find that order by its
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -60,14 +62,17 @@ def _factors(log: tuple[float, ...]) -> tuple[np.float32, ...]:
 
 
 FACTORS = _factors(LOG)
+STAMP = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
 
 
 def kernel(function: Callable) -> Callable:
     """numba.njit with its code cached on disk, or without where no folder can be written.
 
     Whatever a kernel calls is inlined. A call would run another copy of the callee in the process
-    that compiles than in those that read the cache, and sums in another order.
+    that compiles than in those that read the cache, and sums in another order. numba takes cached
+    code for old by the kernel's own file alone, so its name says which polynomials are in it.
     """
+    function.__qualname__ += f"_{STAMP}"
     try:
         return numba.njit(function, cache=True, nogil=True)
     except RuntimeError:
@@ -168,11 +173,13 @@ def _step(p, t, c):
 
 @inlined
 def _last_step(p, t, c):
+    """As `_step`, with four c."""
     return p[0] * t[0] + c[0], p[1] * t[1] + c[1], p[2] * t[2] + c[2], p[3] * t[3] + c[3]
 
 
 @inlined
 def _line(t, slope, at_zero):
+    """slope t + at_zero for the four t."""
     return (
         slope * t[0] + at_zero, slope * t[1] + at_zero,
         slope * t[2] + at_zero, slope * t[3] + at_zero,
