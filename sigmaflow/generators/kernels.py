@@ -1,336 +1,327 @@
-"""The separable form of sigma compiled by numba for CPUs. Imported by `sampler.kernels` only.
+"""The separable form of sigma compiled by numba for CPUs (docs/sampling.md).
 
-One thread owns a set of lines and every cell is summed in one order, so that bytes do not depend
-on the number of threads: `torch.get_num_threads()` of them, ordinary threads for one call each
-(the kernels let go of the interpreter's lock), since numba's own pools do not survive forks.
-
-On sheared grids softplus(h) is max(h, 0) and a polynomial in 2^-|h / ln 2|. Regular grids save
-the power for every cell, since exp(h) is a product of entries of tables, where these are small
-enough that no product overflows (`NARROW`, decided for every call). Integers stand for the bits of
-floats throughout.
+Every cell is summed in one order, so that bytes do not depend on who calls a kernel for which
+lines; `compiled` does. Vectors hold neighbours along z, or along y where z has levels left over.
+Hidden units are in the units of `polynomials.power`. On sheared grids softplus(h) is max(h, 0) and
+a polynomial in 2^-|h / ln 2|. Regular grids save the power for every cell, since exp(h) is a
+product of entries of lines, where these are small enough that no product overflows (`NARROW`,
+decided for every x row).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import numba
 import numpy as np
-import torch
-from torch import Tensor
 
+from .polynomials import TO_POWERS, exactly, f32, i32, inlined, kernel, logs, power, softplus
 from .sampler import HIDDEN
-from .sites import Sites
 
-ROWS = 4  # x rows of one call where the grid is regular
-COLUMNS = 8  # y rows that share a row of the xz table while it is in the cache
-CELLS = 32  # cells along x whose texels stay in the first cache
-LEVELS = 16  # cells along z that fill a line of the cache, and a vector of 512 bits
-NARROW = 80  # bound on the sum of the tables' largest sizes: exp(80) is far from overflow
-ALONE = 2**14  # cells that one thread samples before another would have started
-
-f32, i32 = np.float32, np.int32
-FRACTION = i32(2**23 - 1)  # the 23 bits behind the exponent of a float
-EXPONENT = i32(-(2**23))
-ONE = i32(127 << 23)  # the bits of 1.0
-TO_POWERS = f32(2**23 * np.log2(np.e))  # h to the integer that `_power` takes, 2^23 for one octave
-LEAST = f32(-125 * 2**23)  # powers below are not normal floats
-FROM_LOGS = np.log(2) / 2**23  # what `_log` gives, to natural logarithms
-# Minimax in float64, then rounded: 2^(t - 1) on [1, 2], 7.5e-8 relative for entries of tables,
-POWER = tuple(
-    f32(c)
-    for c in (
-        0.49828591377561493, 0.3537553188591458, 0.1078348318299707,
-        0.0386447286903987, -0.00039854504624107736, 0.0018775769540218536,
-    )
-)  # fmt: skip
-# and 2.6e-6 for every hidden unit of a cell;
-QUICK = tuple(
-    f32(c)
-    for c in (
-        0.5099642179485728, 0.3120160416136387, 0.1666133753222467,
-        -0.0021252095655827073, 0.013534167966458104,
-    )
-)  # fmt: skip
-# log2(1 + t) / t on [0, 1], 2.2e-6 absolute in t times it, which is 0 at 0 and 1 at 1, so that the
-# logarithm is continuous and exact where hidden units are closed.
-LOG = tuple(
-    f32(c * 2**23)
-    for c in (
-        1.4425449437443767, -0.7181452574439193, 0.4575491970960123,
-        -0.2779053412989715, 0.12179790535172641, -0.02584144744922457,
-    )
-)  # fmt: skip
+HALF = HIDDEN // 2
+LANES = 16  # cells that fill a line of the cache, and a vector of 512 bits
+CHANNELS = 4  # of planes that are multiplied by the first layer at a time
+CELLS = 32  # cells along x whose texels stay in the second cache
+LEVELS = 32  # cells along z whose hidden units at two texels stay in the first cache
+NARROW = f32(80 * TO_POWERS)  # bound on the sum of the largest sizes: exp(80) does not overflow
 
 
-def _kernel(*more: str) -> Callable:
-    """numba.njit with its code cached on disk, or without where no folder can be written.
+@kernel
+def gather(plane, turned, start, fresh, out, c0, c1):
+    """Add channels c0..c1-1 of `plane` [c, P, P], or of it turned, to `out` [c, U, V].
 
-    Whatever a kernel calls is inlined. A call would run another copy of the callee in the process
-    that compiles than in those that read the cache, and sums in another order.
+    start: the texels at out's corner; what lies outside the plane is left. fresh: begin with 0.
     """
-    options: dict[str, Any] = {"nogil": True, "fastmath": set(more)}
-
-    def compile(function: Callable) -> Callable:
-        try:
-            return numba.njit(function, cache=True, **options)
-        except RuntimeError:
-            return numba.njit(function, **options)
-
-    return compile
-
-
-def _inlined(*more: str) -> Callable:
-    """Part of a kernel. ``more``, here as there: flags of LLVM's for arithmetic."""
-    return numba.njit(fastmath={"contract", *more}, forceinline=True)
-
-
-@_inlined()
-def _quartic(t, a, b, c, d, e):
-    return (((e * t + d) * t + c) * t + b) * t + a
-
-
-@_inlined()
-def _quintic(t, a, b, c, d, e, f):
-    return _quartic(t, b, c, d, e, f) * t + a
+    _, rows, columns = out.shape
+    size, u, v = plane.shape[1], start[0], start[1]
+    a0, a1 = max(-u, 0), min(size - u, rows)
+    b0, b1 = max(-v, 0), min(size - v, columns)
+    for c in range(c0, c1):
+        if fresh:
+            for a in range(rows):
+                for b in range(columns):
+                    out[c, a, b] = 0
+        if not turned:
+            for a in range(a0, a1):
+                for b in range(b0, b1):
+                    out[c, a, b] += plane[c, a + u, b + v]
+            continue
+        for first in range(a0, a1, LANES):
+            for begin in range(b0, b1, LANES):
+                for a in range(first, min(first + LANES, a1)):
+                    for b in range(begin, min(begin + LANES, b1)):
+                        out[c, a, b] += plane[c, b + v, a + u]
 
 
-@_inlined()
-def _rest(n):
-    """1 to 2: the fraction in the bits of n, without its exponent."""
-    return i32(i32(n & FRACTION) | ONE).view(np.float32)
+@inlined
+def _hidden(plane, u, share, low, part, weight, bias, room, out):
+    """Write the first layer of a line through `plane` [c, U, V] to `out` [C, n].
+
+    The line lies `share` of the way from row u of texels to the next. low, part [n]: the texel
+    below every cell on it and the share of the one above. weight [C, c'], c' >= c and a multiple
+    of CHANNELS, bias [C]. room: [>= V] and [c', >= n], the latter 0 beyond c channels.
+    """
+    channels, _, texels = plane.shape
+    blended, features = room
+    above = blended[1:]
+    for h in range(HIDDEN):
+        for n in range(low.size):
+            out[h, n] = bias[h]
+    if channels == 0:
+        return
+    for c in range(channels):
+        for v in range(texels):
+            here = plane[c, u, v]
+            blended[v] = here + share * (plane[c, u + 1, v] - here)
+        for n in range(low.size):
+            here = blended[low[n]]
+            features[c, n] = here + part[n] * (above[low[n]] - here)
+    for h in range(HALF):
+        g = h + HALF
+        for c in range(0, weight.shape[1], CHANNELS):
+            a0, a1, a2, a3 = weight[h, c], weight[h, c + 1], weight[h, c + 2], weight[h, c + 3]
+            b0, b1, b2, b3 = weight[g, c], weight[g, c + 1], weight[g, c + 2], weight[g, c + 3]
+            for n in range(low.size):
+                f0, f1, f2, f3 = (
+                    features[c, n], features[c + 1, n], features[c + 2, n], features[c + 3, n]
+                )  # fmt: skip
+                out[h, n] = out[h, n] + a0 * f0 + a1 * f1 + a2 * f2 + a3 * f3
+                out[g, n] = out[g, n] + b0 * f0 + b1 * f1 + b2 * f2 + b3 * f3
 
 
-@_inlined()
-def _raised(p, n):
-    """p times 2 to the octaves of n."""
-    return i32(f32(p).view(np.int32) + i32(n & EXPONENT)).view(np.float32)
+@kernel
+def lines(plane, first, second, weight, bias, room, out, start, stop):
+    """Write the first layer of lines start..stop-1 through `plane` to `out` [lines, blocks, C, L].
+
+    first, second: places of the lines, and of the cells on each, of which blocks of L are made.
+    """
+    _, blocks, _, length = out.shape
+    (u_low, u_part), (low, part) = first, second
+    line = room[0]
+    for u in range(start, stop):
+        _hidden(plane, u_low[u], u_part[u], low, part, weight, bias, room[1:], line)
+        for block in range(blocks):
+            begin = block * length
+            for h in range(HIDDEN):
+                for n in range(min(length, low.size - begin)):
+                    out[u, block, h, n] = line[h, begin + n]
 
 
-@_inlined()
-def _power(z):
-    """2^(z / 2^23); sizes of z below 126 * 2^23."""
-    n = i32(z)
-    return _raised(_quintic(_rest(n), *POWER), n)
+@inlined
+def _largest(line):
+    """The largest size in `line` [C, n]; infinite or not a number where one is."""
+    largest = i32(0)
+    for h in range(HIDDEN):
+        for n in range(line.shape[1]):
+            largest = max(largest, i32(f32(line[h, n]).view(np.int32) & i32(2**31 - 1)))
+    return i32(largest).view(np.float32)
 
 
-@_inlined()
-def _quick_power(z):
-    """As `_power`, not as exact."""
-    n = i32(z)
-    return _raised(_quartic(_rest(n), *QUICK), n)
+@inlined
+def _raise(line):
+    for h in range(HIDDEN):
+        for n in range(line.shape[1]):
+            line[h, n] = power(line[h, n])
 
 
-@_inlined()
-def _log(p):
-    """2^23 log2(p) of finite p >= 1."""
-    bits = f32(p).view(np.int32)
-    rest = _rest(bits)
-    octaves = f32(i32(bits - f32(rest).view(np.int32)))
-    t = rest - f32(1)
-    return _quintic(t, *LOG) * t + octaves
+@inlined
+def _sum_wide(line, other, row, constant, total):
+    """As `_sum_narrow`, of logarithms."""
+    for n in range(total.size):
+        total[n] = constant
+    for h in range(0, HIDDEN, 4):
+        b0, b1, b2, b3 = other[h], other[h + 1], other[h + 2], other[h + 3]
+        w0, w1, w2, w3 = row[h], row[h + 1], row[h + 2], row[h + 3]
+        for n in range(total.size):
+            z = line[h, n] + b0, line[h + 1, n] + b1, line[h + 2, n] + b2, line[h + 3, n] + b3
+            s = softplus(z)
+            total[n] = total[n] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
 
 
-@_inlined()
-def _softplus(z):
-    """2^23 log2(1 + 2^(z / 2^23)); infinities give 0 and infinity, NaN stays NaN."""
-    t = _quick_power(max(-abs(z), LEAST))
-    return _quintic(t, *LOG) * t + (f32(0) if z < f32(0) else z)
+@inlined
+def _sum_narrow(line, other, row, constant, total):
+    """Write the second layer over a line of cells to `total` [n].
+
+    Hidden units are the products of line [C, >= n] and other [C]: powers.
+    """
+    one = f32(1)
+    for n in range(total.size):
+        total[n] = constant
+    for h in range(0, HIDDEN, 4):
+        b0, b1, b2, b3 = other[h], other[h + 1], other[h + 2], other[h + 3]
+        w0, w1, w2, w3 = row[h], row[h + 1], row[h + 2], row[h + 3]
+        for n in range(total.size):
+            p0, p1 = line[h, n] * b0 + one, line[h + 1, n] * b1 + one
+            p2, p3 = line[h + 2, n] * b2 + one, line[h + 3, n] * b3 + one
+            s = logs((p0, p1, p2, p3))
+            total[n] = total[n] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
 
 
-@_kernel("contract")
-def _regular(xy, xz, yz, row, constant, wide, out, i0, i1):
-    """Rows i0..i1-1. xy [ny, nx, C], xz [nz, nx, C], yz [ny, C, nz] or empty.
+@inlined
+def _sum(line, other, row, constant, wide, total):
+    if wide:
+        _sum_wide(line, other, row, constant, total)
+    else:
+        _sum_narrow(line, other, row, constant, total)
 
-    Not wide: exp(h) is a product, so that every entry is raised once, yz's by the caller.
+
+@kernel
+def regular(
+    xy, xz, yz, yz_powers, beyond, places, weight, bias, row, constant, room, out, i0, i1
+):
+    """Rows i0..i1-1. xy [c, U, V], xz [c, U, W]; yz [ny, 1, C, nz] or empty, with its powers and
+    its largest size. places: lower texel and share of the next along x, y and z; along y and z
+    filled up to whole vectors.
     """
     _, ny, nz = out.shape
-    # Whole vectors; what lies beyond nz is summed for nothing.
-    padded = (nz + LEVELS - 1) // LEVELS * LEVELS
-    columns = np.empty((ny, HIDDEN), np.float32)
-    line = np.zeros((HIDDEN, padded), np.float32)
-    both = np.zeros((HIDDEN, padded), np.float32)
-    total = np.empty(padded, np.float32)
+    (x_low, x_part), (y_low, y_part), (z_low, z_part) = places
+    columns, line, both, across, total, other, nothing = room[:7]
+    # Without yz, levels beyond the last whole vector are summed with vectors along y.
+    whole = z_low.size if yz.shape[0] > 0 or z_low.size == nz else z_low.size - LANES
+    total = total[:whole]
     for i in range(i0, i1):
+        u, share = x_low[i], x_part[i]
+        _hidden(xy, u, share, y_low, y_part, weight, nothing, room[7:], columns)
+        _hidden(xz, u, share, z_low, z_part, weight, bias, room[7:], line)
+        wide = not (_largest(columns) + _largest(line) + beyond < NARROW)
+        if not wide:
+            _raise(columns)
+            _raise(line)
         for j in range(ny):
             for h in range(HIDDEN):
-                z = xy[j, i, h] * TO_POWERS
-                columns[j, h] = z if wide else _power(z)
-        for k in range(nz):
-            for h in range(HIDDEN):
-                both[h, k] = xz[k, i, h]
-        for h in range(HIDDEN):
-            for k in range(padded):
-                z = both[h, k] * TO_POWERS
-                line[h, k] = z if wide else _power(z)
-        for j in range(ny):
+                other[h] = columns[h, j]
             if yz.shape[0] == 0:
-                _sum(line, columns[j], row, constant, wide, total)
+                _sum(line, other, row, constant, wide, total)
             else:
                 for h in range(HIDDEN):
-                    for k in range(nz):
-                        both[h, k] = line[h, k] + yz[j, h, k] if wide else line[h, k] * yz[j, h, k]
-                _sum(both, columns[j], row, constant, wide, total)
-            for k in range(nz):
+                    for k in range(whole):
+                        if wide:
+                            both[h, k] = line[h, k] + yz[j, 0, h, k]
+                        else:
+                            both[h, k] = line[h, k] * yz_powers[j, 0, h, k]
+                _sum(both, other, row, constant, wide, total)
+            for k in range(min(whole, nz)):
                 out[i, j, k] = total[k]
+        for k in range(whole, nz):
+            for h in range(HIDDEN):
+                other[h] = line[h, k]
+            _sum(columns, other, row, constant, wide, across)
+            for j in range(ny):
+                out[i, j, k] = across[j]
 
 
-@_inlined()
-def _sum(line, column, row, constant, wide, total):
-    """Write the second layer over a line of cells to `total` [n]; line [C, n], column [C]."""
-    for k in range(total.size):
-        total[k] = constant
-    if wide:
-        for h in range(HIDDEN):
-            for k in range(total.size):
-                total[k] += row[h] * _softplus(line[h, k] + column[h])
-    else:
-        for h in range(HIDDEN):
-            for k in range(total.size):
-                total[k] += row[h] * _log(line[h, k] * column[h] + f32(1))
+@inlined
+def _blend(level, below, above, ramp, lanes, out):
+    """Write hidden units at a texel of x to `out` [C L], of the first `lanes` levels.
 
-
-@_inlined()
-def _mix(out, a, b, part, c, corner):
-    for h in range(HIDDEN):
-        out[h] = a[h] + part * (b[h] - a[h]) + (c[h] + corner[h])
-
-
-@_inlined("reassoc", "nsz")
-def _cells(lower, upper, high, level, corner, low, part, row, constant, texels, out):
-    """Write sigma of a piece of a line along x to `out` [n].
-
-    lower, upper, level [U, C]: rows of xy below and above, and of xz. high: share of `upper`.
-    corner [C]: of yz. low, part [n]: texel below every cell and share of the next. texels [2, C]:
-    room for those about a cell, by parity.
+    level [C L]: their part that does not see y; below, above [C]: the xy map at the texels of y
+    about the levels, ramp [L]: shares of the one above.
     """
-    done = np.int64(0)
-    for i in range(out.size):
-        u = low[i]
-        for fresh in range(max(done, u), u + 2):
-            _mix(texels[fresh & 1], lower[fresh], upper[fresh], high, level[fresh], corner)
-        done = u + 2
-        a, b, total = texels[u & 1], texels[done - 1 & 1], f32(0)
-        for h in range(HIDDEN):
-            total += row[h] * _softplus(a[h] + part[i] * (b[h] - a[h]))
-        out[i] = constant + total
+    for h in range(0, HIDDEN, 4):
+        b0, b1, b2, b3 = below[h], below[h + 1], below[h + 2], below[h + 3]
+        d0, d1, d2, d3 = above[h] - b0, above[h + 1] - b1, above[h + 2] - b2, above[h + 3] - b3
+        for k in range(lanes):
+            n0 = h * LEVELS + k
+            n1, n2, n3 = n0 + LEVELS, n0 + 2 * LEVELS, n0 + 3 * LEVELS
+            out[n0] = level[n0] + (b0 + ramp[k] * d0)
+            out[n1] = level[n1] + (b1 + ramp[k] * d1)
+            out[n2] = level[n2] + (b2 + ramp[k] * d2)
+            out[n3] = level[n3] + (b3 + ramp[k] * d3)
 
 
-@_inlined()
-def _flush(buffer, out, i0, j0, k0, lines, columns, levels):
-    for i in range(lines):
-        for j in range(columns):
-            for k in range(levels):
-                out[i0 + i, j0 + j, k0 + k] = buffer[j, k, i]
+@inlined
+def _lift(below, above, ramp, lanes, out):
+    """Add to `out` [C L] what lies `ramp` [L] of the way from `below` to `above` [C L]."""
+    for h in range(HIDDEN):
+        for k in range(lanes):
+            n = h * LEVELS + k
+            out[n] += below[n] + ramp[k] * (above[n] - below[n])
 
 
-@_kernel()
-def _sheared(xy, xz, yz, row, constant, y_low, y_part, start, place, out, j0, j1):
-    """Columns j0..j1-1. xy [V, U, C], xz [nz, U, C], yz [nz, V, C] or empty; in units of
-    `_power`.
+@inlined
+def _sum_between(near, far, part, row, constant, lanes, total):
+    """Write the second layer to `total` [L]; hidden units lie `part` [L] of the way from `near`
+    to `far` [C L]."""
+    for k in range(lanes):
+        total[k] = constant
+    for g in range(HIDDEN // 4):
+        h = 4 * g
+        w0, w1, w2, w3 = row[h], row[h + 1], row[h + 2], row[h + 3]
+        for k in range(lanes):
+            n0 = h * LEVELS + k
+            n1, n2, n3 = n0 + LEVELS, n0 + 2 * LEVELS, n0 + 3 * LEVELS
+            t, a0, a1, a2, a3 = part[k], near[n0], near[n1], near[n2], near[n3]
+            z0, z1 = a0 + t * (far[n0] - a0), a1 + t * (far[n1] - a1)
+            z2, z3 = a2 + t * (far[n2] - a2), a3 + t * (far[n3] - a3)
+            s = softplus((z0, z1, z2, z3))
+            total[k] = total[k] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
 
-    y_low, y_part [ny, nz]: lower texel of the table and share of the upper one. start: first kept
-    index along x, y, z. place: N, voxel, length / 2, 2 / box_warp, P, first texel of the span.
+
+@exactly
+def _across(i, along, deep, place, lanes, low, part):
+    """Write the texels of x below the first `lanes` levels to `low` [L] and shares of the next to
+    `part` [L], rounded as `Sites` rounds."""
+    voxel, half, scale, size = place
+    stretch, last = size / f32(2), size - f32(1)
+    for k in range(lanes):
+        world = f32(i + along + deep[k]) * voxel - half
+        position = (world * scale + f32(1)) * stretch - f32(0.5)
+        position = min(max(position, f32(-1)), size)
+        below = min(np.floor(position), last)
+        part[k] = position - below
+        low[k] = below
+
+
+@kernel
+def sheared(
+    xy, xz, yz, row, constant, y, deep, start, place, origins, resolution, room, out, j0, j1
+):
+    """Columns j0..j1-1. xy [U, V, C], xz [U, blocks, C L], yz [V, blocks, C L] or empty.
+
+    y [ny, levels]: positions in texels; deep [levels]: what levels add to the index along x;
+    levels filled up to whole vectors. start: first kept index along x and y. place: voxel, length
+    / 2, 2 / box_warp, P. origins: first texels along x and y of the maps. room: for hidden units
+    at two texels of x [2, >= C L], by parity, and for four lines of levels [L].
     """
     nx, _, nz = out.shape
-    resolution = place[0]
-    voxel, half, scale = f32(place[1]), f32(place[2]), f32(place[3])
-    size, stretch, origin = f32(place[4]), f32(place[4] / 2), np.int64(place[5])
-    last = f32(place[4] - 1)
-    buffer = np.empty((COLUMNS, LEVELS, CELLS), np.float32)
-    texels = np.empty((2, HIDDEN), np.float32)
-    corner = np.zeros(HIDDEN, np.float32)
-    low = np.empty(CELLS, np.int64)
-    part = np.empty(CELLS, np.float32)
+    texels, ramp, part, total, low = room
+    last = place[3] - f32(1)
     for k0 in range(0, nz, LEVELS):
-        levels = min(LEVELS, nz - k0)
+        block, levels = k0 // LEVELS, min(LEVELS, nz - k0)
         for i0 in range(0, nx, CELLS):
-            cells = min(CELLS, nx - i0)
             for j in range(j0, j1):
                 along = (start[1] + j) / resolution
-                for k in range(k0, k0 + levels):
-                    deep = (start[2] + k) / (resolution * resolution)
-                    for i in range(CELLS):
-                        world = f32(start[0] + (i0 + i) + along + deep) * voxel - half
-                        position = (world * scale + f32(1)) * stretch - f32(0.5)
-                        position = min(max(position, f32(-1)), size)
-                        below = min(np.floor(position), last)
-                        part[i] = position - below
-                        low[i] = np.int64(below) - origin
-                    v, high = y_low[j, k], y_part[j, k]
-                    if yz.shape[0] > 0:
-                        for h in range(HIDDEN):
-                            corner[h] = yz[k, v, h] + high * (yz[k, v + 1, h] - yz[k, v, h])
-                    lower, upper, level = xy[v], xy[v + 1], xz[k]
-                    x = low, part, row, constant, texels, buffer[j - j0, k - k0, :cells]
-                    _cells(lower, upper, high, level, corner, *x)
-            _flush(buffer, out, i0, j0, k0, cells, j1 - j0, levels)
-
-
-def fill(
-    tables: Any, row: Tensor, constant: Tensor, sites: Sites, rows: range, out: Tensor
-) -> None:
-    """Write sigma of x rows `rows` to `out` [len(rows), ny, nz]; arguments as in `evaluate`."""
-    xy, xz, yz = tables = [None if t is None else t.detach() for t in tables]
-    sizes = [float(max(abs(b) for b in t.aminmax())) for t in tables if t is not None]
-    wide = not sum(sizes) < NARROW
-    row = row.detach() * FROM_LOGS
-    level, target = f32(constant.item()), out.numpy()
-    _, ny, nz = sites.grid.shape
-    if sites.sheared:
-        span = _span(sites, rows)
-        across = slice(span[0] - sites.spans[0][0], span[1] - sites.spans[0][0])
-        width, height = span[1] - span[0], sites.spans[1][1] - sites.spans[1][0]
-    else:
-        across, width, height = slice(rows.start, rows.stop), len(rows), ny
-    xy = torch.zeros(height, width, HIDDEN) if xy is None else xy[:, across]
-    xz = torch.zeros(nz, width, HIDDEN) if xz is None else xz[:, across]
-    yz = torch.zeros(0, 0, HIDDEN) if yz is None else yz
-    if not sites.sheared:
-        yz = yz.permute(1, 2, 0).contiguous()
-        yz = yz * TO_POWERS if wide else yz.exp_()
-        arrays = [t.numpy() for t in (xy, xz, yz, row)]
-
-        def lines(start: int, stop: int) -> None:
-            _regular(*arrays, level, wide, target, start, stop)
-
-        _share(lines, len(rows), ROWS, out.numel())
-        return
-    arrays = [t * TO_POWERS for t in (xy, xz, yz)]
-    arrays = [t.numpy() for t in (*arrays, row)]
-    position = sites.y(range(ny), range(nz))
-    low = position.floor().clamp_(max=sites.size - 1)
-    lower = (low.long() - sites.spans[1][0]).numpy()
-    share = (position - low).numpy()
-    ranges, grid, scale = sites.grid.ranges, sites.grid, 2 / sites.box_warp
-    corner = (ranges[0][0] + rows.start, ranges[1][0], ranges[2][0])
-    place = (grid.resolution, grid.voxel, grid.length / 2, scale, sites.size, span[0])
-    place = tuple(float(x) for x in place)
-
-    def columns(start: int, stop: int) -> None:
-        _sheared(*arrays, level, lower, share, corner, place, target, start, stop)
-
-    _share(columns, ny, COLUMNS, out.numel())
-
-
-def _span(sites: Sites, rows: range) -> tuple[int, int]:
-    """Half-open range of texels that x rows `rows` touch."""
-    _, ny, nz = sites.grid.shape
-    first = sites.x(range(rows.start, rows.start + 1), range(1), range(1))
-    last = sites.x(range(rows.stop - 1, rows.stop), range(ny - 1, ny), range(nz - 1, nz))
-    return sites.touched(torch.stack([first, last]))
-
-
-def _share(work: Callable[[int, int], None], total: int, size: int, cells: int) -> None:
-    """Call `work` on ranges of `size` that make up `total`, on several threads if it pays."""
-    blocks = [(start, min(start + size, total)) for start in range(0, total, size)]
-    threads = min(torch.get_num_threads(), len(blocks), max(cells // ALONE, 1))
-    if threads == 1:
-        for block in blocks:
-            work(*block)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, *block) for block in blocks]:
-            done.result()
+                first = 0
+                while first < levels:  # stretches between the same texels of y
+                    below = min(np.floor(y[j, k0 + first]), last)
+                    after = first + 1
+                    while after < levels and min(np.floor(y[j, k0 + after]), last) == below:
+                        after += 1
+                    begin = first // LANES * LANES
+                    lanes = (after + LANES - 1) // LANES * LANES - begin
+                    heights = y[j][k0 + begin :]
+                    for k in range(lanes):
+                        ramp[k] = heights[k] - below
+                    v = np.int64(below) - origins[1]
+                    done = np.int64(0)  # texels of x that were made
+                    for i in range(i0, min(i0 + CELLS, nx)):
+                        at = np.float64(start[0] + i)
+                        _across(at, along, deep[k0 + begin :], place, lanes, low, part)
+                        k = first - begin
+                        while k < after - begin:  # once, but where the line crosses a texel of x
+                            u = np.int64(low[k]) - origins[0]
+                            near, far = texels[u & 1], texels[u + 1 & 1]
+                            for t in range(max(done, u), u + 2):
+                                into, level = texels[t & 1], xz[t, block][begin:]
+                                _blend(level, xy[t, v], xy[t, v + 1], ramp, lanes, into)
+                                if yz.shape[0] > 0:
+                                    low_z, high_z = yz[v, block][begin:], yz[v + 1, block][begin:]
+                                    _lift(low_z, high_z, ramp, lanes, into)
+                            done = u + 2
+                            _sum_between(near, far, part, row, constant, lanes, total)
+                            stop = after - begin
+                            if low[stop - 1] != low[k]:
+                                stop = k + 1
+                                while low[stop] == low[k]:
+                                    stop += 1
+                            for n in range(k, stop):
+                                out[i, j, k0 + begin + n] = total[n]
+                            k = stop
+                    first = after

@@ -50,10 +50,11 @@ def resolve(device: torch.device, dtype: torch.dtype, hidden: int) -> str:
 
 
 def kernels() -> ModuleType:
-    """The module of kernels; compiles or reads numba's cache at its first use."""
-    from . import kernels
+    """The module that runs the kernels; they are compiled or read from numba's cache at their
+    first use."""
+    from . import compiled
 
-    return kernels
+    return compiled
 
 
 @lru_cache(maxsize=1)

@@ -71,12 +71,8 @@ def make_tables(
 
     planes [n, c, P, P]; pairs: world axes along width and height of each; weight [C, c], bias [C]:
     the first layer with its gains, before the mean over planes. The result has the dtype of
-    `sites`. Raises ValueError where the planes are not squares of `sites.size`.
+    `sites`.
     """
-    if planes.shape[-2:] != (sites.size, sites.size):
-        raise ValueError(
-            f"planes are {tuple(planes.shape)}; the last two sides must be {sites.size} texels"
-        )
     weight, bias = (weight / len(planes)).to(sites.dtype).t(), bias.to(sites.dtype)
     kept = [_texels_kept(sites, axis) for axis in range(3)]
     weights = _line_weights(sites, kept)
@@ -287,14 +283,14 @@ def softplus_(x: Tensor) -> Tensor:
     return x.clamp_(max=20).exp_().add_(1).log_().add_(tail)
 
 
-class _Field(torch.autograd.Function):
+class _Differentiable(torch.autograd.Function):
     """Tables to sigma [rows, ny, nz]; nothing of the size of the hidden layer is kept."""
 
     @staticmethod
-    def forward(ctx, sites: Sites, rows: range, row: Tensor, constant: Tensor, *tables):
+    def forward(ctx, field: Field, rows: range, row: Tensor, constant: Tensor, *tables):
         ctx.save_for_backward(row, *tables)
-        ctx.sites, ctx.rows = sites, rows
-        return evaluate(Tables(*tables), row, constant, sites, rows)
+        ctx.sites, ctx.rows = field.sites, rows
+        return field.evaluate(rows)
 
     @staticmethod
     @once_differentiable
@@ -315,46 +311,61 @@ class _Field(torch.autograd.Function):
         return None, None, to_row, gradient.sum(), *wanted
 
 
-def evaluate(
-    tables: Tables,
-    row: Tensor,
-    constant: Tensor,
-    sites: Sites,
-    rows: range,
-    out: Tensor | None = None,
-) -> Tensor:
-    """Sigma [len(rows), ny, nz] of x rows `rows` by the sampler in use; no gradients.
+class Field:
+    """Sigma of one scene on one grid, as a function of x rows.
 
-    row [C], constant []: the second layer's density row and bias with their gains.
+    planes to sites: as `make_tables` takes them; row [C], constant []: the second layer's density
+    row and bias with their gains. Compiled kernels take the planes themselves, so that tables are
+    made only where torch samples or where gradients are asked for. Raises ValueError where the
+    planes are not squares of `sites.size`.
     """
-    _, ny, nz = sites.grid.shape
-    if out is None:
-        out = torch.empty(len(rows), ny, nz, dtype=sites.dtype, device=sites.device)
-    if sampler.resolve(sites.device, sites.dtype, len(row)) == "numba":
-        sampler.kernels().fill(tables, row, constant, sites, rows, out)
-        return out
-    for tile in _tiles(sites, rows):
-        sigma = softplus_(_hidden(tables, tile)) @ row + constant
-        local = slice(tile.rows.start - rows.start, tile.rows.stop - rows.start)
-        out[local, tile.columns] = sigma.permute(2, 0, 1)
-    return out
 
+    def __init__(
+        self,
+        planes: Tensor,
+        pairs: list[tuple[int, int]],
+        weight: Tensor,
+        bias: Tensor,
+        row: Tensor,
+        constant: Tensor,
+        sites: Sites,
+    ):
+        if planes.shape[-2:] != (sites.size, sites.size):
+            raise ValueError(
+                f"planes are {tuple(planes.shape)}; the last two sides must be {sites.size} texels"
+            )
+        self.row, self.constant, self.sites = row, constant, sites
+        scene = planes, pairs, weight, bias, sites
+        inputs = planes, weight, bias, row, constant
+        self.graph = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
+        compiled = sampler.resolve(sites.device, sites.dtype, len(bias)) == "numba"
+        self.maps = sampler.kernels().make_maps(*scene) if compiled else None
+        self.tables = make_tables(*scene) if self.graph or not compiled else None
 
-def sigma_of(
-    tables: Tables,
-    row: Tensor,
-    constant: Tensor,
-    sites: Sites,
-    rows: range,
-    out: Tensor | None = None,
-) -> Tensor:
-    """As `evaluate`, with gradients where they are asked for; then `out` must be None.
+    def __call__(self, rows: range, out: Tensor | None = None) -> Tensor:
+        """Sigma [len(rows), ny, nz] of x rows `rows`, with gradients where they are asked for;
+        then `out` must be None.
 
-    A second derivative raises RuntimeError: the backward pass is not differentiable.
-    """
-    inputs = [row, constant, *(t for t in tables if t is not None)]
-    if torch.is_grad_enabled() and any(t.requires_grad for t in inputs):
+        A second derivative raises RuntimeError: the backward pass is not differentiable.
+        """
+        if not (self.graph and torch.is_grad_enabled()):
+            return self.evaluate(rows, out)
         if out is not None:
             raise ValueError("out= takes no gradients; call under torch.no_grad() or leave it out")
-        return _Field.apply(sites, rows, row, constant, *tables)
-    return evaluate(tables, row, constant, sites, rows, out)
+        return _Differentiable.apply(self, rows, self.row, self.constant, *self.tables)
+
+    def evaluate(self, rows: range, out: Tensor | None = None) -> Tensor:
+        """As a call, without gradients."""
+        sites = self.sites
+        if out is None:
+            out = torch.empty(
+                len(rows), *sites.grid.shape[1:], dtype=sites.dtype, device=sites.device
+            )
+        if self.maps is not None:
+            sampler.kernels().fill(self.maps, self.row, self.constant, sites, rows, out)
+            return out
+        for tile in _tiles(sites, rows):
+            sigma = softplus_(_hidden(self.tables, tile)) @ self.row + self.constant
+            local = slice(tile.rows.start - rows.start, tile.rows.stop - rows.start)
+            out[local, tile.columns] = sigma.permute(2, 0, 1)
+        return out

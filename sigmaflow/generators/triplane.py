@@ -223,8 +223,7 @@ class TriPlaneGenerator(nn.Module):
         row = (last.weight[0] * last.weight_gain).to(dtype)
         constant = (last.bias[0] * last.bias_gain).to(dtype)
         for scene in planes:
-            tables = separable.make_tables(scene, pairs, weight, bias, sites)
-            yield partial(separable.sigma_of, tables, row, constant, sites)
+            yield separable.Field(scene, pairs, weight, bias, row, constant, sites)
 
     def _rows_of_points(
         self, planes: Tensor, grid: Grid, rows: range, out: Tensor | None = None

@@ -153,8 +153,10 @@ def test_hidden_units_of_any_size(G, chosen, name, kind, size):
     with_axes(G, name)
     grid, planes = Grid(resolution=14, kind=kind), some_planes(AXES[name])
     weight = G.decoder.net[0].weight
+    sampler.use("torch")
     (field,) = G._fields(planes, grid)
-    weight *= size / sum(float(t.abs().max()) for t in field.args[0] if t is not None)
+    sampler.use(chosen)
+    weight *= size / sum(float(t.abs().max()) for t in field.tables if t is not None)
     G.decoder.net[0].bias.zero_()
     assert relative(G.sigma_grid(planes, grid), by_points(G, planes, grid)) < 1e-5
 
@@ -216,12 +218,11 @@ def test_kernels_ignore_the_number_of_threads(G, kind):
     grid = Grid(resolution=40, kind=kind)
     planes = some_planes(AXES["panohead"], P=32)
     with_axes(G, "panohead")
-    (field,) = G._fields(planes, grid)  # tables once: their matrix products may know threads
     cubes = []
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            cubes.append(field(range(40)))
+            cubes.append(G.sigma_grid(planes, grid))
     finally:
         torch.set_num_threads(1)
     assert torch.equal(cubes[0], cubes[1]) and torch.equal(cubes[0], cubes[2])
@@ -353,7 +354,7 @@ def test_softplus_is_torchs():
 def test_kernels_compile_where_no_cache_can_be_written(monkeypatch):
     import numba
 
-    from sigmaflow.generators import kernels
+    from sigmaflow.generators import polynomials
 
     plain = numba.njit
 
@@ -363,7 +364,7 @@ def test_kernels_compile_where_no_cache_can_be_written(monkeypatch):
         return plain(function, **options)
 
     monkeypatch.setattr(numba, "njit", no_cache)
-    assert kernels._kernel("contract")(lambda x: x + 1)(2) == 3
+    assert polynomials.kernel(lambda x: x + 1)(2) == 3
 
 
 DIGESTS = """

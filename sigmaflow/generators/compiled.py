@@ -1,0 +1,208 @@
+"""Runs the compiled kernels: maps of a scene, places of cells on them, threads.
+
+Imported by `sampler.kernels` only. `torch.get_num_threads()` ordinary threads for one call each
+(the kernels let go of the interpreter's lock), since numba's own pools do not survive forks. None
+of the large steps is torch's, whose threads spin after each and whose sums may know their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import kernels
+from .kernels import CHANNELS, LANES, LEVELS, NARROW
+from .polynomials import FROM_LOGS, TO_POWERS, f32
+from .sampler import HIDDEN
+from .sites import Sites
+
+ROWS = 4  # x rows of one call where the grid is regular
+COLUMNS = 16  # y rows of one call where it is sheared
+LINES = 8  # lines of maps of one call
+MAPS = 8  # channels of one call
+ALONE = 2**14  # cells that one thread samples before another would have started
+PAGE = 1024  # floats
+NOTHING = np.zeros((0, 0, 0), np.float32)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What the kernels take of one scene: planes of equal pairs added, and the first layer.
+
+    xy, xz, yz [c, texels, texels], the earlier axis first, over the spans of the sites; their
+    first axis is empty where no plane sees the pair. weight [C, c'], bias [C].
+    """
+
+    xy: np.ndarray
+    xz: np.ndarray
+    yz: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+
+
+def make_maps(
+    planes: Tensor, pairs: list[tuple[int, int]], weight: Tensor, bias: Tensor, sites: Sites
+) -> Maps:
+    """Maps of one scene, without gradients; arguments as in `separable.make_tables`."""
+    channels = planes.shape[1]
+    maps: dict[tuple[int, int], Tensor] = {}
+    for plane, (wide, high) in zip(planes.detach().float().contiguous(), pairs):
+        pair = (min(wide, high), max(wide, high))
+        spans = [sites.spans[axis] for axis in pair]
+        fresh = pair not in maps
+        if fresh:
+            maps[pair] = torch.empty(channels, *(stop - start for start, stop in spans))
+        start, out = (spans[0][0], spans[1][0]), maps[pair].numpy()
+        add = partial(kernels.gather, plane.numpy(), wide < high, start, fresh, out)
+        _share(add, channels, MAPS, out.size)
+    filled = -(-channels // CHANNELS) * CHANNELS
+    weights = np.zeros((len(weight), filled), np.float32)
+    weights[:, :channels] = (weight.detach() * (TO_POWERS / len(planes))).numpy()
+    every = (maps[p].numpy() if p in maps else NOTHING for p in ((0, 1), (0, 2), (1, 2)))
+    return Maps(*every, weights, (bias.detach() * TO_POWERS).float().numpy())
+
+
+Place = tuple[np.ndarray, np.ndarray]  # lower texel of every cell and share of the next
+
+
+def _place(position: Tensor, sites: Sites, start: int, lanes: int = 1) -> Place:
+    """Places of positions [n] on a map that starts at texel `start`, filled up to `lanes`."""
+    position = _filled(position, lanes)
+    low = position.floor().clamp_(max=sites.size - 1)
+    return (low.long() - start).numpy().astype(np.uint32), (position - low).numpy()
+
+
+def _filled(levels: Tensor, lanes: int = LANES) -> Tensor:
+    """[..., n] with the last level repeated until n is a multiple of `lanes`."""
+    more = -levels.shape[-1] % lanes
+    return torch.cat([levels, levels[..., -1:].expand(*levels.shape[:-1], more)], -1)
+
+
+def fill(
+    maps: Maps, row: Tensor, constant: Tensor, sites: Sites, rows: range, out: Tensor
+) -> None:
+    """Write sigma of x rows `rows` to `out` [len(rows), ny, nz]; as `separable.Field` asks."""
+    last = (row.detach() * FROM_LOGS).float().numpy(), f32(constant.item())
+    (_sheared_rows if sites.sheared else _regular_rows)(maps, last, sites, rows, out)
+
+
+def _regular_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tensor) -> None:
+    _, ny, nz = sites.grid.shape
+    starts = [start for start, _ in sites.spans]
+    x = _place(sites.x(rows, range(1), range(1)), sites, starts[0])
+    y = sites.y(range(ny), range(1))
+    z = _place(sites.z(range(nz)), sites, starts[2], LANES)
+    nothing = np.zeros(HIDDEN, np.float32)
+    yz = np.empty((0, 1, HIDDEN, 0), np.float32)
+    if len(maps.yz):
+        yz = _layer(maps.yz, _place(y, sites, starts[1]), z, z[0].size, maps.weight, nothing)
+    beyond = f32(np.abs(yz).max(initial=0))
+    powers = np.exp(yz / f32(TO_POWERS)) if beyond < NARROW else yz
+    y = _place(y, sites, starts[1], LANES)
+    many = max(y[0].size, z[0].size)
+    room = (HIDDEN, y[0].size), (HIDDEN, z[0].size), (HIDDEN, z[0].size)
+    room = *room, y[0].size, z[0].size, HIDDEN, HIDDEN
+    room = *room, max(maps.xy.shape[2], maps.xz.shape[2]), (maps.weight.shape[1], many)
+    target = out.numpy()
+
+    def lines(start: int, stop: int) -> None:
+        kernels.regular(
+            maps.xy, maps.xz, yz, powers, beyond, (x, y, z),
+            maps.weight, maps.bias, *last, _room(*room), target, start, stop,
+        )  # fmt: skip
+
+    _share(lines, len(rows), ROWS, out.numel())
+
+
+def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tensor) -> None:
+    _, ny, nz = sites.grid.shape
+    starts = [start for start, _ in sites.spans]
+    begin, end = _span(sites, rows)
+    z = _place(sites.z(range(nz)), sites, starts[2], LANES)
+    across, along = _texels(begin, end, sites.spans[0]), _texels(*sites.spans[1], sites.spans[1])
+    nothing = np.zeros(HIDDEN, np.float32)
+    xy = _layer(maps.xy, across, along, 1, maps.weight, nothing)
+    xz = _layer(maps.xz, across, z, LEVELS, maps.weight, maps.bias)
+    yz = np.empty((0, 1, HIDDEN, LEVELS), np.float32)
+    if len(maps.yz):
+        yz = _layer(maps.yz, along, z, LEVELS, maps.weight, nothing)
+    grid = sites.grid
+    y = _filled(sites.y(range(ny), range(nz))).numpy()
+    levels = torch.arange(grid.ranges[2][0], grid.ranges[2][1], dtype=torch.float64)
+    deep = _filled(levels / grid.resolution**2).numpy()
+    corner = (grid.ranges[0][0] + rows.start, grid.ranges[1][0])
+    place = grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size
+    place, origins = tuple(f32(x) for x in place), (begin, starts[1])
+    xy, xz, yz = xy[..., 0], *(t.reshape(*t.shape[:2], HIDDEN * LEVELS) for t in (xz, yz))
+    # More than is used, so that equal places of both texels are not equal places of a page.
+    texels = 2, HIDDEN * LEVELS + PAGE // 2
+    room = texels, *4 * (LEVELS,)
+    target = out.numpy()
+
+    def columns(start: int, stop: int) -> None:
+        kernels.sheared(
+            xy, xz, yz, *last, y, deep, corner, place, origins, float(grid.resolution),
+            _room(*room), target, start, stop,
+        )  # fmt: skip
+
+    _share(columns, ny, COLUMNS, out.numel())
+
+
+def _room(*shapes: int | tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Zeros that start at lines of the cache, as torch's do and numpy's do not: vectors that lie
+    across two lines cost a tenth of the time."""
+    return tuple(torch.zeros(shape).numpy() for shape in shapes)
+
+
+def _layer(
+    plane: np.ndarray,
+    first: Place,
+    second: Place,
+    length: int,
+    weight: np.ndarray,
+    bias: np.ndarray,
+) -> np.ndarray:
+    """The first layer on the crossings of two axes' places, [first, blocks, C, length]."""
+    lines, blocks = first[0].size, -(-second[0].size // length)
+    out = torch.empty(lines, blocks, HIDDEN, length).numpy()
+    room = (HIDDEN, second[0].size), plane.shape[2], (weight.shape[1], second[0].size)
+
+    def work(start: int, stop: int) -> None:
+        kernels.lines(plane, first, second, weight, bias, _room(*room), out, start, stop)
+
+    _share(work, lines, LINES, out.size)
+    return out
+
+
+def _texels(start: int, stop: int, span: tuple[int, int]) -> Place:
+    """Places of the texels themselves, on a map over `span`."""
+    position = np.arange(start, stop) - span[0]
+    low = np.minimum(position, span[1] - span[0] - 2)
+    return low.astype(np.uint32), (position - low).astype(np.float32)
+
+
+def _span(sites: Sites, rows: range) -> tuple[int, int]:
+    """Half-open range of texels that x rows `rows` touch."""
+    _, ny, nz = sites.grid.shape
+    first = sites.x(range(rows.start, rows.start + 1), range(1), range(1))
+    last = sites.x(range(rows.stop - 1, rows.stop), range(ny - 1, ny), range(nz - 1, nz))
+    return sites.touched(torch.stack([first, last]))
+
+
+def _share(work: Callable[[int, int], None], total: int, size: int, cells: int) -> None:
+    """Call `work` on ranges of `size` that make up `total`, on several threads if it pays."""
+    blocks = [(start, min(start + size, total)) for start in range(0, total, size)]
+    threads = min(torch.get_num_threads(), len(blocks), max(cells // ALONE, 1))
+    if threads == 1:
+        for block in blocks:
+            work(*block)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, *block) for block in blocks]:
+            done.result()
