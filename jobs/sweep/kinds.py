@@ -101,6 +101,18 @@ class SweepConfig(Common):
             )
 
     @model_validator(mode="after")
+    def _rendered_planes_can_be_scored(self) -> SweepConfig:
+        searched = self.search.space.get("reward_phase")
+        phases = [self.finetune.reward_phase, *(searched.choices or () if searched else ())]
+        if "shared" in phases and self.rankings.psi != 1 and self.finetune.reward_psi != 1:
+            raise ValueError(
+                "finetune.reward_phase shared scores the planes that are rendered, which are not"
+                f" truncated, and the reward learns from shapes at rankings.psi {self.rankings.psi}:"
+                " set rankings.psi to 1, or reward_phase to summed"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _settings_can_be_searched(self) -> SweepConfig:
         check_values(self.search, self.finetune, self.reward, self._can_follow)
         return self

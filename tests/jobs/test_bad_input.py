@@ -123,3 +123,14 @@ def test_a_sweep_that_is_not_there_names_those_that_are(tmp_path, capsys):
     (tmp_path / "lambda.yaml").write_text("kind: sweeep\n")
     one(refused(capsys, tmp_path / "lamda.yaml"), "no such file", "lambda.yaml")
     one(refused(capsys, tmp_path / "lambda.yaml"), "lambda.yaml:1: kind:", "'sweeep'", "pretrain")
+
+
+def test_what_is_rendered_cannot_be_scored_truncated(
+    tmp_path, tiny_checkpoint, tiny_images, capsys
+):
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images)
+    shared = ("--set", "finetune.reward_phase=shared", "--set", "rankings.psi=0.7")
+    lines = refused(capsys, sweep, *shared)
+    one(lines, "finetune", "noise_mode must be const or none")
+    lines = refused(capsys, sweep, *shared, "--set", "finetune.noise_mode=const")
+    one(lines, "rankings.psi 0.7", "set rankings.psi to 1, or reward_phase to summed")
