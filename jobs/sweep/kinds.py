@@ -107,7 +107,7 @@ class SweepConfig(Common):
         if "shared" in phases and self.rankings.psi != 1 and self.finetune.reward_psi != 1:
             raise ValueError(
                 "finetune.reward_phase shared scores the planes that are rendered, which are not"
-                f" truncated, and the reward learns from shapes at rankings.psi {self.rankings.psi}:"
+                f" truncated, and rewards learn from shapes at rankings.psi {self.rankings.psi}:"
                 " set rankings.psi to 1, or reward_phase to summed"
             )
         return self
