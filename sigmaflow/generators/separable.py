@@ -356,14 +356,14 @@ class Field:
 
     def evaluate(self, rows: range, out: Tensor | None = None) -> Tensor:
         """As a call, without gradients."""
-        sites = self.sites
-        if out is None:
-            out = torch.empty(
-                len(rows), *sites.grid.shape[1:], dtype=sites.dtype, device=sites.device
-            )
+        sites, shape = self.sites, (len(rows), *self.sites.grid.shape[1:])
         if self.maps is not None:
-            sampler.kernels().fill(self.maps, self.row, self.constant, sites, rows, out)
+            compiled = sampler.kernels()
+            out = compiled.empty(*shape) if out is None else out
+            compiled.fill(self.maps, self.row, self.constant, sites, rows, out)
             return out
+        if out is None:
+            out = torch.empty(shape, dtype=sites.dtype, device=sites.device)
         for tile in _tiles(sites, rows):
             sigma = softplus_(_hidden(self.tables, tile)) @ self.row + self.constant
             local = slice(tile.rows.start - rows.start, tile.rows.stop - rows.start)
