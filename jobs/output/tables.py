@@ -234,7 +234,7 @@ def tabular(frame: pd.DataFrame, caption: str) -> str:
     """A plain table environment. Written out here since pandas needs jinja2 for its own."""
     head = " & ".join(escape(c) for c in frame.columns)
     rows = [" & ".join(_cell(v) for v in row) for row in frame.itertuples(index=False)]
-    body = " \\\\\n".join([head + " \\\\\n\\hline", *rows])
+    body = f"{head} \\\\\n\\hline\n" + " \\\\\n".join(rows)
     columns = "l" + "r" * (len(frame.columns) - 1)
     return (
         f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n\\begin{{tabular}}{{{columns}}}\n"
