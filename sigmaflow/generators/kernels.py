@@ -10,6 +10,8 @@ decided for every x row).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .polynomials import TO_POWERS, exactly, f32, i32, inlined, kernel, logs, power, softplus
@@ -122,36 +124,36 @@ def _raise(line):
 
 
 @inlined
-def _sum_wide(line, other, row, constant, total):
-    """As `_sum_narrow`, of logarithms."""
-    for n in range(total.size):
-        total[n] = constant
-    for h in range(0, HIDDEN, 4):
-        b0, b1, b2, b3 = other[h], other[h + 1], other[h + 2], other[h + 3]
-        w0, w1, w2, w3 = row[h], row[h + 1], row[h + 2], row[h + 3]
-        for n in range(total.size):
-            z = line[h, n] + b0, line[h + 1, n] + b1, line[h + 2, n] + b2, line[h + 3, n] + b3
-            s = softplus(z)
-            total[n] = total[n] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
+def _times_plus_one(a, b):
+    return a * b + f32(1)
 
 
 @inlined
-def _sum_narrow(line, other, row, constant, total):
-    """Write the second layer over a line of cells to `total` [n].
+def _plus(a, b):
+    return a + b
 
-    Hidden units are the products of line [C, >= n] and other [C]: powers.
-    """
-    one = f32(1)
-    for n in range(total.size):
-        total[n] = constant
-    for h in range(0, HIDDEN, 4):
-        b0, b1, b2, b3 = other[h], other[h + 1], other[h + 2], other[h + 3]
-        w0, w1, w2, w3 = row[h], row[h + 1], row[h + 2], row[h + 3]
+
+def _summing(join: Callable, curve: Callable) -> Callable:
+    """Writes the second layer over a line of cells to `total` [n]: curve of four hidden units, each
+    of which joins an entry of line [C, >= n] and one of other [C]."""
+
+    @inlined
+    def sum_line(line, other, row, constant, total):
         for n in range(total.size):
-            p0, p1 = line[h, n] * b0 + one, line[h + 1, n] * b1 + one
-            p2, p3 = line[h + 2, n] * b2 + one, line[h + 3, n] * b3 + one
-            s = logs((p0, p1, p2, p3))
-            total[n] = total[n] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
+            total[n] = constant
+        for h in range(0, HIDDEN, 4):
+            b0, b1, b2, b3 = other[h], other[h + 1], other[h + 2], other[h + 3]
+            w0, w1, w2, w3 = row[h], row[h + 1], row[h + 2], row[h + 3]
+            for n in range(total.size):
+                z0, z1 = join(line[h, n], b0), join(line[h + 1, n], b1)
+                z2, z3 = join(line[h + 2, n], b2), join(line[h + 3, n], b3)
+                s = curve((z0, z1, z2, z3))
+                total[n] = total[n] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
+
+    return sum_line
+
+
+_sum_wide, _sum_narrow = _summing(_plus, softplus), _summing(_times_plus_one, logs)
 
 
 @inlined
