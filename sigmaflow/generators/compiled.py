@@ -17,18 +17,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import kernels
-from .kernels import CHANNELS, LANES, LEVELS, NARROW
-from .polynomials import FROM_LOGS, TO_POWERS, f32
+from . import kernels, sheared
+from .kernels import CHANNELS
+from .polynomials import FROM_LOGS, LANES, NARROW, TO_POWERS, f32
 from .sampler import HIDDEN
+from .sheared import LEVELS
 from .sites import Sites
 
-ROWS = 4  # x rows of one call where the grid is regular
-COLUMNS = 16  # y rows of one call where it is sheared
+ROWS = 4  # x rows of one call
 LINES = 8  # lines of maps of one call
 MAPS = 8  # channels of one call
 ALONE = 2**14  # cells that one thread samples before another would have started
-PAGE = 1024  # floats
 NOTHING = np.zeros((0, 0, 0), np.float32)
 
 
@@ -100,10 +99,11 @@ def _regular_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
     y = sites.y(range(ny), range(1))
     z = _place(sites.z(range(nz)), sites, starts[2], LANES)
     nothing = np.zeros(HIDDEN, np.float32)
-    yz = np.empty((0, 1, HIDDEN, 0), np.float32)
+    yz, beyond = np.empty((0, 1, HIDDEN, 0), np.float32), f32(0)
     if len(maps.yz):
-        yz = _layer(maps.yz, _place(y, sites, starts[1]), z, z[0].size, maps.weight, nothing)
-    beyond = f32(np.abs(yz).max(initial=0))
+        places = _place(y, sites, starts[1]), z
+        yz, beyond = _layer(maps.yz, *places, z[0].size, maps.weight, nothing)
+        beyond = beyond.max()
     powers = np.exp(yz / f32(TO_POWERS)) if beyond < NARROW else yz
     y = _place(y, sites, starts[1], LANES)
     many = max(y[0].size, z[0].size)
@@ -123,36 +123,37 @@ def _regular_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
 
 def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tensor) -> None:
     _, ny, nz = sites.grid.shape
-    starts = [start for start, _ in sites.spans]
+    starts, grid = [start for start, _ in sites.spans], sites.grid
     begin, end = _span(sites, rows)
-    z = _place(sites.z(range(nz)), sites, starts[2], LANES)
+    z = _place(sites.z(range(nz)), sites, starts[2], LEVELS)
     across, along = _texels(begin, end, sites.spans[0]), _texels(*sites.spans[1], sites.spans[1])
     nothing = np.zeros(HIDDEN, np.float32)
-    xy = _layer(maps.xy, across, along, 1, maps.weight, nothing)
-    xz = _layer(maps.xz, across, z, LEVELS, maps.weight, maps.bias)
-    yz = np.empty((0, 1, HIDDEN, LEVELS), np.float32)
+    xy, xy_sizes = _layer(maps.xy, across, along, 1, maps.weight, nothing)
+    xz, xz_sizes = _layer(maps.xz, across, z, LEVELS, maps.weight, maps.bias)
+    yz, beyond = np.empty((0, 1, HIDDEN, LEVELS), np.float32), f32(0)
     if len(maps.yz):
-        yz = _layer(maps.yz, along, z, LEVELS, maps.weight, nothing)
-    grid = sites.grid
-    y = _filled(sites.y(range(ny), range(nz))).numpy()
-    levels = torch.arange(grid.ranges[2][0], grid.ranges[2][1], dtype=torch.float64)
-    deep = _filled(levels / grid.resolution**2).numpy()
-    corner = (grid.ranges[0][0] + rows.start, grid.ranges[1][0])
-    place = grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size
-    place, origins = tuple(f32(x) for x in place), (begin, starts[1])
-    xy, xz, yz = xy[..., 0], *(t.reshape(*t.shape[:2], HIDDEN * LEVELS) for t in (xz, yz))
-    # More than is used, so that equal places of both texels are not equal places of a page.
-    texels = 2, HIDDEN * LEVELS + PAGE // 2
-    room = texels, *4 * (LEVELS,)
+        texels, beyond = _layer(maps.yz, along, z, LEVELS, maps.weight, nothing)
+        yz, beyond = empty(ny, *texels.shape[1:]).numpy(), beyond.max()
+        y = _place(sites.y(range(ny), range(nz)), sites, starts[1], LEVELS)
+        _share(partial(sheared.heights, texels, y, yz), ny, LINES, yz.size)
+    powers = np.exp(yz / f32(TO_POWERS)) if beyond < NARROW else yz
+    levels = torch.arange(*grid.ranges[2], dtype=torch.float64)
+    deep = tuple(_filled(levels / grid.resolution**n, LEVELS).numpy() for n in (2, 1))
+    place = tuple(f32(x) for x in (grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size))
+    corner = grid.ranges[0][0] + rows.start, grid.ranges[1][0], begin, starts[1]
+    strides = sites.stride / grid.resolution, sites.stride / grid.resolution**2
+    scene, sizes = (xy[..., 0], xz, yz, powers), (xy_sizes, xz_sizes, beyond)
     target = out.numpy()
 
-    def columns(start: int, stop: int) -> None:
-        kernels.sheared(
-            xy, xz, yz, *last, y, deep, corner, place, origins, float(grid.resolution),
-            _room(*room), target, start, stop,
-        )  # fmt: skip
+    def lines(start: int, stop: int) -> None:
+        room, *places = _room(sheared.ROOM, *4 * (LEVELS,))
+        terms = room[sheared.TERMS : sheared.SAVED].reshape(-1, HIDDEN)
+        rooms = room, terms, np.empty(HIDDEN, np.int32), *places
+        sheared.sheared(
+            scene, sizes, *last, deep, place, corner, strides, rooms, target, start, stop
+        )
 
-    _share(columns, ny, COLUMNS, out.numel())
+    _share(lines, len(rows), ROWS, out.numel())
 
 
 def _room(*shapes: int | tuple[int, ...]) -> tuple[np.ndarray, ...]:
@@ -176,17 +177,18 @@ def _layer(
     length: int,
     weight: np.ndarray,
     bias: np.ndarray,
-) -> np.ndarray:
-    """The first layer on the crossings of two axes' places, [first, blocks, C, length]."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first layer on the crossings of two axes' places, [first, blocks, C, length], and the
+    largest size of each line of them [first]."""
     lines, blocks = first[0].size, -(-second[0].size // length)
-    out = empty(lines, blocks, HIDDEN, length).numpy()
+    out, sizes = empty(lines, blocks, HIDDEN, length).numpy(), np.empty(lines, np.float32)
     room = (HIDDEN, second[0].size), plane.shape[2], (weight.shape[1], second[0].size)
 
     def work(start: int, stop: int) -> None:
-        kernels.lines(plane, first, second, weight, bias, _room(*room), out, start, stop)
+        kernels.lines(plane, first, second, weight, bias, _room(*room), out, sizes, start, stop)
 
     _share(work, lines, LINES, out.size)
-    return out
+    return out, sizes
 
 
 def _texels(start: int, stop: int, span: tuple[int, int]) -> Place:

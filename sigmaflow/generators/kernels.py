@@ -14,15 +14,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .polynomials import TO_POWERS, exactly, f32, i32, inlined, kernel, logs, power, softplus
+from .polynomials import (
+    LANES,
+    NARROW,
+    f32,
+    i32,
+    inlined,
+    kernel,
+    logs,
+    plus,
+    power,
+    softplus,
+    times_plus_one,
+)
 from .sampler import HIDDEN
 
 HALF = HIDDEN // 2
-LANES = 16  # cells that fill a line of the cache, and a vector of 512 bits
 CHANNELS = 4  # of planes that are multiplied by the first layer at a time
-CELLS = 32  # cells along x whose texels stay in the second cache
-LEVELS = 32  # cells along z whose hidden units at two texels stay in the first cache
-NARROW = f32(80 * TO_POWERS)  # bound on the sum of the largest sizes: exp(80) does not overflow
 
 
 @kernel
@@ -89,8 +97,9 @@ def _hidden(plane, u, share, low, part, weight, bias, room, out):
 
 
 @kernel
-def lines(plane, first, second, weight, bias, room, out, start, stop):
-    """Write the first layer of lines start..stop-1 through `plane` to `out` [lines, blocks, C, L].
+def lines(plane, first, second, weight, bias, room, out, sizes, start, stop):
+    """Write the first layer of lines start..stop-1 through `plane` to `out` [lines, blocks, C, L],
+    and the largest size on each to `sizes` [lines].
 
     first, second: places of the lines, and of the cells on each, of which blocks of L are made.
     """
@@ -99,6 +108,7 @@ def lines(plane, first, second, weight, bias, room, out, start, stop):
     line = room[0]
     for u in range(start, stop):
         _hidden(plane, u_low[u], u_part[u], low, part, weight, bias, room[1:], line)
+        sizes[u] = _largest(line)
         for block in range(blocks):
             begin = block * length
             for h in range(HIDDEN):
@@ -123,16 +133,6 @@ def _raise(line):
             line[h, n] = power(line[h, n])
 
 
-@inlined
-def _times_plus_one(a, b):
-    return a * b + f32(1)
-
-
-@inlined
-def _plus(a, b):
-    return a + b
-
-
 def _summing(join: Callable, curve: Callable) -> Callable:
     """Writes the second layer over a line of cells to `total` [n]: curve of four hidden units, each
     of which joins an entry of line [C, >= n] and one of other [C]."""
@@ -153,7 +153,7 @@ def _summing(join: Callable, curve: Callable) -> Callable:
     return sum_line
 
 
-_sum_wide, _sum_narrow = _summing(_plus, softplus), _summing(_times_plus_one, logs)
+_sum_wide, _sum_narrow = _summing(plus, softplus), _summing(times_plus_one, logs)
 
 
 @inlined
@@ -207,123 +207,3 @@ def regular(
             _sum(columns, other, row, constant, wide, across)
             for j in range(ny):
                 out[i, j, k] = across[j]
-
-
-@inlined
-def _blend(level, below, above, ramp, lanes, out):
-    """Write hidden units at a texel of x to `out` [C L], of the first `lanes` levels.
-
-    level [C L]: their part that does not see y; below, above [C]: the xy map at the texels of y
-    about the levels, ramp [L]: shares of the one above.
-    """
-    for h in range(0, HIDDEN, 4):
-        b0, b1, b2, b3 = below[h], below[h + 1], below[h + 2], below[h + 3]
-        d0, d1, d2, d3 = above[h] - b0, above[h + 1] - b1, above[h + 2] - b2, above[h + 3] - b3
-        for k in range(lanes):
-            n0 = h * LEVELS + k
-            n1, n2, n3 = n0 + LEVELS, n0 + 2 * LEVELS, n0 + 3 * LEVELS
-            out[n0] = level[n0] + (b0 + ramp[k] * d0)
-            out[n1] = level[n1] + (b1 + ramp[k] * d1)
-            out[n2] = level[n2] + (b2 + ramp[k] * d2)
-            out[n3] = level[n3] + (b3 + ramp[k] * d3)
-
-
-@inlined
-def _lift(below, above, ramp, lanes, out):
-    """Add to `out` [C L] what lies `ramp` [L] of the way from `below` to `above` [C L]."""
-    for h in range(HIDDEN):
-        for k in range(lanes):
-            n = h * LEVELS + k
-            out[n] += below[n] + ramp[k] * (above[n] - below[n])
-
-
-@inlined
-def _sum_between(near, far, part, row, constant, lanes, total):
-    """Write the second layer to `total` [L]; hidden units lie `part` [L] of the way from `near`
-    to `far` [C L]."""
-    for k in range(lanes):
-        total[k] = constant
-    for g in range(HIDDEN // 4):
-        h = 4 * g
-        w0, w1, w2, w3 = row[h], row[h + 1], row[h + 2], row[h + 3]
-        for k in range(lanes):
-            n0 = h * LEVELS + k
-            n1, n2, n3 = n0 + LEVELS, n0 + 2 * LEVELS, n0 + 3 * LEVELS
-            t, a0, a1, a2, a3 = part[k], near[n0], near[n1], near[n2], near[n3]
-            z0, z1 = a0 + t * (far[n0] - a0), a1 + t * (far[n1] - a1)
-            z2, z3 = a2 + t * (far[n2] - a2), a3 + t * (far[n3] - a3)
-            s = softplus((z0, z1, z2, z3))
-            total[k] = total[k] + w0 * s[0] + w1 * s[1] + w2 * s[2] + w3 * s[3]
-
-
-@exactly
-def _across(i, along, deep, place, lanes, low, part):
-    """Write the texels of x below the first `lanes` levels to `low` [L] and shares of the next to
-    `part` [L], rounded as `Sites` rounds."""
-    voxel, half, scale, size = place
-    stretch, last = size / f32(2), size - f32(1)
-    for k in range(lanes):
-        world = f32(i + along + deep[k]) * voxel - half
-        position = (world * scale + f32(1)) * stretch - f32(0.5)
-        position = min(max(position, f32(-1)), size)
-        below = min(np.floor(position), last)
-        part[k] = position - below
-        low[k] = below
-
-
-@kernel
-def sheared(
-    xy, xz, yz, row, constant, y, deep, start, place, origins, resolution, room, out, j0, j1
-):
-    """Columns j0..j1-1. xy [U, V, C], xz [U, blocks, C L], yz [V, blocks, C L] or empty.
-
-    y [ny, levels]: positions in texels; deep [levels]: what levels add to the index along x;
-    levels filled up to whole vectors. start: first kept index along x and y. place: voxel, length
-    / 2, 2 / box_warp, P. origins: first texels along x and y of the maps. room: for hidden units
-    at two texels of x [2, >= C L], by parity, and for four lines of levels [L].
-    """
-    nx, _, nz = out.shape
-    texels, ramp, part, total, low = room
-    last = place[3] - f32(1)
-    for k0 in range(0, nz, LEVELS):
-        block, levels = k0 // LEVELS, min(LEVELS, nz - k0)
-        for i0 in range(0, nx, CELLS):
-            for j in range(j0, j1):
-                along = (start[1] + j) / resolution
-                first = 0
-                while first < levels:  # stretches between the same texels of y
-                    below = min(np.floor(y[j, k0 + first]), last)
-                    after = first + 1
-                    while after < levels and min(np.floor(y[j, k0 + after]), last) == below:
-                        after += 1
-                    begin = first // LANES * LANES
-                    lanes = (after + LANES - 1) // LANES * LANES - begin
-                    heights = y[j][k0 + begin :]
-                    for k in range(lanes):
-                        ramp[k] = heights[k] - below
-                    v = np.int64(below) - origins[1]
-                    done = np.int64(0)  # texels of x that were made
-                    for i in range(i0, min(i0 + CELLS, nx)):
-                        at = np.float64(start[0] + i)
-                        _across(at, along, deep[k0 + begin :], place, lanes, low, part)
-                        k = first - begin
-                        while k < after - begin:  # once, but where the line crosses a texel of x
-                            u = np.int64(low[k]) - origins[0]
-                            near, far = texels[u & 1], texels[u + 1 & 1]
-                            for t in range(max(done, u), u + 2):
-                                into, level = texels[t & 1], xz[t, block][begin:]
-                                _blend(level, xy[t, v], xy[t, v + 1], ramp, lanes, into)
-                                if yz.shape[0] > 0:
-                                    low_z, high_z = yz[v, block][begin:], yz[v + 1, block][begin:]
-                                    _lift(low_z, high_z, ramp, lanes, into)
-                            done = u + 2
-                            _sum_between(near, far, part, row, constant, lanes, total)
-                            stop = after - begin
-                            if low[stop - 1] != low[k]:
-                                stop = k + 1
-                                while low[stop] == low[k]:
-                                    stop += 1
-                            for n in range(k, stop):
-                                out[i, j, k0 + begin + n] = total[n]
-                            k = stop
-                    first = after

@@ -18,8 +18,10 @@ f32, i32 = np.float32, np.int32
 FRACTION = i32(2**23 - 1)  # the 23 bits behind the exponent of a float
 EXPONENT = i32(-(2**23))
 ONE = i32(127 << 23)  # the bits of 1.0
+LANES = 16  # cells that fill a line of the cache, and a vector of 512 bits
 TO_POWERS = 2**23 * np.log2(np.e)  # h to the number that `power` takes, 2^23 for one octave
 FROM_LOGS = np.log(2) / 2**23  # what `logs` gives, to natural logarithms
+NARROW = f32(80 * TO_POWERS)  # bound on the sum of the largest sizes: exp(80) does not overflow
 LEAST = f32(-125 * 2**23)  # powers below are not normal floats
 # Minimax in float64, then rounded: 2^(t - 1) on [1, 2], 7.5e-8 relative for entries of tables,
 POWER = tuple(
@@ -35,6 +37,15 @@ QUICK = tuple(
     for c in (
         0.5099642179485728, 0.3120160416136387, 0.1666133753222467,
         -0.0021252095655827073, 0.013534167966458104,
+    )
+)  # fmt: skip
+# (exp(t) - 1) / t, to 7.5e-6 of exp(t) for sizes of t below 0.18 and to 1.6e-7 below 0.38;
+GENTLE = tuple(f32(c) for c in (1.0000144274202927, 0.5011172269018419, 0.1662598496987249))
+FARTHER = tuple(
+    f32(c)
+    for c in (
+        0.9999994923909549, 0.4999877450346085, 0.1666806562327179, 0.04194444891061307,
+        0.00828171702138458,
     )
 )  # fmt: skip
 # log2(1 + t) / t on [0, 1], 2.2e-6 absolute in t times it, which is 0 at 0 and 1 at 1, so that the
@@ -108,6 +119,16 @@ def _by_fours_of_two(step: Callable) -> Callable:
 
 
 @inlined
+def plus(a, b):
+    return a + b
+
+
+@inlined
+def times_plus_one(a, b):
+    return a * b + f32(1)
+
+
+@inlined
 def _rest(n):
     """1 to 2: the fraction in the bits of n, without its exponent."""
     return i32(i32(n & FRACTION) | ONE).view(np.float32)
@@ -161,11 +182,6 @@ def _octaves(z):
 
 
 @inlined
-def _plus(a, b):
-    return a + b
-
-
-@inlined
 def _step(p, t, c):
     """p t + c for the fours p and t."""
     return p[0] * t[0] + c, p[1] * t[1] + c, p[2] * t[2] + c, p[3] * t[3] + c
@@ -189,7 +205,7 @@ def _line(t, slope, at_zero):
 _four_bits, _four_rests, _four_above_one = map(_by_fours, (_bits, _rest, _above_one))
 _four_less_one, _four_curves = map(_by_fours, (_less_one, _curve))
 _four_open, _four_octaves = map(_by_fours, (_open, _octaves))
-_four_raised, _four_sums = map(_by_fours_of_two, (_raised, _plus))
+_four_raised, _four_sums = map(_by_fours_of_two, (_raised, plus))
 
 
 @inlined
