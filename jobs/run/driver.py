@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from jobs.run.retry import WORDS, Attempts
 from jobs.run.stop import Stop, Stopped
 from jobs.store.stage import Task, walk
 from jobs.store.store import Store
+
+LOOK = 0.2  # seconds between two looks at what running tasks say
 
 Kind = Literal["start", "progress", "hit", "done", "failed", "blocked", "again"]
 
@@ -63,6 +66,7 @@ class Driver:
         self._running: dict[Any, Task] = {}  # by the executor's handle
         self._news: deque[Result] = deque()
         self._said: dict[str, tuple[float, float, str]] = {}  # of those that run
+        self._looked = float("-inf")
         self._attempts: dict[str, Attempts] = {}  # of those that failed before
 
     @property
@@ -191,6 +195,9 @@ class Driver:
                 heapq.heappush(self._ready, (self._order[key], above))
 
     def _poll(self) -> None:
+        if time.monotonic() - self._looked < LOOK:  # small tasks end faster than anybody reads
+            return
+        self._looked = time.monotonic()
         for task in self._running.values():
             said = self._store.progress(task)
             if said is None:

@@ -13,17 +13,19 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from jobs.store.store import SHORT, Named
+from jobs.store.ticker import Ticker
 
 EVERY = 15.0  # seconds between samples
 SPOOL = "spool"
 QUERY = ("index", "utilization.gpu", "memory.used", "power.draw")
 SHOWN = ("util", "mem_mb", "power_w")  # of each GPU, in the order of QUERY
+_SAMPLES = Ticker("samples")
 
 
 def spool(root: str | Path, task: Named) -> Path:
@@ -44,16 +46,12 @@ def own_gpus(wanted: float) -> list[str]:
 @contextlib.contextmanager
 def watched(root: str | Path, task: Named, every: float = EVERY) -> Iterator[None]:
     """Sample this process in the background meanwhile."""
-    done = threading.Event()
-    watch = threading.Thread(
-        target=_watch, args=(spool(root, task), own_gpus(task.stage.gpu), every, done),
-        name="system", daemon=True,
-    )  # fmt: skip
-    watch.start()
+    watch = Watch(spool(root, task), own_gpus(task.stage.gpu))
+    end = _SAMPLES.start(every, watch.sample)
     try:
         yield
     finally:
-        done.set()
+        end()
 
 
 def gpu_sample(gpus: Sequence[str]) -> dict[str, float]:
@@ -74,25 +72,36 @@ def gpu_sample(gpus: Sequence[str]) -> dict[str, float]:
     return said
 
 
-def _watch(path: Path, gpus: list[str], every: float, done: threading.Event) -> None:
-    process = None
-    if gpus and shutil.which("nvidia-smi") is None:
-        gpus = []
-    while not done.wait(every):
-        if process is None:
-            import psutil
+class Watch:
+    """Samples of this process and its GPUs, appended to a file."""
 
-            process = psutil.Process()
-            process.cpu_percent()  # the first call only sets the mark
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with process.oneshot():
-            said = {"cpu_percent": process.cpu_percent(),
-                    "rss_mb": round(process.memory_info().rss / 2**20, 1)}
-        if gpus:
+    def __init__(self, path: Path, gpus: Sequence[str]) -> None:
+        self._path, self._gpus = path, list(gpus)
+        self._process: Any = None
+
+    def sample(self) -> bool:
+        """Append one. True: there may be more."""
+        if self._process is None:
+            self._begin()
+        with self._process.oneshot():
+            said = {"cpu_percent": self._process.cpu_percent(),
+                    "rss_mb": round(self._process.memory_info().rss / 2**20, 1)}
+        if self._gpus:
             try:
-                said |= gpu_sample(gpus)
+                said |= gpu_sample(self._gpus)
             except (OSError, subprocess.SubprocessError):
-                gpus = []  # it will not begin to work in the middle of a stage
+                self._gpus = []  # it will not begin to work in the middle of a stage
         line = json.dumps({"time": round(time.time(), 1), **said}) + "\n"
-        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
+        with contextlib.suppress(OSError), open(self._path, "a", encoding="utf-8") as file:
             file.write(line)
+        return True
+
+    def _begin(self) -> None:
+        import psutil
+
+        self._process = psutil.Process()
+        self._process.cpu_percent()  # the first call only sets the mark
+        if self._gpus and shutil.which("nvidia-smi") is None:
+            self._gpus = []
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)

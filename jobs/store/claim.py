@@ -6,19 +6,21 @@ import json
 import os
 import platform
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from jobs.store.ticker import Ticker
+
 BEAT = 5.0  # seconds between touches
 STALE = 60.0  # seconds without a touch after which an owner elsewhere counts as gone
+_BEATS = Ticker("claims")
 
 
 class Claim:
-    """A claim file and, while it is held, the thread that touches it.
+    """A claim file that is touched in the background while it is held.
 
     `take` must run under a lock shared by all who want the same file (`Store` has one).
     """
@@ -26,7 +28,7 @@ class Claim:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.attempt = secrets.token_hex(6)
-        self._stop = threading.Event()
+        self._end: Callable[[], None] | None = None
 
     def take(self) -> bool:
         """Create the file, setting a dead owner's aside. False while its owner lives."""
@@ -47,22 +49,23 @@ class Claim:
 
     def start_heartbeat(self) -> None:
         """Touch the file from now on, in the background, until `release`."""
-        threading.Thread(target=self._beat, name="claim", daemon=True).start()
+        self._end = _BEATS.start(BEAT, self._beat)
 
     def release(self) -> None:
         """Stop touching and remove the file, if it is still ours."""
-        self._stop.set()
+        if self._end is not None:
+            self._end()
         if self.ours():
             self.path.unlink(missing_ok=True)
 
-    def _beat(self) -> None:
-        while not self._stop.wait(BEAT):
-            try:
-                if not self.ours():
-                    return
-                os.utime(self.path)
-            except OSError:  # a shared disk that is away for a moment
-                continue
+    def _beat(self) -> bool:
+        try:
+            if not self.ours():
+                return False
+            os.utime(self.path)
+        except OSError:  # a shared disk that is away for a moment
+            pass
+        return True
 
     def _read(self) -> dict[str, Any] | None:
         try:

@@ -79,8 +79,9 @@ class Store:
     def work(self, task: Named) -> Path | None:
         """The folder of an unfinished attempt, running or not."""
         path = self.path(task)
+        start = f".work-{path.name}-"
         try:  # not a glob: a stage has thousands of folders, and this is asked all the time
-            found = [n for n in os.listdir(path.parent) if n.startswith(f".work-{path.name}-")]
+            found = [name for name in os.listdir(path.parent) if name.startswith(start)]
         except FileNotFoundError:
             return None
         return path.parent / min(found) if found else None

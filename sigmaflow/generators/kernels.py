@@ -2,10 +2,9 @@
 
 Every cell is summed in one order, so that bytes do not depend on who calls a kernel for which
 lines; `compiled` does. Vectors hold neighbours along z, or along y where z has levels left over.
-Hidden units are in the units of `polynomials.power`. On sheared grids softplus(h) is max(h, 0) and
-a polynomial in 2^-|h / ln 2|. Regular grids save the power for every cell, since exp(h) is a
-product of entries of lines, where these are small enough that no product overflows (`NARROW`,
-decided for every x row).
+Hidden units are in the units of `polynomials.power`. exp(h) is a product of entries of lines, which
+are raised once, where these are small enough that no product overflows (`NARROW`, decided for every
+x row); elsewhere softplus(h) is max(h, 0) and a polynomial in 2^-|h / ln 2|.
 """
 
 from __future__ import annotations

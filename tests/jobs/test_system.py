@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import time
 
 import pytest
 from launches import launch
@@ -58,25 +57,15 @@ def test_nvidia_smi_is_asked_for_these_alone(smi):
     assert "--id=1,3" in smi.read_text()
 
 
-def samples(path, count, gpus, seconds=60.0):
-    import threading
-
-    done = threading.Event()
-    watch = threading.Thread(target=system._watch, args=(path, gpus, 0.05, done))
-    watch.start()
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if path.exists() and len(path.read_text().splitlines()) >= count:
-            break
-        time.sleep(0.02)
-    done.set()
-    watch.join()
+def samples(path, count, gpus):
+    watch = system.Watch(path, gpus)
+    assert all(watch.sample() for _ in range(count))
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_samples_are_lines_of_json(tmp_path, smi):
     said = samples(tmp_path / "s.jsonl", 3, ["3"])
-    assert len(said) >= 3
+    assert len(said) == 3
     assert set(said[0]) == {"time", "cpu_percent", "rss_mb", "gpu3_util", "gpu3_mem_mb"}
     assert said[0]["rss_mb"] > 10 and said[-1]["time"] >= said[0]["time"]
 
