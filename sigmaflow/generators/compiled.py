@@ -141,7 +141,7 @@ def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
     deep = tuple(_filled(levels / grid.resolution**n, LEVELS).numpy() for n in (2, 1))
     place = tuple(f32(x) for x in (grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size))
     corner = grid.ranges[0][0] + rows.start, grid.ranges[1][0], begin, starts[1]
-    strides = sites.stride / grid.resolution, sites.stride / grid.resolution**2
+    pace = sites.stride, float(grid.resolution)
     scene, sizes = (xy[..., 0], xz, yz, powers), (xy_sizes, xz_sizes, beyond)
     target = out.numpy()
 
@@ -150,7 +150,7 @@ def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
         terms = room[sheared.TERMS : sheared.SAVED].reshape(-1, HIDDEN)
         rooms = room, terms, np.empty(HIDDEN, np.int32), *places
         sheared.sheared(
-            scene, sizes, *last, deep, place, corner, strides, rooms, target, start, stop
+            scene, sizes, *last, deep, place, corner, pace, rooms, target, start, stop
         )
 
     _share(lines, len(rows), ROWS, out.numel())

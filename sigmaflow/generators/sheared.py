@@ -35,11 +35,12 @@ LEVELS = 2 * LANES  # cells along z that are summed together
 AGAIN = 64  # rows along y after which lines are made anew, so that roundings do not add up
 STEEP = f32(0.38)  # changes of hidden units over `LANES` cells that `GENTLE` can follow
 BEND = f32(100)  # by how much less they may bend
+NOWHERE = f32(-(2**30))  # no texel
 # One array holds all that a thread works on, for then the compiler sees that what it writes is not
-# what it reads next. Parts [C, L]: what the xz map gives a row, what leads to the next row, what
-# the xy map gives it; [L]: sigma; units of `LANES` cells from the middle of the first half; [C]:
-# the second layer; [9, C]: the xy map's quadratic and its power;
-# [C, L]: the line for a row's next stretch.
+# what it reads next. Its parts are [C, L] what the xz map gives a row, what leads to the next row
+# and what the xy map gives it, [L] sigma and the ramp: units of `LANES` cells from the middle of
+# the first half, [C] the second layer, [9, C] the xy map's quadratic and the terms of its power,
+# [C, L] the line for a row's next stretch.
 LINE, STEP, COLUMN = (n * HIDDEN * LEVELS for n in range(3))
 TOTAL = 3 * HIDDEN * LEVELS
 RAMP = TOTAL + LEVELS
@@ -47,7 +48,6 @@ LAYER = RAMP + LEVELS
 TERMS = LAYER + HIDDEN
 SAVED = TERMS + 9 * HIDDEN
 ROOM = SAVED + HIDDEN * LEVELS
-NOWHERE = f32(-9)
 
 
 @exactly
@@ -122,16 +122,6 @@ def _four(room, part, h, k):
 
 
 @inlined
-def _nothing(room, h):
-    return room[TERMS + h]
-
-
-@inlined
-def _column(_, room, h, k):
-    return _four(room, COLUMN, h, k)
-
-
-@inlined
 def _coefficients(room, h):
     """Those of `_power_of_quadratic` for hidden units h and h + 1."""
     n, m = TERMS + 3 * HIDDEN + h, TERMS + 6 * HIDDEN + h
@@ -144,6 +134,11 @@ def _coefficients(room, h):
 
 
 @inlined
+def _column(_, room, h, k):
+    return _four(room, COLUMN, h, k)
+
+
+@inlined
 def _powers(coefficients, room, _, k):
     """What `_column` would find."""
     x = room[RAMP + k]
@@ -152,20 +147,18 @@ def _powers(coefficients, room, _, k):
     return a, a * (r + x * r1), b, b * (s + x * s1)
 
 
-def _adding(
-    join: Callable, curve: Callable, follow: Callable, known: Callable, column: Callable
-) -> Callable:
+def _adding(join: Callable, curve: Callable, follow: Callable, column: Callable) -> Callable:
     """Adds hidden units h and h + 1 of a row of levels to sigma: a curve of what joins line and
-    column, which is made of what is known of all its levels. Then lines follow their steps."""
+    column. Then their lines follow their steps."""
 
     @inlined
     def add(room, h):
         w, v = room[LAYER + h], room[LAYER + h + 1]
-        all_levels = known(room, h)
+        coefficients = _coefficients(room, h)
         for k in range(LANES):
             a0, a1, a2, a3 = _four(room, LINE, h, k)
             b0, b1, b2, b3 = _four(room, STEP, h, k)
-            c0, c1, c2, c3 = column(all_levels, room, h, k)
+            c0, c1, c2, c3 = column(coefficients, room, h, k)
             s0, s1, s2, s3 = curve((join(a0, c0), join(a1, c1), join(a2, c2), join(a3, c3)))
             n = LINE + h * LEVELS + k
             room[n], room[n + LANES] = follow(a0, b0), follow(a1, b1)
@@ -177,13 +170,13 @@ def _adding(
 
 
 @inlined
-def _times(a, b):
-    return a * b
+def _grown(a, b):
+    return a + a * b
 
 
-_add_wide = _adding(plus, softplus, plus, _nothing, _column)
-_add_column = _adding(times_plus_one, logs, _times, _nothing, _column)
-_add_powers = _adding(times_plus_one, logs, _times, _coefficients, _powers)
+_add_wide = _adding(plus, softplus, plus, _column)
+_add_column = _adding(times_plus_one, logs, _grown, _column)
+_add_powers = _adding(times_plus_one, logs, _grown, _powers)
 
 
 @inlined
@@ -252,11 +245,17 @@ def _make_line(near, far, part, wide, room):
 
 @inlined
 def _make_step(near, far, share, wide, room):
+    """Write what a line gains from row to row: a sum, or a product less one."""
     for h in range(HIDDEN):
         for k in range(LEVELS):
             room[STEP + h * LEVELS + k] = share * (far[h, k] - near[h, k])
-    if not wide:
-        _raise(room, STEP, HIDDEN * LEVELS)
+    if wide:
+        return
+    for n in range(STEP, STEP + HIDDEN * LEVELS):
+        x = room[n] * f32(1 / TO_POWERS)
+        small = x * (f32(1) + x * (f32(1 / 2) + x * (f32(1 / 6) + x * f32(1 / 24))))
+        large = power(room[n]) - f32(1)
+        room[n] = small if abs(x) < f32(0.02) else large
 
 
 @inlined
@@ -293,14 +292,15 @@ def heights(yz, y, out, start, stop):
 
 
 @kernel
-def sheared(maps, sizes, row, constant, deep, place, starts, strides, rooms, out, i0, i1):
+def sheared(maps, sizes, row, constant, deep, place, starts, pace, rooms, out, i0, i1):
     """x rows i0..i1-1 of `out` [nx, ny, nz].
 
     maps: xy [U, V, C], xz [U, blocks, C, L], yz and its powers [ny, blocks, C, L] or empty. sizes:
     the largest of every u in xy and in xz, and in yz. deep [2, levels]: what levels add to the
     indices along x and y. place: voxel, length / 2, 2 / box_warp, P. starts: first kept index
-    along x and y, and the maps' first texel. strides: texels along y of a step along z, as along x
-    of one along y, and along x of a step along z. rooms: [ROOM], its terms, [C] and four of [L].
+    along x and y, and the maps' first texel. pace: texels between cells, and cells in a row of the
+    whole grid; along y every level moves by their ratio, along x every row. rooms: [ROOM], its
+    terms, [C] and four of [L].
     """
     xy, xz, yz, yz_powers = maps
     first_i, first_j, first_u, first_v = starts
@@ -311,8 +311,9 @@ def sheared(maps, sizes, row, constant, deep, place, starts, strides, rooms, out
         room[RAMP + k] = (k - (LANES - 1) / 2) / LANES
     _, ny, nz = out.shape
     u_end, v_end = xy.shape[0] - 1, xy.shape[1] - 1
-    resolution = strides[0] / strides[1]
-    steps, share = (f32(strides[1] * LANES), f32(strides[0] * LANES)), f32(strides[0])
+    stride, resolution = pace
+    slow = stride / resolution
+    steps, share = (f32(slow / resolution * LANES), f32(slow * LANES)), f32(slow)
     middle = (LANES - 1) / 2
     for block in range(xz.shape[1]):
         k0 = block * LEVELS

@@ -125,6 +125,17 @@ def test_coarse_grids_on_fine_planes(G, chosen, kind, monkeypatch):
             assert relative(G.sigma_grid(planes, grid), expected) < 3 * BOUND[chosen]
 
 
+@pytest.mark.parametrize("name", ["eg3d", "fixed"])
+@pytest.mark.parametrize("scale", [0.05, 1.0])
+@torch.no_grad()
+def test_many_rows_and_levels(G, chosen, name, scale):
+    """Lines that are followed over many rows, where hidden units change little and much."""
+    with_axes(G, name)
+    planes = scale * some_planes(AXES[name], P=20)
+    grid = Grid(resolution=72, kind="released", length=1.1)
+    assert relative(G.sigma_grid(planes, grid), by_points(G, planes, grid)) < BOUND[chosen]
+
+
 @torch.no_grad()
 def test_half_precision_planes_are_sampled_in_float32(G, chosen):
     planes = some_planes(AXES["eg3d"]).half()
