@@ -8,16 +8,17 @@ of the large steps is torch's, whose threads spin after each and whose sums may 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import kernels, sheared
+from . import adjoint, kernels, sheared
 from .kernels import CHANNELS
 from .polynomials import FROM_LOGS, LANES, NARROW, TO_POWERS, f32
 from .sampler import HIDDEN
@@ -25,10 +26,13 @@ from .sheared import LEVELS
 from .sites import Sites
 
 ROWS = 4  # x rows of one call
+PART = 16  # x rows whose gradients are added in one place
 LINES = 8  # lines of maps of one call
 MAPS = 8  # channels of one call
 ALONE = 2**14  # cells that one thread samples before another would have started
 NOTHING = np.zeros((0, 0, 0), np.float32)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,52 @@ def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
         )
 
     _share(lines, len(rows), ROWS, out.numel())
+
+
+def gradients(
+    tables: tuple[Tensor | None, ...], row: Tensor, sites: Sites, rows: range, gradient: Tensor
+) -> tuple[tuple[Tensor | None, ...], Tensor]:
+    """Of `separable.Tables` on a sheared grid and of the row [C], from that of x rows `rows`
+    [len(rows), ny, nz]. The same bytes by any number of threads: what parts of the rows ask for
+    is added in their order."""
+    _, ny, nz = sites.grid.shape
+    grid, (start, start_y, _) = sites.grid, (span[0] for span in sites.spans)
+    given = gradient.contiguous().numpy()
+    known = tuple(NOTHING if t is None else t.detach().numpy() for t in tables)
+    y = _place(sites.y(range(ny), range(nz)), sites, start_y)
+    deep = (torch.arange(*grid.ranges[2], dtype=torch.float64) / grid.resolution**2).numpy()
+    place = tuple(f32(x) for x in (grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size))
+    wanted = tuple(np.zeros_like(t) for t in known)
+    weights, to_row = row.detach().numpy(), np.zeros(HIDDEN)
+
+    def part(begin: int, end: int) -> tuple[int, tuple[np.ndarray, ...], np.ndarray]:
+        first, last = _span(sites, range(rows.start + begin, rows.start + end))
+        out = *(np.zeros_like(t[:, : last - first]) for t in known[:2]), np.zeros_like(known[2])
+        corner = grid.ranges[0][0] + rows.start, grid.ranges[1][0], start, first
+        room = np.empty(nz, np.uint32), np.empty(nz, np.float32), *_room(*3 * (HIDDEN,))
+        own = np.zeros(HIDDEN)
+        adjoint.sheared(
+            known, y, weights, deep, place, corner, float(grid.resolution), given, room, out, own,
+            begin, end,
+        )  # fmt: skip
+        return first - start, out, own
+
+    for offset, out, own in _in_order(part, len(rows), PART):
+        for total, table in zip(wanted[:2], out):
+            total[:, offset : offset + table.shape[1]] += table
+        wanted[2][:] += out[2]
+        to_row += own
+    found = (None if t is None else torch.from_numpy(w) for t, w in zip(tables, wanted))
+    return tuple(found), torch.from_numpy((to_row * FROM_LOGS).astype(np.float32))
+
+
+def _in_order(work: Callable[[int, int], T], total: int, size: int) -> Iterator[T]:
+    """What `work` gives for ranges of `size`, in their order, a thread's worth ahead."""
+    blocks = [(start, min(start + size, total)) for start in range(0, total, size)]
+    threads = min(torch.get_num_threads(), len(blocks))
+    with ThreadPoolExecutor(threads) as pool:
+        for n in range(0, len(blocks), threads):
+            yield from pool.map(lambda block: work(*block), blocks[n : n + threads])
 
 
 def _room(*shapes: int | tuple[int, ...]) -> tuple[np.ndarray, ...]:

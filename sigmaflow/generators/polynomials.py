@@ -91,8 +91,9 @@ def kernel(function: Callable) -> Callable:
 
 
 def inlined(function: Callable) -> Callable:
-    """Part of a kernel, where a product and a sum may be rounded once."""
-    return numba.njit(fastmath={"contract"}, forceinline=True)(function)
+    """Part of a kernel, where a product and a sum may be rounded once, and nobody looks for zeros
+    before a division."""
+    return numba.njit(fastmath={"contract"}, forceinline=True, error_model="numpy")(function)
 
 
 def exactly(function: Callable) -> Callable:

@@ -289,7 +289,7 @@ class _Differentiable(torch.autograd.Function):
     @staticmethod
     def forward(ctx, field: Field, rows: range, row: Tensor, constant: Tensor, *tables):
         ctx.save_for_backward(row, *tables)
-        ctx.sites, ctx.rows = field.sites, rows
+        ctx.sites, ctx.rows, ctx.compiled = field.sites, rows, field.maps is not None
         return field.evaluate(rows)
 
     @staticmethod
@@ -297,6 +297,9 @@ class _Differentiable(torch.autograd.Function):
     def backward(ctx, gradient: Tensor):
         row, *tables = ctx.saved_tensors
         tables = Tables(*tables)
+        if ctx.compiled and ctx.sites.sheared and tables.xz is not None:
+            wanted, to_row = sampler.kernels().gradients(tables, row, ctx.sites, ctx.rows, gradient)
+            return None, None, to_row, gradient.sum(), *wanted
         wanted = Tables(*(None if t is None else torch.zeros_like(t) for t in tables))
         to_row = torch.zeros_like(row) if ctx.needs_input_grad[2] else None
         for tile in _tiles(ctx.sites, ctx.rows):

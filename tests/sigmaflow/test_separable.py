@@ -273,6 +273,29 @@ def test_gradients_in_float32_and_their_bytes(G, chosen, kind):
     assert all(relative(a, b) < 1e-5 for a, b in zip(ours, gradients(by_points)))
 
 
+@pytest.mark.skipif("numba" not in sampler.available(), reason="numba is missing")
+@pytest.mark.parametrize("name", AXES)
+@pytest.mark.parametrize("size", [1, 30])
+def test_compiled_gradients(G, name, size):
+    """Every set of axes, hidden units that are nearly all open or closed, any number of threads."""
+    with_axes(G, name, box_warp=0.9)
+    grid = Grid(resolution=37, kind="released", length=1.1, pads=NARROW)
+    planes = (size * some_planes(AXES[name], P=24)).requires_grad_(True)
+    wanted = [planes, *G.decoder.parameters()]
+
+    def gradients(field):
+        return torch.autograd.grad(field(G, planes, grid).square().sum(), wanted)
+
+    ours = gradients(TriPlaneGenerator.sigma_grid)
+    assert all(relative(a, b) < 1e-5 for a, b in zip(ours, gradients(by_points)))
+    try:
+        torch.set_num_threads(3)
+        again = gradients(TriPlaneGenerator.sigma_grid)
+    finally:
+        torch.set_num_threads(1)
+    assert torch.equal(ours[0], again[0])
+
+
 def test_what_needs_no_gradient_gets_none(G, chosen):
     grid = Grid(resolution=9)
     planes = some_planes(AXES["eg3d"])
