@@ -180,11 +180,11 @@ _add_powers = _adding(times_plus_one, logs, _grown, _powers)
 
 
 @inlined
-def _spread(terms, h, room):
-    """Write the quadratic of hidden unit h to the column."""
+def _spread(terms, h, origin, room):
+    """Write the quadratic of hidden unit h to the column; its powers are of ramp - origin."""
     a, b, c = terms[0, h], terms[1, h], terms[2, h]
     for k in range(LEVELS):
-        x = room[RAMP + k]
+        x = room[RAMP + k] - origin
         room[COLUMN + h * LEVELS + k] = a + x * (b + x * c)
 
 
@@ -195,13 +195,14 @@ def _raise(room, begin, count):
 
 
 @inlined
-def _sum_wide(terms, yz, room):
+def _sum_wide(terms, origin, yz, room):
     """Add hidden units of a row of levels to sigma, as sums of line and column.
 
-    terms: the column's quadratic. yz [1, C, L], or empty: what the yz map adds.
+    terms: the column's quadratic, by powers of ramp - origin. yz [1, C, L], or empty: what the
+    yz map adds.
     """
     for h in range(HIDDEN):
-        _spread(terms, h, room)
+        _spread(terms, h, origin, room)
         if yz.shape[0] > 0:
             for k in range(LEVELS):
                 room[COLUMN + h * LEVELS + k] += yz[0, h, k]
@@ -210,15 +211,15 @@ def _sum_wide(terms, yz, room):
 
 
 @inlined
-def _sum_narrow(terms, steep, yz, room):
+def _sum_narrow(terms, origin, steep, yz, room):
     """As `_sum_wide`, where line and yz are powers: products of them and the column's."""
     _power_of_quadratic(terms, steep)
     for h in range(0, HIDDEN, 2):
-        if not (yz.shape[0] > 0 or steep[h] | steep[h + 1]):
+        if not (yz.shape[0] > 0 or origin != 0 or steep[h] | steep[h + 1]):
             _add_powers(room, h)
             continue
-        _spread(terms, h, room)
-        _spread(terms, h + 1, room)
+        _spread(terms, h, origin, room)
+        _spread(terms, h + 1, origin, room)
         _raise(room, COLUMN + h * LEVELS, 2 * LEVELS)
         if yz.shape[0] > 0:
             for g in range(h, h + 2):
@@ -315,6 +316,7 @@ def sheared(maps, sizes, row, constant, deep, place, starts, pace, rooms, out, i
     slow = stride / resolution
     steps, share = (f32(slow / resolution * LANES), f32(slow * LANES)), f32(slow)
     middle = (LANES - 1) / 2
+    strides = slow * LANES > 1  # stretches are short, and far from where the ramp is 0
     for block in range(xz.shape[1]):
         k0 = block * LEVELS
         levels = min(LEVELS, nz - k0)
@@ -330,8 +332,8 @@ def sheared(maps, sizes, row, constant, deep, place, starts, pace, rooms, out, i
                 across, along = first_i + i + (first_j + j) / resolution, np.float64(first_j + j)
                 u, v = _texel(across + deep_x[0], place), _texel(along + deep_y[0], place)
                 crosses = _texel(across + deep_x[levels - 1], place) != u
-                single = not crosses and _texel(along + deep_y[levels - 1], place) == v
-                fresh = crosses or u != made or (first_j + j) % AGAIN == 0
+                single = not (crosses or strides) and _texel(along + deep_y[levels - 1], place) == v
+                fresh = crosses or strides or u != made or (first_j + j) % AGAIN == 0
                 if fresh or not single:
                     _texels(across, deep_x, place, low, part)
                     _texels(along, deep_y, place, v_low, v_part)
@@ -350,7 +352,10 @@ def sheared(maps, sizes, row, constant, deep, place, starts, pace, rooms, out, i
                         if u != made:
                             _make_step(xz[u0, block], xz[u1, block], share, wide, room)
                             made = u
-                    shares = f32(x - u), f32(y - v)
+                    origin, shares = f32(0), (f32(x - u), f32(y - v))
+                    if strides:
+                        centre = (first + after) // 2
+                        origin, shares = room[RAMP + centre], (part[centre], v_part[centre])
                     _quadratic(xy[u0, v0], xy[u0, v1], xy[u1, v0], xy[u1, v1], shares, steps, terms)
                     again = after < levels and not fresh
                     if again:
@@ -358,9 +363,9 @@ def sheared(maps, sizes, row, constant, deep, place, starts, pace, rooms, out, i
                     for k in range(LEVELS):
                         room[TOTAL + k] = constant
                     if wide:
-                        _sum_wide(terms, yz[j : j + 1, block], room)
+                        _sum_wide(terms, origin, yz[j : j + 1, block], room)
                     else:
-                        _sum_narrow(terms, steep, yz_powers[j : j + 1, block], room)
+                        _sum_narrow(terms, origin, steep, yz_powers[j : j + 1, block], room)
                     if again:
                         _copy(room, SAVED, LINE)
                     for k in range(levels):
