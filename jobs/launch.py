@@ -299,7 +299,7 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
         s.parallelism,
         directions(s.space, graph.fid_name),
         s.known(),
-        sampler="random" if s.sampler == "grid" else s.sampler,  # a grid is known whole
+        sampler="random" if s.known_whole else s.sampler,
         population=s.population or POPULATION,
         limits=s.limits(),
     )

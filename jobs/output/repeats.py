@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-SEED = "seed"
+from jobs.search.outcomes import shown
+
+SEED, CHANGE = "seed", "change"
 MEASURES = {
     "reward gain": "reward_delta_mean",
     "held-out gain": "heldout_delta_mean",
@@ -29,11 +31,16 @@ def repeated(config: Mapping[str, Any]) -> bool:
 def repeats(trials: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame:
     """One row a setting and measure: n trials, their mean, sd (n - 1) and 95 % Student t interval.
 
+    Of an ablation, what was changed is one setting, `CHANGE`.
     The interval says what another seed of the fine-tune would give; those of the table of trials
     say what other faces would. sd and interval are null where n is 1. ``trials`` is the table of
     that name, ``config`` the tables'.
     """
-    settings = [name for name in config["params"] if name != SEED]
+    base = config.get("base", {})
+    settings = [name for name in config["params"] if name != SEED and name not in base]
+    if base:
+        told = {n: _change(base, s) for n, s in zip(config["numbers"], config["settings"])}
+        trials, settings = trials.assign(**{CHANGE: trials["trial"].map(told)}), [*settings, CHANGE]
     rows = [
         {**setting, "measure": name, **_summary(group[column].to_numpy(float))}
         for setting, group in _groups(trials, settings)
@@ -51,6 +58,12 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
                 for row in group.itertuples(index=False)}
         rows.append({**setting, "n": int(group["n"].max()), **said})
     return pd.DataFrame(rows)
+
+
+def _change(base: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """What an ablation's trial changes, in words."""
+    changed = [f"{name} {shown(params[name])}" for name in base if params[name] != base[name]]
+    return ", ".join(changed) or "none"
 
 
 def _groups(

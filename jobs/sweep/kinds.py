@@ -150,10 +150,10 @@ class RewardsConfig(Common):
     @model_validator(mode="after")
     def _every_row_can_be_searched(self) -> RewardsConfig:
         search = self.search
-        if search.sampler not in ("grid", "random"):
+        if not search.known_whole and search.sampler != "random":
             raise ValueError(
                 f"search.sampler is {search.sampler}; rows are searched without waiting for each"
-                " other's results: take grid or random"
+                " other's results: take grid, ablation or random"
             )
         if foreign := [name for name in search.space if not name.startswith(REWARD)]:
             raise ValueError(f"search.space.{foreign[0]} is no setting of the reward; nothing is"

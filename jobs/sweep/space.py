@@ -105,12 +105,14 @@ class SearchSection(Section):
     """Optuna over fields of `finetune` and `reward`: mean reward gain up, FID down."""
 
     trials: int | None = Field(None, ge=1)
-    """needed by every sampler but the grid, which has as many as points"""
+    """needed by every sampler but grid and ablation, which have as many as points"""
     parallelism: int = Field(2, ge=1)
-    sampler: Literal["tpe", "gp", "nsga2", "random", "grid"] = "tpe"
+    sampler: Literal["tpe", "gp", "nsga2", "random", "grid", "ablation"] = "tpe"
     population: int | None = Field(None, ge=2)
     """of nsga2: trials of a generation"""
     space: dict[str, Space] = Field(min_length=1)
+    crossed: tuple[str, ...] = ()
+    """of ablation: searched settings whose every value meets every change, such as seed"""
     first: tuple[dict[str, Any], ...] = ()
     """settings that are tried first, as they are"""
     constraints: dict[str, Limit] = {}
@@ -156,30 +158,38 @@ class SearchSection(Section):
         if self.population is not None and self.sampler != "nsga2":
             raise ValueError(f"population = {self.population} is of the sampler nsga2, and sampler "
                              f"is {self.sampler}; leave it out")
-        if self.sampler != "grid":
+        if self.crossed and self.sampler != "ablation":
+            raise ValueError(f"crossed is of the sampler ablation, and sampler is {self.sampler}; "
+                             "leave it out")
+        for name in self.crossed:
+            if name not in self.space:
+                raise ValueError(f"crossed: {name} is not searched{_mean(name, self.space)}")
+        if not self.known_whole:
             counted = [name for name, one in self.space.items() if one.steps is not None]
             if counted:
-                raise ValueError(f"space.{counted[0]}.steps is of the sampler grid, and sampler is "
-                                 f"{self.sampler}; give step, or leave it out")
+                raise ValueError(f"space.{counted[0]}.steps is of the samplers grid and ablation, "
+                                 f"and sampler is {self.sampler}; give step, or leave it out")
             if self.trials is None:
-                raise ValueError("trials is missing; only the sampler grid does without")
+                raise ValueError("trials is missing; only grid and ablation do without")
             return self
         endless = [n for n, one in self.space.items() if one.points(self.integer(n)) is None]
         if endless:
-            raise ValueError(f"space.{endless[0]} has no end of values, and sampler is grid; give "
-                             "it steps, step or choices, or take another sampler")
-        size = math.prod(len(one.points(self.integer(n))) for n, one in self.space.items())
+            raise ValueError(f"space.{endless[0]} has no end of values for {self.sampler}; give it "
+                             "steps, step or choices, or take another sampler")
+        if self.first and self.sampler == "ablation":
+            raise ValueError("an ablation begins with the first value of each; leave first out")
+        size = self._size()
         if size > MOST:
-            raise ValueError(f"the grid has {size} points, over {MOST}; give fewer values")
+            raise ValueError(f"the {self.sampler} has {size} points, over {MOST}; give fewer")
         for i, params in enumerate(self.first):
             for name, value in params.items():
-                points = self.space[name].points(self.integer(name))
-                if value not in points:
+                if value not in self._values(name):
+                    points = ", ".join(map(str, self._values(name)))
                     raise ValueError(f"first[{i}].{name} = {value} is no point of the grid; "
-                                     f"points: {', '.join(map(str, points))}")
+                                     f"points: {points}")
         if self.trials is not None and self.trials > size:
-            raise ValueError(f"trials = {self.trials}, but the grid has {size} points; leave trials"
-                             " out, or give fewer")
+            raise ValueError(f"trials = {self.trials}, but the {self.sampler} has {size} points; "
+                             "leave trials out, or give fewer")
         if self.trials is None:
             self.__dict__["trials"] = size
         return self
@@ -199,19 +209,43 @@ class SearchSection(Section):
             for whole in [one.choices is None and self.integer(name)]
         }
 
-    def known(self) -> list[Params]:
-        """Trials whose settings do not depend on results: the first, of a grid all.
+    @property
+    def known_whole(self) -> bool:
+        """Whether all trials are known before the first has run."""
+        return self.sampler in ("grid", "ablation")
 
-        The grid after `first` is in the order of nested loops, the file's last key innermost.
-        """
+    def known(self) -> list[Params]:
+        """Trials whose settings do not depend on results: the first, of grid and ablation all."""
         first = [dict(params) for params in self.first]
-        if self.sampler != "grid":
+        if not self.known_whole:
             return first
-        every = itertools.product(*(s.points(self.integer(n)) for n, s in self.space.items()))
-        seen: dict[str, Params] = {}
-        for params in (*first, *(dict(zip(self.space, values)) for values in every)):
-            seen.setdefault(canonical(params), params)
-        return list(seen.values())
+        return list({canonical(params): params for params in (*first, *self._points())}.values())
+
+    def base(self) -> Params | None:
+        """What an ablation changes one by one: the first value of each; None for other samplers."""
+        if self.sampler != "ablation":
+            return None
+        return {n: self._values(n)[0] for n in self.space if n not in self.crossed}
+
+    def _values(self, name: str) -> list[Any]:
+        return self.space[name].points(self.integer(name))
+
+    def _size(self) -> int:
+        base = self.base() or {}
+        changes = 1 + sum(len(self._values(name)) - 1 for name in base)
+        return changes * math.prod(len(self._values(n)) for n in self.space if n not in base)
+
+    def _points(self) -> list[Params]:
+        """Those of grid or ablation in the order of nested loops, the file's last key innermost.
+
+        The changes of an ablation, which begin with none, are the outermost loop.
+        """
+        base = self.base() or {}
+        changes = [{}, *({n: value} for n in base for value in self._values(n)[1:])]
+        crossed = [name for name in self.space if name not in base]
+        every = list(itertools.product(*map(self._values, crossed)))
+        found = ({**base, **a, **dict(zip(crossed, b))} for a in changes for b in every)
+        return [{name: params[name] for name in self.space} for params in found]
 
     def limits(self) -> dict[str, dict[str, float]]:
         """The constraints as plain values."""
@@ -307,7 +341,9 @@ def tables_config(
     search: SearchSection, settings: Mapping[int, Params], pareto: Iterable[int], fid_name: str
 ) -> dict[str, Any]:
     """What the tables of a sweep are told: ``settings`` are those of its good trials, by number."""
+    base = search.base()
     return {
+        **({} if base is None else {"base": base}),
         "params": list(search.space),
         "space": search.entries(),
         "constraints": search.limits(),

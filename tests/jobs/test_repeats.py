@@ -53,6 +53,19 @@ def test_a_setting_of_one_seed_has_no_interval(tmp_path):
     assert (tmp_path / "repeats.png").stat().st_size > 10_000
 
 
+def test_an_ablation_has_a_row_a_change():
+    settings = [{"lambda_r": 10.0, "micro_batch": size, "lazy_gain": gain, "seed": seed}
+                for size, gain in ((1, False), ("auto", False), (1, True)) for seed in (0, 1)]
+    rows = [{"trial": n, **s, **dict.fromkeys(MEASURES.values(), float(n))}
+            for n, s in enumerate(settings)]
+    config = {"params": list(settings[0]), "base": {"micro_batch": 1, "lazy_gain": False},
+              "numbers": list(range(6)), "settings": settings}  # fmt: skip
+    told = wide(repeats(pd.DataFrame(rows), config))
+    assert list(told.columns[:3]) == ["lambda_r", "change", "n"]
+    assert told["change"].tolist() == ["none", "micro_batch auto", "lazy_gain True"]
+    assert told["reward gain"].str.split(" ").str[0].tolist() == ["0.50", "2.50", "4.50"]
+
+
 def test_only_a_sweep_over_seeds_has_them():
     assert repeated(CONFIG)
     assert not repeated({"space": {"lambda_r": {"low": 0, "high": 1}}})

@@ -11,6 +11,7 @@ from jobs.sweep.graph import SweepGraph
 from jobs.sweep.kinds import SweepConfig
 from jobs.sweep.sections import NO_FILES, FinetuneSection, RewardSection
 from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
+from sigmaflow.finetune.config import PAPER, RELEASED
 from sweeps import SCALES, launch, write_sweep
 
 SWEEPS = Path(__file__).resolve().parents[2] / "sweeps"
@@ -40,7 +41,7 @@ def section(space, **more):
         ("two ways to say the clamp", {"clamp": RANGE, "clamp.low": RANGE}, {}),
         ("trials is missing", {"lambda_r": RANGE}, {"trials": None}),
         ("is of the sampler nsga2", {"lambda_r": RANGE}, {"population": 4}),
-        ("steps is of the sampler grid", {"lambda_r": {**RANGE, "steps": 3}}, {}),
+        ("steps is of the samplers grid", {"lambda_r": {**RANGE, "steps": 3}}, {}),
         ("lambda_r has no end of values", {"lambda_r": RANGE}, {"sampler": "grid"}),
         ("trials = 2, but the grid has 1", {"lambda_r": {"choices": [1]}}, {"sampler": "grid"}),
         ("the grid has 1000000 points", {"lambda_r": {**RANGE, "steps": 1000},
@@ -48,6 +49,15 @@ def section(space, **more):
          {"sampler": "grid"}),
         ("first.0..lambda_r = 4.0 is no point", {"lambda_r": {**RANGE, "steps": 3}},
          {"sampler": "grid", "first": [{"lambda_r": 4}]}),
+        ("crossed is of the sampler ablation, and sampler is grid", {"lambda_r": {"choices": [1]}},
+         {"sampler": "grid", "crossed": ["lambda_r"]}),
+        ("crossed: sed is not searched; did you mean seed", {"seed": {"choices": [1, 2]}},
+         {"sampler": "ablation", "crossed": ["sed"]}),
+        ("lambda_r has no end of values", {"lambda_r": RANGE}, {"sampler": "ablation"}),
+        ("begins with the first value of each", {"seed": {"choices": [1, 2]}},
+         {"sampler": "ablation", "first": [{"seed": 2}]}),
+        ("trials = 4, but the ablation has 3", {"seed": {"choices": [1, 2, 3]}},
+         {"sampler": "ablation", "trials": 4}),
         ("constraints.fdi .* did you mean fid", {"lambda_r": RANGE},
          {"constraints": {"fdi": {"max": 1}}}),
         ("give min, max or both", {"lambda_r": RANGE}, {"constraints": {"fid": {}}}),
@@ -137,6 +147,22 @@ def test_a_grid_is_nested_loops_after_the_first():
     assert [p["lambda_c"] for p in steps.known()] == [0.001, 0.01, 0.1, 1.0]
 
 
+def test_an_ablation_changes_one_setting_at_a_time():
+    search = section(
+        {"seed": {"choices": [0, 1]}, "lazy_gain": {"choices": [False, True]},
+         "micro_batch": {"choices": [1, 2, "auto"]}},
+        sampler="ablation", trials=None, crossed=["seed"],
+    )  # fmt: skip
+    assert search.base() == {"lazy_gain": False, "micro_batch": 1}
+    assert [tuple(p.values()) for p in search.known()] == [
+        (seed, gain, size)
+        for gain, size in ((False, 1), (True, 1), (False, 2), (False, "auto"))
+        for seed in (0, 1)
+    ]
+    assert search.trials == 8 and list(search.known()[0]) == list(search.space)
+    assert section({"seed": {"choices": [0]}}).base() is None
+
+
 def test_settings_are_put_where_they_belong():
     tuned, net = apply({"clamp": 3.0, "lambda_r": 2.0, "reward.train.lr": 0.5,
                         "reward.f_maps": [8, 16]}, FinetuneSection(), RewardSection())  # fmt: skip
@@ -189,10 +215,17 @@ def test_the_shipped_grids_have_the_papers_settings_first(scale):
     assert [tuple(p.values()) for p in trials("grid")] == PAIRS
 
 
-@pytest.mark.parametrize("name, count", [("clamp", 5), ("grid", 8)])
+@pytest.mark.parametrize("name", ["deviations", "deviations_control"])
+def test_the_shipped_ablations_go_from_the_released_code_to_the_paper(name):
+    search = load(SWEEPS / f"{name}.yaml", SweepConfig, context=NO_FILES).search
+    for key in search.base():
+        assert search.space[key].choices == (RELEASED[key], PAPER[key])
+
+
+@pytest.mark.parametrize("name, count", [("clamp", 5), ("grid", 8), ("deviations", 18)])
 def test_dry_runs_know_every_trial_of_a_grid(tmp_path, name, count):
     code, said = launch(SWEEPS / f"{name}.yaml", tmp_path / "runs", "--dry-run")
-    assert code == 0 and said.count("fine-tune ") == count
+    assert code == 0 and (said.count("fine-tune ") == count or f"fine-tune x{count} " in said)
     assert "not asked" not in said and "tables and figures" in said
 
 
