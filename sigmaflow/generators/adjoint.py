@@ -11,6 +11,7 @@ import numpy as np
 
 from .polynomials import LANES, LEAST, TO_POWERS, exactly, f32, inlined, kernel, power, softplus
 from .sampler import HIDDEN
+from .sheared import rounded
 
 NEXT = np.uint32(1)
 
@@ -18,12 +19,10 @@ NEXT = np.uint32(1)
 @exactly
 def _places(index, deep, place, first, low, part):
     """Write where the texels below levels stand on a map that begins at texel `first` to `low`,
-    and shares of the next ones to `part`, rounded as `Sites` rounds."""
-    voxel, half, scale, size = place
+    and shares of the next ones to `part`."""
+    size = place[3]
     for k in range(low.size):
-        world = f32(index + deep[k]) * voxel - half
-        position = (world * scale + f32(1)) * (size / f32(2)) - f32(0.5)
-        position = min(max(position, f32(-1)), size)
+        position = min(max(rounded(index + deep[k], place), f32(-1)), size)
         below = min(np.floor(position), size - f32(1))
         low[k] = np.int64(below) - first
         part[k] = position - below

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sigmaflow.fields.grid import Grid
+
 from . import adjoint, kernels, sheared
 from .kernels import CHANNELS
 from .polynomials import FROM_LOGS, LANES, NARROW, TO_POWERS, f32
@@ -82,6 +84,17 @@ def _place(position: Tensor, sites: Sites, start: int, lanes: int = 1) -> Place:
     return (low.long() - start).numpy().astype(np.uint32), (position - low).numpy()
 
 
+def _deep(grid: Grid, axes: int) -> Tensor:
+    """What levels [nz] of a sheared grid add to the index so many axes before z."""
+    return torch.arange(*grid.ranges[2], dtype=torch.float64) / grid.resolution**axes
+
+
+def _scale(sites: Sites) -> tuple[np.float32, ...]:
+    """From an index to texels, as the kernels ask."""
+    grid = sites.grid
+    return tuple(map(f32, (grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size)))
+
+
 def _filled(levels: Tensor, lanes: int = LANES) -> Tensor:
     """[..., n] with the last level repeated until n is a multiple of `lanes`."""
     more = -levels.shape[-1] % lanes
@@ -141,9 +154,7 @@ def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
         y = _place(sites.y(range(ny), range(nz)), sites, starts[1], LEVELS)
         _share(partial(sheared.heights, texels, y, yz), ny, LINES, yz.size)
     powers = np.exp(yz / f32(TO_POWERS)) if beyond < NARROW else yz
-    levels = torch.arange(*grid.ranges[2], dtype=torch.float64)
-    deep = tuple(_filled(levels / grid.resolution**n, LEVELS).numpy() for n in (2, 1))
-    place = tuple(f32(x) for x in (grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size))
+    deep = tuple(_filled(_deep(grid, n), LEVELS).numpy() for n in (2, 1))
     corner = grid.ranges[0][0] + rows.start, grid.ranges[1][0], begin, starts[1]
     pace = sites.stride, float(grid.resolution)
     scene, sizes = (xy[..., 0], xz, yz, powers), (xy_sizes, xz_sizes, beyond)
@@ -154,7 +165,7 @@ def _sheared_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
         terms = room[sheared.TERMS : sheared.SAVED].reshape(-1, HIDDEN)
         rooms = room, terms, np.empty(HIDDEN, np.int32), *places
         sheared.sheared(
-            scene, sizes, *last, deep, place, corner, pace, rooms, target, start, stop
+            scene, sizes, *last, deep, _scale(sites), corner, pace, rooms, target, start, stop
         )
 
     _share(lines, len(rows), ROWS, out.numel())
@@ -171,8 +182,7 @@ def gradients(
     given = gradient.contiguous().numpy()
     known = tuple(NOTHING if t is None else t.detach().numpy() for t in tables)
     y = _place(sites.y(range(ny), range(nz)), sites, start_y)
-    deep = (torch.arange(*grid.ranges[2], dtype=torch.float64) / grid.resolution**2).numpy()
-    place = tuple(f32(x) for x in (grid.voxel, grid.length / 2, 2 / sites.box_warp, sites.size))
+    deep, scale = _deep(grid, 2).numpy(), _scale(sites)
     wanted = tuple(np.zeros_like(t) for t in known)
     weights, to_row = row.detach().numpy(), np.zeros(HIDDEN)
 
@@ -183,7 +193,7 @@ def gradients(
         room = np.empty(nz, np.uint32), np.empty(nz, np.float32), *_room(*3 * (HIDDEN,))
         own = np.zeros(HIDDEN)
         adjoint.sheared(
-            known, y, weights, deep, place, corner, float(grid.resolution), given, room, out, own,
+            known, y, weights, deep, scale, corner, float(grid.resolution), given, room, out, own,
             begin, end,
         )  # fmt: skip
         return first - start, out, own

@@ -51,27 +51,31 @@ ROOM = SAVED + HIDDEN * LEVELS
 
 
 @exactly
-def _texel(index, place):
-    """The texel below one index, rounded as `Sites` rounds."""
+def rounded(index, place):
+    """The position of an index in texels, rounded as `Sites` rounds."""
     voxel, half, scale, size = place
     world = f32(index) * voxel - half
-    return np.floor((world * scale + f32(1)) * (size / f32(2)) - f32(0.5))
+    return (world * scale + f32(1)) * (size / f32(2)) - f32(0.5)
+
+
+@exactly
+def _texel(index, place):
+    """The texel below an index."""
+    return np.floor(rounded(index, place))
 
 
 @exactly
 def _texels(along, deep, place, low, part):
     """Write `_texel` of levels to `low` [L] and shares of the next one to `part` [L]."""
-    voxel, half, scale, size = place
     for k in range(LEVELS):
-        world = f32(along + deep[k]) * voxel - half
-        position = (world * scale + f32(1)) * (size / f32(2)) - f32(0.5)
+        position = rounded(along + deep[k], place)
         low[k] = np.floor(position)
         part[k] = position - low[k]
 
 
 @exactly
 def _position(index, place):
-    """The position of an index in texels, not rounded."""
+    """`rounded` before it is."""
     voxel, half, scale, size = place
     world = index * np.float64(voxel) - np.float64(half)
     return (world * np.float64(scale) + 1) * (np.float64(size) / 2) - 0.5
