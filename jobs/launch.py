@@ -108,7 +108,7 @@ def run(
     from jobs.store.store import Store
     from jobs.sweep.graphs import first_tasks
     from jobs.track import provenance
-    from jobs.track.ingest import Follower, local_uri, tracking_uri
+    from jobs.track.ingest import LATER, Follower, local_uri, tracking_uri
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     store, uri = Store(runs / "store"), tracking_uri(runs, said=track)
@@ -124,11 +124,12 @@ def run(
         "params": list(config.search.space) if graph else [],  # in the order of the file
     }  # fmt: skip
     folder = stop.folder if stop else new_folder(runs, config.name)
-    follower = Follower(runs, config.name, folder, uri)
+    follower = None if track == LATER else Follower(runs, config.name, folder, uri)
 
     def begin() -> None:
         provenance.write(folder, command, on)
-        follower.start()
+        if follower:
+            follower.start()
 
     try:
         with (
@@ -150,7 +151,7 @@ def run(
         console.print("all is saved")  # now: MLflow may take longer than a batch system waits
         raise
     finally:
-        if word := follower.finish():
+        if follower and (word := follower.finish()):
             console.print(word, style="yellow", highlight=False, markup=False, soft_wrap=True)
         if notify:
             webhook.tell_end(notify, runs, config.name, folder)
@@ -191,7 +192,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
                         help="set a value of the sweep, such as search.trials=4; may be repeated")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     parser.add_argument("--track", metavar="URI", help="MLflow's server (default: "
-                        "MLFLOW_TRACKING_URI, else runs/mlflow.db, which `local` names too)")
+                        "MLFLOW_TRACKING_URI, else runs/mlflow.db, which `local` names too), or "
+                        "`later`: the next report or ui enters all")
     parser.add_argument("--notify", metavar="VARIABLE", help="environment variable that holds the "
                         "URL to tell of the end, over the profile's")
     parser.add_argument("--dry-run", action="store_true",

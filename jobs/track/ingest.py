@@ -34,6 +34,7 @@ from sigmaflow.atomic import write_json, write_text
 FORMAT = 1  # of <name>.json
 FOLDER, LOCK, HOME = ".mlflow", "lock", "home"
 VARIABLE, LOCAL = "MLFLOW_TRACKING_URI", "local"
+LATER = "later"  # of `--track`: nothing is entered now
 EVERY, LOOK = 5.0, 0.5  # seconds between two passes beside a launch, two looks at whether it ended
 LEISURE = 10  # times as long as a pass took, we rest at least
 PATIENCE = (0.2, 0.5, 1.0, 2.0)  # seconds between attempts on a locked database
@@ -44,9 +45,9 @@ log = logging.getLogger(__name__)
 
 def tracking_uri(runs: Path, name: str | None = None, said: str | None = None) -> str:
     """Where a sweep is tracked: ``said`` (`--track`), else MLFLOW_TRACKING_URI, else where its
-    latest launch was, else ``runs/mlflow.db``; "local" is that too.
+    latest launch was, else ``runs/mlflow.db``; "local" is that too, and "later" says nothing.
     """
-    uri = said or os.environ.get(VARIABLE, "")
+    uri = (said if said != LATER else "") or os.environ.get(VARIABLE, "")
     if not uri and name is not None:
         known = launches(runs / SWEEPS / name)
         uri = known[0].record.get("track", "") if known else ""
@@ -100,7 +101,9 @@ def ingest(runs: Path, name: str, uri: str, rows: list[view.Row] | None = None) 
 
 
 def catch_up(runs: Path, names: Sequence[str], said: str | None = None) -> None:
-    """`ingest` what is not `current`. A failure is one warning."""
+    """`ingest` what is not `current`, unless ``said`` is "later". A failure is one warning."""
+    if said == LATER:
+        return
     for name in names:
         uri = tracking_uri(runs, name, said)
         try:

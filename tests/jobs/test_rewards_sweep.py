@@ -181,7 +181,7 @@ def test_a_backbone_starts_from_the_file_that_is_given(
     ({"rows": {"a": {"backbones": "unet3d"}}}, "rows.a.backbones is no setting"),
     ({"rows": {"a": {"backbone": "unet3d", "train.lr": 0.1}}}, "is searched as well"),
     ({"rows": {"a": {"backbone": "resnet18", "train.recon_weight": 0.1}}}, "reconstructs nothing"),
-    ({"search": {**SEARCH, "sampler": "tpe"}}, "take grid or random"),
+    ({"search": {**SEARCH, "sampler": "tpe"}}, "take grid, ablation or random"),
     ({"search": {**SEARCH, "space": {"lambda_r": {"low": 0, "high": 1}}}}, "nothing is fine-tuned"),
 ])  # fmt: skip
 def test_bad_rows_are_refused_by_name(tmp_path, tiny_checkpoint, tiny_images, changes, said):

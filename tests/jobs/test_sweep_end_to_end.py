@@ -20,6 +20,7 @@ import jobs.stages.finetune
 from jobs.sweep.config import load
 from jobs.sweep.graph import SweepGraph
 from jobs.sweep.kinds import SweepConfig
+from jobs.track.ingest import catch_up
 from sweeps import SCALES, attempts, launch, markers, outputs, ran, write_sweep
 
 TABLES = {
@@ -241,6 +242,19 @@ def states(runs):
     """How many runs of MLflow have each status."""
     with sqlite3.connect(runs / "mlflow.db") as base:
         return Counter(row[0] for row in base.execute("SELECT status FROM runs"))
+
+
+def test_mlflow_can_wait(tiny_sweep, runs):
+    """A launch that is to be tracked later leaves all that the next report enters."""
+    before = states(runs)
+    (runs / "mlflow.db").unlink()
+    shutil.rmtree(runs / ".mlflow")
+    code, _ = launch(tiny_sweep.sweep, runs, "--track", "later")
+    assert code == 0 and not (runs / "mlflow.db").exists()
+    catch_up(runs, ["tiny"], "later")
+    assert not (runs / "mlflow.db").exists()
+    catch_up(runs, ["tiny"])
+    assert states(runs) == before
 
 
 def test_ctrl_c_says_how_to_go_on(tiny_sweep, runs):
