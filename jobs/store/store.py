@@ -1,7 +1,7 @@
 """Finished stages on disk, one folder a key, and how they get there.
 
     <root>/<stage>/<key[:20]>/                  finished: outputs, task.json and, last, done.json
-    <root>/<stage>/.work-<key[:20]>-<attempt>/  unfinished: outputs so far, checkpoint/, error.json
+    <root>/<stage>/.work/<key[:20]>-<attempt>/  unfinished: outputs so far, checkpoint/, error.json
     <root>/<stage>/.claim-<key[:20]>            who works on it; touched while that process lives
     <root>/<stage>/.broken-<key[:20]>-*/        moved aside because its files were not whole
 
@@ -34,6 +34,7 @@ FORMAT = 1  # of done.json; a change needs a way to read the old one
 SHORT = 20  # characters of the key in names of folders
 MARKER, READY, ERROR, SPEC = "done.json", "ready.json", "error.json", "task.json"
 CHECKPOINT, PROGRESS = "checkpoint", "progress.json"
+WORK = ".work"  # folder of a stage's unfinished attempts
 AT_ONCE, FEW = 8, 4  # files that are hashed or flushed, and how many one after the other
 NOT_OUTPUT = {MARKER, READY, ERROR, SPEC, CHECKPOINT, PROGRESS}
 
@@ -78,13 +79,12 @@ class Store:
 
     def work(self, task: Named) -> Path | None:
         """The folder of an unfinished attempt, running or not."""
-        path = self.path(task)
-        start = f".work-{path.name}-"
-        try:  # not a glob: a stage has thousands of folders, and this is asked all the time
-            found = [name for name in os.listdir(path.parent) if name.startswith(start)]
+        folder, start = self.path(task).parent / WORK, f"{task.key[:SHORT]}-"
+        try:  # apart from the finished ones, of which there are thousands: this is asked often
+            found = [name for name in os.listdir(folder) if name.startswith(start)]
         except FileNotFoundError:
             return None
-        return path.parent / min(found) if found else None
+        return folder / min(found) if found else None
 
     def progress(self, task: Named) -> dict[str, Any] | None:
         """What a running task last said of itself: ``done``, ``total``, ``note``; may be old."""
@@ -123,7 +123,7 @@ class Store:
         store cannot be written.
         """
         path = self.path(task)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / WORK).mkdir(parents=True, exist_ok=True)
         claim = Claim(path.parent / f".claim-{path.name}")
         with self._locked(task):
             if not claim.take():
@@ -141,7 +141,7 @@ class Store:
             claim.release()
 
     def _prepare(self, task: Task, path: Path, claim: Claim) -> Work:
-        folder = path.parent / f".work-{path.name}-{claim.attempt}"
+        folder = path.parent / WORK / f"{path.name}-{claim.attempt}"
         work = Work(self, task, folder, claim)
         left = self.work(task)
         if path.exists() and read_marker(path, task) is None:

@@ -117,7 +117,7 @@ def ran(before: dict[str, str], after: dict[str, str]) -> Counter[str]:
 
 
 def _starts(path: Path) -> set[str]:
-    return {part.partition("-")[0] + "-" for part in path.parts}
+    return {"".join(part.partition("-")[:2]) for part in path.parts}
 
 
 def outputs(folder: Path) -> dict[str, str]:
@@ -126,5 +126,5 @@ def outputs(folder: Path) -> dict[str, str]:
     return {
         p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in sorted(folder.rglob("*"))
-        if p.is_file() and p.name not in passing and not {".work-", ".broken-"} & _starts(p)
+        if p.is_file() and p.name not in passing and not {".work", ".broken-"} & _starts(p)
     }

@@ -58,7 +58,9 @@ def test_killed_at_every_fsync_and_rename(tmp_path, undisturbed):
         status = run_task(str(store.root), task).status
         assert outputs(store.find(task)) == undisturbed, limit
         assert store.verify(task) and store.work(task) is None
-        left = {p.name for p in store.path(task).parent.iterdir()} - {".lock", task.key[:20]}
+        stage = store.path(task).parent
+        assert not list((stage / ".work").iterdir())
+        left = {p.name for p in stage.iterdir()} - {".lock", ".work", task.key[:20]}
         assert left == set() or (status == "hit" and left == {f".claim-{task.key[:20]}"})
     assert points > 20
 

@@ -269,7 +269,7 @@ def test_ctrl_c_says_how_to_go_on(tiny_sweep, runs):
         # A test run in the background ignores Ctrl-C, and its children would inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
-    while not list(work.glob(".work-*/checkpoint/*.sha256")):
+    while not list(work.glob(".work/*/checkpoint/*.sha256")):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
@@ -295,7 +295,7 @@ def test_a_signal_ends_the_step_and_the_same_command_the_sweep(tiny_sweep, tmp_p
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     work = runs / "store" / "finetune"
-    while not list(work.glob(".work-*/progress.json")):
+    while not list(work.glob(".work/*/progress.json")):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     process.send_signal(number)
@@ -303,7 +303,7 @@ def test_a_signal_ends_the_step_and_the_same_command_the_sweep(tiny_sweep, tmp_p
     assert process.returncode == 75, said + errors
     assert "all is saved" in said and "the same command goes on" in said
     assert "comes to its next save" in errors and "Traceback" not in said + errors
-    assert list(work.glob(".work-*/checkpoint/*.sha256")) and not list(work.glob(".claim-*"))
+    assert list(work.glob(".work/*/checkpoint/*.sha256")) and not list(work.glob(".claim-*"))
     code, said = launch(tiny_sweep.sweep, runs)
     assert code == 0, said
     assert outputs(runs / "store") == outputs(tiny_sweep.runs / "store")

@@ -52,5 +52,5 @@ def test_two_drivers_share_the_work_and_do_nothing_twice(tmp_path, kinds):
     assert sum(done) == 9 and min(done) >= 1, "one of them did nothing"
     store = Store(tmp_path / "store")
     assert store.verify(toys.graph(tmp_path / "log", seeds=tuple(range(8)), pause=0.05))
-    assert not list((tmp_path / "store").glob("*/.work-*"))
+    assert not list((tmp_path / "store").glob("*/.work/*"))
     assert not list((tmp_path / "store").glob("*/.claim-*"))
