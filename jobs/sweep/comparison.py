@@ -58,7 +58,7 @@ class RewardsGraph(RewardGraph):
                 "row": name,
                 "params": {k.removeprefix(REWARD): v for k, v in params.items()},
                 "head": section.training().monitor,
-                "semantics": section.semantics or "none",
+                "semantics": section.semantics,
                 "pretrained": section.backbone in section.pretrained,
                 "share": section.share,
                 "seed": reward.config["train"]["seed"],

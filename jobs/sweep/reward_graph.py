@@ -164,8 +164,8 @@ class RewardGraph:
             "anchor_count": r.anchors.count,
         }
         inputs: dict[str, Any] = {"rankings": self.rankings, **self._seen(section, network)}
-        if section.semantics is not None and len(network.heads) > 1:
-            config["heads"] = True  # accuracy of each: keys from before semantics stay
+        if len(network.heads) > 1:
+            config["heads"] = True  # accuracy of each
         if section.share < 1:
             config["share"] = section.share
         if section.answers != "whole" and self.config.whole_orders:

@@ -203,7 +203,7 @@ class AnnotatorSection(Section):
 class RewardSection(Settings):
     """The reward and its training; `heldout_seed` trains the second one, for evaluation only.
 
-    What is None is left to `semantics`, and without semantics to the fields of `RewardConfig`.
+    What is None is left to `semantics`.
     """
 
     later: ClassVar[frozenset[str]] = frozenset(
@@ -213,7 +213,7 @@ class RewardSection(Settings):
     )
 
     backbone: BackboneName = "unet3d"
-    semantics: Literal["paper", "released"] | None = None
+    semantics: Literal["paper", "released"] = "paper"
     """a preset of the fields below and of the training, where they are not given"""
     pretrained: dict[BackboneName, File] = {}
     """files of weights that backbones start from, under torchvision's or the backbone's names"""
@@ -250,9 +250,8 @@ class RewardSection(Settings):
 
     @field_serializer("train")
     def _what_was_given(self, train: TrainConfig, info: FieldSerializationInfo) -> dict[str, Any]:
-        """With semantics only what the file says of it: the rest is the preset's to say."""
-        bare = info.exclude_unset or self.semantics is not None
-        return train.model_dump(mode=info.mode, exclude_unset=bare)
+        """The rest is the preset's to say."""
+        return train.model_dump(mode=info.mode, exclude_unset=True)
 
     @model_validator(mode="after")
     def _fits_itself(self) -> RewardSection:
@@ -278,24 +277,20 @@ class RewardSection(Settings):
     @property
     def has_anchors(self) -> bool:
         """Whether anchors take part in its questions, where the rankings have them."""
-        if self.anchors is not None:
-            return self.anchors
-        return self._preset is None or self._preset.anchors
+        return self._preset.anchors if self.anchors is None else self.anchors
 
     @property
-    def _preset(self) -> Semantics | None:
-        return None if self.semantics is None else semantics(self.semantics, self.backbone)
+    def _preset(self) -> Semantics:
+        return semantics(self.semantics, self.backbone)
 
     def training(self) -> TrainConfig:
         """How it is trained: what is given, over the semantics."""
-        if self._preset is None:
-            return self.train
         given = {name: getattr(self.train, name) for name in self.train.model_fields_set}
         return TrainConfig(**{**self._preset.train_settings(), **given})
 
     def network(self, grid: Grid, generator: str, psi: float) -> RewardConfig:
         """What it is made of. Raises ValueError where settings do not fit each other."""
-        preset = {} if self._preset is None else self._preset.model_settings()
+        preset = self._preset.model_settings()
         own = {name: value for name in ("pooling", "doubled", "activation", "latents", "frozen",
                "norm") if (value := getattr(self, name)) is not None}  # fmt: skip
         settings = {**preset, **own, "heads": self.training().heads}

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from jobs.sweep.sections import FinetuneSection, RewardSection, Slab
@@ -10,6 +11,7 @@ from jobs.sweep.space import apply
 from sigmaflow.fields.depth import SINGLE, TRIPLE
 from sigmaflow.rewards.config import VIEWS, RewardConfig, TrainConfig
 from sigmaflow.rewards.semantics import semantics
+from sweeps import SCALES
 
 GRID = Slab(resolution=128).grid()
 
@@ -18,15 +20,25 @@ def network(**settings):
     return RewardSection(**settings).network(GRID, "", 1.0)
 
 
-def test_without_semantics_it_is_the_network_and_the_training_of_before():
+def test_the_paper_is_the_default():
     section = RewardSection(train={"lr": 1e-3})
-    assert section.training() == TrainConfig(lr=1e-3)
-    assert network() == RewardConfig(grid=GRID)
+    said = semantics("paper", "unet3d")
+    assert section.semantics == "paper"
+    assert section.training() == TrainConfig(lr=1e-3, **said.train_settings())
+    assert network() == RewardConfig(grid=GRID, pooling="slices", doubled=False)
+    assert section.training().recon_weight == 1e-2 and section.has_anchors
     assert set(section.model_dump()) == {
         "f_maps", "feature_size", "trunk", "trunk_out", "head", "train", "split_seed",
         "heldout_seed",
     }  # fmt: skip
-    assert len(section.model_dump()["train"]) == 10  # all that is not `later`
+    assert section.model_dump()["train"] == {"lr": 1e-3}  # the rest is the preset's to say
+
+
+@pytest.mark.parametrize("scale, batches", [("paper", (1, 8, 2)), ("mini", (4, 4, 4))])
+def test_the_papers_batches_are_of_the_representation(scale, batches):
+    settings = yaml.safe_load((SCALES / f"{scale}.yaml").read_text())["reward"]
+    found = (RewardSection(**settings, backbone=one) for one in ("unet3d", "resnet50", "pointnet"))
+    assert tuple(one.training().batch for one in found) == batches
 
 
 @pytest.mark.parametrize("name", ["paper", "released"])
