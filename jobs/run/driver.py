@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import os
 import time
 from collections import defaultdict, deque
@@ -63,7 +64,8 @@ class Driver:
         self._waiting: dict[str, tuple[Task, set[str]]] = {}  # for the keys in the set
         self._dependants: defaultdict[str, list[str]] = defaultdict(list)  # of those that wait
         self._ready: list[tuple[int, Task]] = []  # a heap
-        self._running: dict[Any, Task] = {}  # by the executor's handle
+        self._running: dict[Any, Task] = {}  # by the executor's handle, in order of submission
+        self._begun: set[str] = set()  # of those that run, told as started
         self._news: deque[Result] = deque()
         self._said: dict[str, tuple[float, float, str]] = {}  # of those that run
         self._looked = float("-inf")
@@ -95,6 +97,8 @@ class Driver:
             for handle in self._executor.wait(list(self._running), timeout):
                 task = self._running.pop(handle)
                 self._said.pop(task.key, None)
+                self._begins(task)
+                self._begun.discard(task.key)
                 result = self._collect(task, handle)
                 if result is None or result.status == "stopped" or self._again(task, result):
                     heapq.heappush(self._ready, (self._order[task.key], task))
@@ -131,6 +135,13 @@ class Driver:
         most = self._executor.slots + self._executor.ahead
         while self._ready and len(self._running) < most and not self._stopping():
             self._start(heapq.heappop(self._ready)[1])
+        for task in itertools.islice(self._running.values(), self._executor.slots):
+            self._begins(task)  # the others are only at hand
+
+    def _begins(self, task: Task) -> None:
+        if task.key not in self._begun:
+            self._begun.add(task.key)
+            self._tell(Event("start", task))
 
     def _start(self, task: Task) -> None:
         resources = self._needs.of(task)
@@ -144,7 +155,6 @@ class Driver:
             resources=resources,
         )
         self._running[handle] = task
-        self._tell(Event("start", task))
 
     def _collect(self, task: Task, handle: Any) -> Result | None:
         """How it ended; None where it was only killed on our way out."""

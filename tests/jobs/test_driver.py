@@ -129,3 +129,19 @@ def test_what_is_handed_over_is_a_path(tmp_path):
     results = run_graph(graph(steps=2000), Store(tmp_path), executor)
     large = max(p.stat().st_size for r in results.values() for p in r.path.rglob("*.jsonl"))
     assert large > 40_000 and executor.most < 4_000
+
+
+class Hoarding(InlineExecutor):
+    """Takes one more in hand than it runs, as Ray does."""
+
+    ahead = 1
+
+
+def test_what_is_only_at_hand_has_not_started(tmp_path):
+    events = []
+    tasks = [counting(word=str(n)) for n in range(3)]
+    with Hoarding() as executor:
+        results = run_graph(tasks, Store(tmp_path), executor, events.append)
+    assert all(results[task.key].status == "done" for task in tasks)
+    told = [(e.kind, e.task.key) for e in events if e.kind in ("start", "done")]
+    assert told == [(kind, task.key) for task in tasks for kind in ("start", "done")]
