@@ -57,6 +57,8 @@ def alone(G, seeds, kind, psi):
 @pytest.mark.parametrize("kind, more", [
     ("triple", {}),
     ("points", {"watch": {"heldout": "warn", "ticks": 1}, "ensemble": {"size": 2}}),
+    ("single", {"reward_phase": "shared", "noise_mode": "const"}),
+    ("points", {"reward_phase": "shared", "noise_mode": "const"}),
 ])  # fmt: skip
 def test_a_fine_tune_follows_it_and_goes_on_to_the_same_bytes(tiny_sweep, tmp_path, kind, more):
     graph = graph_of(tiny_sweep, tmp_path, REWARDS[kind], **PULLED, **more)
