@@ -22,6 +22,7 @@ from sigmaflow.rewards.config import REPRESENTATIONS, RewardConfig
 Config = Mapping[str, Any]
 Spec = Mapping[str, Any]  # as `Task.spec`
 GB = 1e9
+WARM = 60.0  # seconds of a first task that tell more of its work than of imports and compilation
 SEEN = ("slabs", "views")  # stages, and inputs of a reward: what it sees of shapes
 
 
@@ -256,12 +257,17 @@ class Costs:
              one.bytes / rates.bytes(one.spec) if rates else one.bytes)
             for one in like
         ]  # fmt: skip
-        if past:
-            seconds = _span([rate for rate, _ in past])
-            on_disk = _span([share for _, share in past])
-            return Cost(seconds * (unit * left), on_disk * (size or 1.0), memory, gpu_memory)
         low, high = getattr(rates, self._scale) if rates else (0.0, 0.0)
         guess = Span(low, (low * high) ** 0.5, high)
+        if past:
+            seconds = _span([rate for rate, _ in past])
+            warmed = len(like) > 1 or like[0].seconds >= WARM or not high
+            if not warmed:
+                seconds = _both(seconds, guess)
+            on_disk = _span([share for _, share in past])
+            return Cost(
+                seconds * (unit * left), on_disk * (size or 1.0), memory, gpu_memory, not warmed
+            )
         if self._scale == "paper" and (counted := finetune_estimate(task)) is not None:
             guess = Span(*counted.estimate.seconds_per_kimg)
             gpu_memory = counted.memory
@@ -344,6 +350,12 @@ def _span(rates: list[float]) -> Span:
     if len(rates) == 1:
         return Span(middle / 2, middle, middle * 2)
     return Span(min(*rates, 0.8 * middle), middle, max(*rates, 1.25 * middle))
+
+
+def _both(one: Span, other: Span) -> Span:
+    """Where neither is known well."""
+    return Span(min(one.low, other.low), (one.middle * other.middle) ** 0.5,
+                max(one.high, other.high))
 
 
 def hours(span: Span) -> str:

@@ -183,11 +183,23 @@ def past(store, task, seconds, size):
 
 
 def test_history_is_scaled_by_size_and_needs_the_same_grid(store):
-    past(store, slabs(10), 5.0, 40_000)
+    past(store, slabs(10), 90.0, 40_000)
     cost = Costs(store.root, "mini").of(slabs(40))
-    assert cost.seconds.middle == pytest.approx(20.0) and not cost.guessed
+    assert cost.seconds.middle == pytest.approx(360.0) and not cost.guessed
     assert cost.bytes.middle == pytest.approx(160_000, rel=0.02)
     assert Costs(store.root, "mini").of(slabs(40, resolution=32)).guessed
+
+
+def test_a_first_small_task_is_believed_by_half(store):
+    """It also compiles and imports; a second one tells how long that is."""
+    table = Costs(store.root, "mini").of(slabs(40)).seconds
+    past(store, slabs(10), 30.0, 40_000)
+    cost = Costs(store.root, "mini").of(slabs(40))
+    assert cost.seconds.middle == pytest.approx((120 * table.middle) ** 0.5) and cost.guessed
+    assert (cost.seconds.low, cost.seconds.high) == (table.low, pytest.approx(240.0))
+    past(store, slabs(20), 1.0, 80_000)
+    cost = Costs(store.root, "mini").of(slabs(40))
+    assert cost.seconds.low == pytest.approx(2.0) and not cost.guessed
 
 
 def test_without_history_the_table_is_used_and_said_to_be(store):
