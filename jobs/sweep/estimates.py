@@ -30,7 +30,7 @@ class Counted:
 
 def finetune_estimate(task: Task) -> Counted | None:
     """Of a fine-tune whose networks' settings can be read; None of anything else, and where it
-    follows a reward of depth maps or points, whose operations are not counted.
+    follows another reward than the U-Net, whose operations are not counted.
 
     They stand in the checkpoint's `config.json`, or in the config of the task that makes it.
     """
@@ -39,8 +39,10 @@ def finetune_estimate(task: Task) -> Counted | None:
     networks = _networks(task.inputs["generator"])
     if networks is None:
         return None
-    settings, grid = task.config["finetune"], Grid.from_dict(dict(task.config["grid"]))
     net = _reward(task.inputs["reward"])
+    if net.get("backbone", "unet3d") != "unet3d":
+        return None
+    settings, grid = task.config["finetune"], Grid.from_dict(dict(task.config["grid"]))
     batch = settings["batch"]
     shape = Shape(
         networks["G"],

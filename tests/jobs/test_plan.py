@@ -254,6 +254,15 @@ def test_networks_that_cannot_be_counted_have_the_table(store, tmp_path):
         assert (cost.seconds.low, cost.seconds.high) == (20 * 900.0, 20 * 1800.0)
 
 
+def test_another_reward_is_not_counted_as_the_unet(store, tmp_path):
+    unet = finetune(tmp_path, paper_networks())
+    light = toys.counting(network={"backbone": "resnet3d"})
+    other = Task(unet.stage, unet.config, {**unet.inputs, "reward": light})
+    cost = Costs(store.root, "paper").of(other)
+    assert (cost.gpu_memory, cost.seconds.low) == (0, 20 * 900.0)
+    assert Costs(store.root, "paper").of(unet).gpu_memory > 0
+
+
 # ---------------------------------------------------------------------- the command
 
 
