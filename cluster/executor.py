@@ -89,6 +89,11 @@ class Executor(ABC):
     def result(self, handle: Any) -> Any:
         """The value of a handle that is done; raises what it raised, or WorkerLost."""
 
+    def withdraw(self, handle: Any) -> bool:
+        """Take back a function that has not begun. Whether nobody need wait for it any more; where
+        not, it ends by itself."""
+        return False
+
     @abstractmethod
     def close(self) -> None:
         """Stop whatever still runs and clean up. May be called twice."""
@@ -157,6 +162,9 @@ class Lazily(Executor):
 
     def result(self, handle: Any) -> Any:
         return self._executor.result(handle)
+
+    def withdraw(self, handle: Any) -> bool:
+        return self._executor.withdraw(handle)
 
     def close(self) -> None:
         if self._executor is not None:

@@ -105,6 +105,11 @@ class RayTasks(Executor):
         finally:
             self._end(self._actors.pop(handle, None))
 
+    def withdraw(self, handle: Any) -> bool:
+        """Only forgets it: cancelling would interrupt one that has begun meanwhile."""
+        self._end(self._actors.pop(handle, None))
+        return True
+
     def close(self) -> None:
         if self._ray is None or not self._ray.is_initialized():
             return

@@ -91,6 +91,8 @@ class Driver:
         Raises Stopped when that was asked for and nothing runs any more.
         """
         self._submit()
+        if self._running and self._stopping():
+            self._withdraw()
         if not self._running and not self._news and self.busy and self._stopping():
             raise Stopped("stopped on request; the same command goes on")
         if self._running and not self._news:
@@ -109,6 +111,15 @@ class Driver:
         news = list(self._news)
         self._news.clear()
         return news
+
+    def _withdraw(self) -> None:
+        """Do not wait until what has not begun has seen that it need not: it may take long to get
+        a place and a process, and the time is short."""
+        for handle, task in list(self._running.items()):
+            if not self._store.claimed(task) and self._executor.withdraw(handle):
+                del self._running[handle]
+                self._begun.discard(task.key)
+                heapq.heappush(self._ready, (self._order[task.key], task))
 
     def _stopping(self) -> bool:
         return self._stop is not None and self._stop.asked()

@@ -102,6 +102,14 @@ class Store:
         path = self.path(task)
         return owner_of(path.parent / f".claim-{path.name}")
 
+    def claimed(self, task: Named) -> bool:
+        """Whether anybody works on it or did and died."""
+        path = self.path(task)
+        try:  # NFS remembers for a while that a file was not there, but reads folders anew
+            return f".claim-{path.name}" in os.listdir(path.parent)
+        except FileNotFoundError:
+            return False
+
     def last_host(self, task: Named) -> str:
         """The machine of whoever claims it or last did and died; empty where nobody is known."""
         path = self.path(task)

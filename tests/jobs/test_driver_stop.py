@@ -86,6 +86,29 @@ def test_workers_killed_on_the_way_out_are_no_failures(tmp_path):
     assert not driver.results
 
 
+class Slow(InlineExecutor):
+    """Never gets to what it has in hand."""
+
+    def wait(self, handles, timeout):
+        return []
+
+    def withdraw(self, handle):
+        return True
+
+
+def test_what_has_not_begun_is_not_waited_for(tmp_path):
+    stop, store, task = Stop(str(tmp_path / "stop")), Store(tmp_path / "store"), toys.counting()
+    driver = Driver(store, Slow(), stop=stop)
+    driver.add(task)
+    driver.step(0)
+    with store.claim(task):
+        stop.ask()
+        driver.step(0)  # it has begun
+    with pytest.raises(Stopped):
+        driver.step(0)
+    assert run(Driver(store, InlineExecutor()), task).ok
+
+
 def test_a_finished_graph_ends_in_spite_of_a_stop(tmp_path):
     task, stop = toys.counting(), Stop(str(tmp_path / "stop"))
     run_task(str(tmp_path / "store"), task)
