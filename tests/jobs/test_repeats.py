@@ -60,6 +60,10 @@ def test_an_ablation_has_a_row_a_change():
             for n, s in enumerate(settings)]
     config = {"params": list(settings[0]), "base": {"micro_batch": 1, "lazy_gain": False},
               "numbers": list(range(6)), "settings": settings}  # fmt: skip
+    panel = figures.repeats(repeats(pd.DataFrame(rows), config), ("reward gain",)).axes[0]
+    shown = [label.get_text() for label in panel.get_xticklabels()]
+    assert shown == ["none", "micro_batch auto", "lazy_gain True"]
+    assert panel.get_legend_handles_labels()[1] == ["lambda_r 10"]
     told = wide(repeats(pd.DataFrame(rows), config))
     assert list(told.columns[:3]) == ["lambda_r", "change", "n"]
     assert told["change"].tolist() == ["none", "micro_batch auto", "lazy_gain True"]
