@@ -121,8 +121,7 @@ def test_it_ends_with_the_best_where_the_held_out_reward_turns(tiny_sweep, tmp_p
         tiny_sweep, tmp_path, g_lr=0.01, kimg=0.04, lambda_c=0.0, clamp={"deviations": 1000.0},
         watch={"heldout": "stop", "ticks": 1},
     )  # fmt: skip
-    needs = {need.stage.name: whole.path(need) for need in task.needs()}
-    reward = RewardModel.load(needs["reward"] / "reward.safetensors")
+    reward = RewardModel.load(whole.path(task.inputs["reward"]) / "reward.safetensors")
     with torch.no_grad():
         for p in reward.scalar_rwd_head.output_layer.parameters():
             p.neg_()
