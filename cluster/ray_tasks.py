@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cluster.profile import RayProfile, SlurmProfile
 
 LOOK = 5.0  # seconds after which machines are counted again
+TOGETHER = 0.01  # seconds: blocks that began together end together, and are collected so
 LATELY = 30.0  # seconds in which the death of a machine explains that of a worker
 
 
@@ -79,6 +80,8 @@ class RayTasks(Executor):
         handles = list(handles)
         done, _ = self._ray.wait(handles, num_returns=1, timeout=timeout)
         if done and len(handles) > 1:
+            if self.ahead:  # what follows them is at hand and begins meanwhile, undisturbed by us
+                time.sleep(TOGETHER)
             done, _ = self._ray.wait(handles, num_returns=len(handles), timeout=0)
         return done
 

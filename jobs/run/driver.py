@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
@@ -160,7 +159,7 @@ class Driver:
             resources = attempts.changed(resources)
         handle = self._executor.submit(
             run_task,
-            os.path.abspath(self._store.root),
+            str(self._store.root),
             task,
             *(() if self._stop is None else (0.5, self._stop)),
             resources=resources,

@@ -28,6 +28,7 @@ class Claim:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.attempt = secrets.token_hex(6)
+        self.held = False  #: taken and not given back; somebody may have broken it since
         self._end: Callable[[], None] | None = None
 
     def take(self) -> bool:
@@ -41,6 +42,7 @@ class Claim:
         handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         with os.fdopen(handle, "w") as file:
             json.dump({**here(), "attempt": self.attempt, "time": time.time()}, file)
+        self.held = True
         return True
 
     def ours(self) -> bool:
@@ -53,9 +55,14 @@ class Claim:
 
     def release(self) -> None:
         """Stop touching and remove the file, if it is still ours."""
+        self.end(remove=self.ours())
+
+    def end(self, remove: bool = True) -> None:
+        """Stop touching and remove the file, unasked whose it is."""
+        self.held = False
         if self._end is not None:
             self._end()
-        if self.ours():
+        if remove:
             self.path.unlink(missing_ok=True)
 
     def _beat(self) -> bool:
@@ -118,7 +125,11 @@ def is_local(owner: Mapping[str, Any]) -> bool:
 
 def here() -> dict[str, Any]:
     """This process, told apart from others of equal number: after a reboot, in a container."""
-    pid = os.getpid()
+    return _process(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _process(pid: int) -> dict[str, Any]:
     return {
         "host": platform.node(),
         "boot": _boot(),

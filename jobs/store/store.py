@@ -19,7 +19,7 @@ import platform
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,8 @@ MARKER, READY, ERROR, SPEC = "done.json", "ready.json", "error.json", "task.json
 CHECKPOINT, PROGRESS = "checkpoint", "progress.json"
 WORK = ".work"  # folder of a stage's unfinished attempts
 AT_ONCE, FEW = 8, 4  # files that are hashed or flushed, and how many one after the other
-NOT_OUTPUT = {MARKER, READY, ERROR, SPEC, CHECKPOINT, PROGRESS}
+PASSING = {ERROR, CHECKPOINT, PROGRESS}  # gone once there is a result
+NOT_OUTPUT = {MARKER, READY, SPEC, *PASSING}
 
 T = TypeVar("T")
 
@@ -54,17 +55,17 @@ class Named(Protocol):
     def key(self) -> str: ...
 
 
-@dataclass(frozen=True)
 class Store:
     """The results under one root. Holds no state: any number of processes may use one root."""
 
-    root: str | Path
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(os.path.abspath(root))
 
     # ------------------------------------------------------------------ reading
 
     def path(self, task: Named) -> Path:
         """Where the finished folder of the task is or will be (absolute)."""
-        return Path(os.path.abspath(self.root)) / task.stage.name / task.key[:SHORT]
+        return self.root.joinpath(task.stage.name, task.key[:SHORT])
 
     def find(self, task: Named) -> Path | None:
         """The finished folder, or None. Sizes are checked, contents are not (see `verify`)."""
@@ -133,7 +134,7 @@ class Store:
         path = self.path(task)
         (path.parent / WORK).mkdir(parents=True, exist_ok=True)
         claim = Claim(path.parent / f".claim-{path.name}")
-        with self._locked(task):
+        with _locked(path.parent):
             if not claim.take():
                 return None
         claim.start_heartbeat()
@@ -145,8 +146,9 @@ class Store:
 
     def release(self, task: Task, claim: Claim) -> None:
         """Give a claim back; one that another process has broken meanwhile is left alone."""
-        with self._locked(task):
-            claim.release()
+        if claim.held:
+            with _locked(self.path(task).parent):
+                claim.release()
 
     def _prepare(self, task: Task, path: Path, claim: Claim) -> Work:
         folder = path.parent / WORK / f"{path.name}-{claim.attempt}"
@@ -171,16 +173,6 @@ class Store:
             said = {**task.spec(), "key": task.key, "label": task.label}
             write_json(folder / SPEC, said, flush=False)  # with the outputs
         return work
-
-    @contextlib.contextmanager
-    def _locked(self, task: Task) -> Iterator[None]:
-        """A short lock a stage's folder; the system frees it when its holder dies."""
-        with open(self.path(task).parent / ".lock", "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(file, fcntl.LOCK_UN)
 
 
 @dataclass(frozen=True)
@@ -226,7 +218,7 @@ class Work:
         )
 
     def publish(self, seconds: float = 0.0, peak: Mapping[str, int] | None = None) -> Path:
-        """Make the outputs the task's result: flush, list, rename, and the marker last.
+        """Make the outputs the task's result: flush, list, rename, marker; and give the claim back.
 
         All is flushed before the rename, and nothing after it: a power cut leaves a result, or a
         folder that the next attempt only has to rename.
@@ -236,20 +228,19 @@ class Work:
         """
         self._still_ours()
         if not self.ready():
-            for leftover in list(self.folder.rglob(f"{TEMPORARY}*")):
-                _remove(leftover)
-            outputs = self._outputs()
+            outputs = list(_finished(self.folder, apart=NOT_OUTPUT))
             manifest = self._manifest(outputs, seconds, peak or {})
             write_json(self.folder / READY, manifest, flush=False)
             _each(_fsync, [*outputs, self.folder / SPEC, self.folder / READY])
             fsync_folder(self.folder)
-        for name in (CHECKPOINT, PROGRESS, ERROR):
+        for name in PASSING.intersection(os.listdir(self.folder)):
             _remove(self.folder / name)
         final = self.store.path(self.task)
-        with self.store._locked(self.task):
+        with _locked(final.parent):
             self._still_ours()
             os.rename(self.folder, final)
             os.replace(final / READY, final / MARKER)
+            self.claim.end()
         return final
 
     def fail(self, error: str, cause: str = "bug") -> None:
@@ -269,11 +260,6 @@ class Work:
                 f"{self.task.label}: another process took this task over while this one was "
                 "not heard of; its result will be used instead"
             )
-
-    def _outputs(self) -> list[Path]:
-        """Files and folders of the result, in order."""
-        inside = sorted(self.folder.rglob("*"))
-        return [p for p in inside if p.relative_to(self.folder).parts[0] not in NOT_OUTPUT]
 
     def _manifest(
         self, outputs: Sequence[Path], seconds: float, peak: Mapping[str, int]
@@ -297,6 +283,30 @@ class Work:
             "host": platform.node(),
             "attempt": self.claim.attempt,
         }
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """A short lock on a stage's folder; the system frees it when its holder dies."""
+    with open(folder / ".lock", "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _finished(folder: Path, apart: Set[str] = frozenset()) -> Iterator[Path]:
+    """All in the folder but what is named; files that were never finished are removed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = folder / entry.name
+            if entry.name.startswith(TEMPORARY):
+                _remove(path)
+            elif entry.name not in apart:
+                yield path
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _finished(path)
 
 
 def _each(function: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:

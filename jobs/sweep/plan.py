@@ -124,7 +124,7 @@ class _Cached:
     """Specs of finished tasks, by stage; those of the graph itself left out."""
 
     def __init__(self, store: Store, own: set[str]) -> None:
-        self._root, self._own = Path(store.root), own
+        self._root, self._own = store.root, own
         self._specs: dict[str, list[tuple[int, dict[str, Any], dict[str, Any]]]] = {}
 
     def nearest(self, task: Task) -> _Difference | None:
