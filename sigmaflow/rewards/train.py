@@ -32,6 +32,8 @@ from sigmaflow.rewards.state import RewardState
 
 __all__ = ["RewardTick", "TrainConfig", "mini_training", "train_reward"]
 
+SMALL = 64  # pixels below which convolutions of channels last take longer on a CPU, not less
+
 
 @dataclass(frozen=True)
 class RewardTick:
@@ -134,10 +136,12 @@ def _identity(
 
 
 def _layout(model: RewardModel) -> torch.memory_format:
-    """Channels last where all convolutions are of one sort."""
-    ranks = {p.dim() for p in model.parameters()}
+    """Channels last where all convolutions are of one sort, but not for small pictures."""
+    ranks, config = {p.dim() for p in model.parameters()}, model.config
     if 5 in ranks and 4 not in ranks:
         return torch.channels_last_3d  # halves the CPU time of 3D convolutions, and GPUs like it
+    if config.representation == "depth" and config.image_size < SMALL:
+        return torch.preserve_format
     return torch.channels_last if 4 in ranks and 5 not in ranks else torch.preserve_format
 
 
@@ -158,6 +162,9 @@ class _Training:
         self.adam = torch.optim.Adam(
             [p for _, p in self._parameters() if p.requires_grad],
             lr=config.lr, weight_decay=config.weight_decay,
+            # Of pictures' many weights Adam is a third of a step on a CPU, a tenth in one pass. The
+            # others have few, and stay the bytes that they were.
+            fused=model_config.representation == "depth",
         )  # fmt: skip
         self.best: dict[str, torch.Tensor] = {}
         self.progress = {
@@ -199,6 +206,8 @@ class _Training:
                     for key in ("exp_avg", "exp_avg_sq")
                 }
                 step = named["adam"][f"{name}/step"].clone()
+                if self.adam.defaults["fused"]:
+                    step = step.to(parameter.device)
                 self.adam.state[parameter] = {"step": step, **moments}
 
     def _state(self) -> RewardState:
