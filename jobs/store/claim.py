@@ -39,9 +39,9 @@ class Claim:
             aside = self.path.with_name(f"{self.path.name}-{self.attempt}")
             os.rename(self.path, aside)
             aside.unlink()
-        handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        with os.fdopen(handle, "w") as file:
-            json.dump({**here(), "attempt": self.attempt, "time": time.time()}, file)
+        said = json.dumps({**here(), "attempt": self.attempt, "time": time.time()})
+        with open(self.path, "x", encoding="utf-8") as file:
+            file.write(said)
         self.held = True
         return True
 
