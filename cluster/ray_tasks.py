@@ -68,9 +68,9 @@ class RayTasks(Executor):
             # A process that has used a GPU keeps memory on it, so such a one is not used again.
             kind = "gpu" if asked["num_gpus"] else "cpu"
             remote = self._remote(kind).options(name=name, **asked)
-            return remote.remote(conditions, function, *args)
+            return remote.remote((conditions, function, args))
         box = self._remote("actor").options(**asked).remote()
-        handle = box.call.options(name=name).remote(conditions, function, *args)
+        handle = box.call.options(name=name).remote((conditions, function, args))
         self._actors[handle] = box
         return handle
 

@@ -32,8 +32,13 @@ class Conditions:
             gpus.check([str(one) for one in given], self.accelerator)
 
 
-def call(conditions: Conditions, function: Callable[..., Any], *args: Any) -> Any:
+Call = tuple[Conditions, Callable[..., Any], tuple[Any, ...]]
+"""A function and its arguments in one piece, which Ray packs and unpacks in the time of one."""
+
+
+def call(it: Call) -> Any:
     """``function(*args)``, where the conditions hold."""
+    conditions, function, args = it
     conditions.check()
     return function(*args)
 
@@ -41,8 +46,8 @@ def call(conditions: Conditions, function: Callable[..., Any], *args: Any) -> An
 class Box:
     """`call` in a process of its own."""
 
-    def call(self, conditions: Conditions, function: Callable[..., Any], *args: Any) -> Any:
-        return call(conditions, function, *args)
+    def call(self, it: Call) -> Any:
+        return call(it)
 
 
 def read(path: str) -> str | None:

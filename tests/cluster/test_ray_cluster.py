@@ -190,10 +190,10 @@ def test_a_machine_that_joined_later_is_asked_too(tmp_path):
 
     probe = tmp_path / "runs" / ".probe"
     with pytest.raises(RuntimeError, match="does not see .*runs as the one that launched"):
-        call(Conditions(probe=(str(probe), "text")), len, "abc")
+        call((Conditions(probe=(str(probe), "text")), len, ("abc",)))
     probe.parent.mkdir()
     probe.write_text("text")
-    assert call(Conditions(probe=(str(probe), "text")), len, "abc") == 3
+    assert call((Conditions(probe=(str(probe), "text")), len, ("abc",))) == 3
 
 
 @pytest.mark.parametrize(
