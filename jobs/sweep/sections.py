@@ -208,7 +208,7 @@ class RewardSection(Settings):
 
     later: ClassVar[frozenset[str]] = frozenset(
         "backbone semantics pretrained views view_resolution image_size near far points pooling"
-        " doubled activation latents anchors frozen norm ensemble share seed"
+        " doubled activation latents anchors frozen norm checkpoint precision ensemble share seed"
         " answers".split()
     )
 
@@ -236,6 +236,10 @@ class RewardSection(Settings):
     anchors: bool | None = None
     frozen: bool | None = None
     norm: Literal["batch", "running"] | None = None
+    checkpoint: bool = False
+    """remake the U-Net's activations in the backward pass: the same numbers in less memory"""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """of the backbone, in training and wherever it scores"""
     train: TrainConfig = TrainConfig()
     split_seed: int = Field(42, ge=0)
     heldout_seed: int = Field(43, ge=0)
@@ -304,7 +308,8 @@ class RewardSection(Settings):
         return RewardConfig(
             grid=grid, generator=generator, psi=psi, backbone=self.backbone, f_maps=self.f_maps,
             feature_size=self.feature_size, trunk=self.trunk, trunk_out=self.trunk_out,
-            head=self.head, **settings,
+            head=self.head, checkpoint=self.checkpoint and self.backbone == "unet3d",
+            precision=self.precision, **settings,
         )
 
 

@@ -87,6 +87,15 @@ def test_a_trial_may_search_semantics_and_backbone():
     assert not section.has_anchors
 
 
+def test_memory_is_saved_where_the_backbone_can():
+    made = network(checkpoint=True, precision="bfloat16")
+    assert made.checkpoint and made.precision == "bfloat16"
+    lighter = network(checkpoint=True, precision="bfloat16", backbone="resnet3d")
+    assert not lighter.checkpoint and lighter.precision == "bfloat16"
+    with pytest.raises(ValidationError, match="pointnet finds neighbours .* use float32"):
+        network(backbone="pointnet", precision="bfloat16")
+
+
 def test_views_are_those_of_the_fields_package():
     assert VIEWS == {"single": SINGLE, "triple": TRIPLE}
 
