@@ -10,6 +10,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -81,10 +82,16 @@ def _environment() -> contextlib.AbstractContextManager[None]:
     return environment(
         PYTHONPATH=python_path(),
         RAY_AUTH_MODE="token",  # Ray listens on this machine's own address
-        RAY_AUTH_TOKEN=secrets.token_hex(16),
+        RAY_AUTH_TOKEN=_token(),
         RAY_USAGE_STATS_ENABLED="0",
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="1",  # who asked for no GPU sees none
     )
+
+
+@lru_cache(maxsize=1)
+def _token() -> str:
+    """Of this process: Ray reads it once, so a second Ray here must go by the same."""
+    return secrets.token_hex(16)
 
 
 def python_path() -> str:

@@ -80,8 +80,8 @@ class RayTasks(Executor):
         handles = list(handles)
         done, _ = self._ray.wait(handles, num_returns=1, timeout=timeout)
         if done and len(handles) > 1:
-            if self.ahead:  # what follows them is at hand and begins meanwhile, undisturbed by us
-                time.sleep(TOGETHER)
+            if self.ahead and len(handles) > self.slots:  # what follows is at hand, and begins
+                time.sleep(TOGETHER)  # meanwhile undisturbed by us
             done, _ = self._ray.wait(handles, num_returns=len(handles), timeout=0)
         return done
 

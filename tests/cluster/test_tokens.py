@@ -2,6 +2,9 @@
 
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,14 +49,35 @@ def test_the_token_of_an_allocation_is_a_file_of_its_owner(
         node.stop()
 
 
-def test_the_token_of_a_local_ray_is_new_each_time_and_gone_after(environment):
-    tokens = []
-    for _ in range(2):
-        with ray_local._environment():
-            assert os.environ["RAY_AUTH_MODE"] == "token"
-            tokens.append(os.environ["RAY_AUTH_TOKEN"])
-        assert "RAY_AUTH_TOKEN" not in os.environ
-    assert len(set(tokens)) == 2 and all(len(token) >= 32 for token in tokens)
+def test_the_token_of_a_local_ray_is_this_processs_own_and_gone_after(environment):
+    with ray_local._environment():
+        assert os.environ["RAY_AUTH_MODE"] == "token"
+        token = os.environ["RAY_AUTH_TOKEN"]
+    assert "RAY_AUTH_TOKEN" not in os.environ and len(token) >= 32
+    with ray_local._environment():
+        assert os.environ["RAY_AUTH_TOKEN"] == token
+
+
+TWO = """
+from cluster.executor import start
+from cluster.profile import RayProfile
+for word in ("one", "three"):
+    with start(RayProfile(cpus=1, gpus=0)) as executor:
+        handle = executor.submit(len, word)
+        while not executor.wait([handle], 10):
+            pass
+        print(executor.result(handle))
+"""
+
+
+def test_a_second_ray_in_one_process_starts_too():
+    """As in a notebook. Ray reads its token once a process."""
+    root = str(Path(ray_local.__file__).resolve().parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", TWO], capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": root},
+    )  # fmt: skip
+    assert done.stdout.split() == ["3", "5"], done.stderr[-2000:]
 
 
 def test_the_folder_of_a_local_ray_is_its_owners(tmp_path):
