@@ -69,7 +69,10 @@ def draw_sweep(
     ).assign(role=[_role(row, config) for _, row in trials.iterrows()])
     keep(
         "pareto",
-        figures.pareto_front(points, float(trials["fid_start"].iloc[0]), config["fid_name"]),
+        figures.pareto_front(
+            points, float(trials["fid_start"].iloc[0]), config["fid_name"],
+            {"reward": "reward", "heldout": "held-out reward"}[by],
+        ),  # fmt: skip
     )
     logs = [name for name, entry in config["space"].items() if entry.get("log")]
     ways = directions(config["space"], config["fid_name"])

@@ -34,13 +34,14 @@ def front_of(gain: np.ndarray, fid: np.ndarray, feasible: np.ndarray | None = No
 
 @style.styled
 def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
-                 fid_label: str = "FID") -> Figure:
+                 fid_label: str = "FID", reward_label: str = "reward") -> Figure:
     """Trials by FID (left is better) and mean reward gain (up is better).
 
     ``trials``: columns ``trial``, ``gain``, ``fid``; optional ``lambda_r`` and ``lambda_c`` (colour
     and labels), ``role`` (``"control"``, ``"paper"`` or empty), ``feasible`` (drawn hollow where it
     is not) and ``gain_low``, ``gain_high`` (error bars). ``start_fid``: FID before tuning, drawn as
-    a line. Trials without finite numbers are left out and counted in the figure.
+    a line. ``reward_label``: whose gain it is. Trials without finite numbers are left out and
+    counted in the figure.
     """
     need_columns(trials, ("trial", "gain", "fid"), "pareto_front")
     fine = np.isfinite(trials["gain"]) & np.isfinite(trials["fid"])
@@ -59,7 +60,7 @@ def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
     axes.axhline(0, color=style.SOFT, linewidth=0.8)
     order = np.lexsort((gain, fid))
     steps = [i for i in order if front[i]]
-    if steps:
+    if len(steps) > 1:
         axes.step(fid[steps], gain[steps], where="post", color=style.AFTER, linewidth=1.3,
                   alpha=0.7, zorder=2, label="Pareto front")
     if {"gain_low", "gain_high"} <= set(t.columns):
@@ -83,7 +84,8 @@ def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
         axes.annotate(f"start {start_fid:.4g}", (start_fid, 1), (4, -3),
                       xycoords=("data", "axes fraction"), textcoords="offset points",
                       color=style.SOFT, fontsize=7.5, va="top")
-    axes.set(xlabel=f"{fid_label} (lower is better)", ylabel="mean reward gain (higher is better)",
+    axes.set(xlabel=f"{fid_label} (lower is better)",
+             ylabel=f"mean {reward_label} gain (higher is better)",
              title=f"Reward gained against image quality, {len(t)} trials{left_out}")
     legend = axes.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none",
                          framealpha=0.9)

@@ -239,7 +239,8 @@ def test_figures_of_a_search_hold_every_trial_and_setting(made):
 
 def test_trials_that_are_not_feasible_are_hollow_and_off_the_front():
     table = trials(14).assign(feasible=[True] * 2 + [False] * 12)
-    axes = figures.pareto_front(table, start_fid=8.5).axes[0]
+    axes = figures.pareto_front(table, start_fid=8.5, reward_label="held-out reward").axes[0]
+    assert axes.get_ylabel().startswith("mean held-out reward gain")
     names = [t.get_text() for t in axes.get_legend().get_texts()]
     assert "not feasible" in names and "Pareto front" in names
     settings = [t.get_text() for t in axes.texts if "lambda" in t.get_text()]
