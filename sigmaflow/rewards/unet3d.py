@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint as recomputed
 
 from sigmaflow.rewards.config import RECON_CHANNELS
+from sigmaflow.rewards.convolution import Conv3d
 
 FEATURE_CHANNELS = 4
 
@@ -32,7 +33,7 @@ class NormedConv(nn.Module):
     def __init__(self, channels: int, groups: int):
         super().__init__()
         self.groupnorm = nn.GroupNorm(groups, channels)
-        self.conv = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
+        self.conv = Conv3d(channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv(self.groupnorm(x))
@@ -56,7 +57,7 @@ class SpaceGate(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv = nn.Conv3d(channels, 1, 1)
+        self.conv = Conv3d(channels, 1, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.sigmoid(self.conv(x))
@@ -80,7 +81,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels_in: int, channels: int, groups: int):
         super().__init__()
         same = channels_in == channels
-        self.conv1 = nn.Identity() if same else nn.Conv3d(channels_in, channels, 1)
+        self.conv1 = nn.Identity() if same else Conv3d(channels_in, channels, 1)
         self.conv2 = NormedConv(channels, groups)
         self.conv3 = NormedConv(channels, groups)
         self.se_module = SqueezeExcite(channels)
@@ -157,10 +158,10 @@ class UNet3D(nn.Module):
         )
         down = list(f_maps)[::-1]
         self.decoders = nn.ModuleList(Decoder(a, b, groups) for a, b in zip(down, down[1:]))
-        self.final_conv = nn.Conv3d(f_maps[0], RECON_CHANNELS + FEATURE_CHANNELS, 1)
+        self.final_conv = Conv3d(f_maps[0], RECON_CHANNELS + FEATURE_CHANNELS, 1)
         # Never used, there or here; kept because the released state dict has it.
         self.conv1d_for_recon = nn.Conv1d(1, 1, 1)
-        self.conv3d_for_recon = nn.Conv3d(1, 1, 1)
+        self.conv3d_for_recon = Conv3d(1, 1, 1)
         for conv in (self.conv1d_for_recon, self.conv3d_for_recon):
             nn.init.ones_(conv.weight)
             nn.init.uniform_(conv.bias, -0.005, 0.005)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sigmaflow.rewards.convolution import Conv3d
+
 VOXNET_SIDE = 32
 
 
@@ -26,10 +28,10 @@ class Block(nn.Module):
     def __init__(self, channels_in: int, channels: int, groups: int):
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, channels_in)
-        self.conv1 = nn.Conv3d(channels_in, channels, 3, stride=2, padding=1, bias=False)
+        self.conv1 = Conv3d(channels_in, channels, 3, stride=2, padding=1, bias=False)
         self.norm2 = nn.GroupNorm(groups, channels)
-        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
-        self.shortcut = nn.Conv3d(channels_in, channels, 1, stride=2, bias=False)
+        self.conv2 = Conv3d(channels, channels, 3, padding=1, bias=False)
+        self.shortcut = Conv3d(channels_in, channels, 1, stride=2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.norm1(x))
@@ -45,7 +47,7 @@ class ResNet3D(nn.Module):
 
     def __init__(self, f_maps: Sequence[int], groups: int = 8):
         super().__init__()
-        self.stem = nn.Conv3d(1, f_maps[0], 5, stride=2, padding=2, bias=False)
+        self.stem = Conv3d(1, f_maps[0], 5, stride=2, padding=2, bias=False)
         self.blocks = nn.Sequential(*(Block(a, b, groups) for a, b in zip(f_maps, f_maps[1:])))
         self.norm = nn.GroupNorm(groups, f_maps[-1])
 
@@ -90,8 +92,8 @@ class VoxNet(nn.Module):
     def __init__(self, upper: float):
         super().__init__()
         self.upper = upper
-        self.conv1 = nn.Conv3d(1, 32, 5, stride=2)
-        self.conv2 = nn.Conv3d(32, 32, 3)
+        self.conv1 = Conv3d(1, 32, 5, stride=2)
+        self.conv2 = Conv3d(32, 32, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.adaptive_avg_pool3d(x / self.upper, VOXNET_SIDE)
