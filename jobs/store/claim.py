@@ -125,7 +125,7 @@ def is_local(owner: Mapping[str, Any]) -> bool:
 
 def here() -> dict[str, Any]:
     """This process, told apart from others of equal number: after a reboot, in a container."""
-    return _process(os.getpid())
+    return {**_process(os.getpid()), "job": os.environ.get("SLURM_JOB_ID", "")}
 
 
 @lru_cache(maxsize=1)
@@ -136,7 +136,6 @@ def _process(pid: int) -> dict[str, Any]:
         "space": _link("/proc/self/ns/pid"),
         "pid": pid,
         "started": started(pid),
-        "job": os.environ.get("SLURM_JOB_ID", ""),
     }
 
 
