@@ -78,7 +78,7 @@ def test_a_gpu_that_cannot_be_asked_is_asked_once(tmp_path, smi):
 
 def test_samples_are_no_part_of_a_result(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "watched", lambda root, task: system.watched(root, task, 0.02))
-    task = counting(pause=0.05)
+    task = counting(pause=0.15)  # 8 steps: longer than a ticker looks away
     store = launch(tmp_path / "a", "toy", task)
     path = system.spool(store.root, task)
     assert path.is_file() and path.is_relative_to(tmp_path / "a" / "spool")
