@@ -230,7 +230,7 @@ class Work:
         if not self.ready():
             outputs = list(_finished(self.folder, apart=NOT_OUTPUT))
             manifest = self._manifest(outputs, seconds, peak or {})
-            (self.folder / READY).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+            write_json(self.folder / READY, manifest, flush=False)
             _each(_fsync, [*outputs, self.folder / SPEC, self.folder / READY])
             fsync_folder(self.folder)
         for name in PASSING.intersection(os.listdir(self.folder)):
