@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     FieldSerializationInfo,
+    ValidationError,
     ValidationInfo,
     field_serializer,
     model_validator,
@@ -305,12 +306,15 @@ class RewardSection(Settings):
                          "far": self.far}  # fmt: skip
         if self.representation == "points":
             settings |= {"points": self.points}
-        return RewardConfig(
-            grid=grid, generator=generator, psi=psi, backbone=self.backbone, f_maps=self.f_maps,
-            feature_size=self.feature_size, trunk=self.trunk, trunk_out=self.trunk_out,
-            head=self.head, checkpoint=self.checkpoint and self.backbone == "unet3d",
-            precision=self.precision, **settings,
-        )
+        try:
+            return RewardConfig(
+                grid=grid, generator=generator, psi=psi, backbone=self.backbone,
+                f_maps=self.f_maps, feature_size=self.feature_size, trunk=self.trunk,
+                trunk_out=self.trunk_out, head=self.head, precision=self.precision,
+                checkpoint=self.checkpoint and self.backbone == "unet3d", **settings,
+            )  # fmt: skip
+        except ValidationError as error:
+            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 class Clamp(Section):
