@@ -11,9 +11,14 @@ from jobs.store.staging import data_workers
 
 WARMSTART = Stage(
     name="warmstart",
-    version=1,
+    version=2,
     run="jobs.stages.pretrain:run_warmstart",
-    sources=("sigmaflow/generators", "sigmaflow/finetune", "sigmaflow/datasets/images.py"),
+    sources=(
+        "sigmaflow/generators",
+        "sigmaflow/finetune",
+        "sigmaflow/datasets/images.py",
+        "sigmaflow/metrics/vgg.py",
+    ),
     gpu=1,
     actor=True,
 )
@@ -45,20 +50,25 @@ def run_warmstart(ctx: Context) -> None:
     import torch
 
     from sigmaflow.fields.slab import latents
-    from sigmaflow.finetune import WarmstartConfig, start_warm_state, warmstart
+    from sigmaflow.finetune import HeldOut, WarmstartConfig, start_warm_state, warmstart
     from sigmaflow.finetune.images import open_images
     from sigmaflow.generators import build, save_gan
 
     config = WarmstartConfig(**ctx.config["warmstart"])
-    path = image_file(ctx.input("images"))
     torch.manual_seed(config.seed)
     state = start_warm_state(build({"G": ctx.config["G"], "D": ctx.config["D"]}), config)
-    images = open_images(path, workers=data_workers())
-    seeds = images.seeds
-    z = latents(seeds, state.G.z_dim).numpy()
+
+    def opened(name: str):
+        """A set with seeds, and the latent of every picture."""
+        images = open_images(image_file(ctx.input(name)), workers=data_workers())
+        return images, images.seeds, latents(images.seeds, state.G.z_dim).numpy()
+
+    heldout = None
+    if ctx.has("heldout") and config.heldout:
+        heldout = HeldOut(*opened("heldout"), config.heldout)
     if saved := ctx.restore():
         state.restore(saved[1])
-    loop = warmstart(state, images, seeds, z, config)
+    loop = warmstart(state, *opened("images"), config, heldout, stop=ctx.should_stop)
     follow(ctx, state, loop, int(config.kimg * 1000))
     # The weights of the moving average are the better start for an adversary.
     state.G.load_state_dict(state.G_ema.state_dict())

@@ -21,7 +21,7 @@ from jobs.stages.tables import TABLES, TRIAL
 from jobs.store.stage import FileInput, Input, Task
 from jobs.sweep.fid_graph import FidGraph
 from jobs.sweep.judges import MEMBER, REGULAR, unique
-from jobs.sweep.kinds import PretrainConfig, RehearsalConfig, SweepConfig
+from jobs.sweep.kinds import PretrainConfig, RehearsalConfig, RenderedSet, SweepConfig
 from jobs.sweep.reward_graph import RewardGraph, calibration_of, dump
 from jobs.sweep.sections import CHECKPOINT_FILES, FinetuneSection, RewardSection
 from jobs.sweep.space import apply, tables_config
@@ -281,30 +281,39 @@ def _said(params: Mapping[str, Any]) -> str:
     return " ".join(f"{k}={shown(v)}".replace(" ", "") for k, v in params.items())
 
 
+def _rendered(config: PretrainConfig, pictures: RenderedSet, name: str) -> Task:
+    """A rendered set, in blocks of identities."""
+    base, seeds = config.stage_base(), pictures.seeds
+    parts = tuple(
+        Task(
+            RENDER,
+            {
+                **base,
+                "seeds": [i, min(i + config.block, seeds.stop)],
+                "views": pictures.views,
+                "around": pictures.around,
+                "resolution": config.G["img_resolution"],
+            },
+            label=f"render identities {i}-{min(i + config.block, seeds.stop) - 1}",
+        )
+        for i in range(seeds.start, seeds.stop, config.block)
+    )
+    return Task(FACES, base, {"parts": parts}, f"join the {name} set")
+
+
 def pretrain_graph(config: PretrainConfig) -> Task:
     """Task of `kind: pretrain`: render faces, fit them, train against the adversary."""
     base = config.stage_base()
+    heldout: dict[str, Input] = {}
     if config.images == "mini":
-        parts = tuple(
-            Task(
-                RENDER,
-                {
-                    **base,
-                    "seeds": [i, min(i + config.block, config.identities)],
-                    "views": config.views,
-                    "resolution": config.G["img_resolution"],
-                },
-                label=f"render identities {i}-{min(i + config.block, config.identities) - 1}",
-            )
-            for i in range(0, config.identities, config.block)
-        )
-        images: Input = Task(FACES, base, {"parts": parts}, "join the rendered set")
+        images: Input = _rendered(config, config.training, "training")
+        heldout = {"heldout": _rendered(config, config.heldout, "held-out")}
     else:
         images = FileInput(config.images)
     warm = Task(
         WARMSTART,
         {**base, "G": config.G, "D": config.D, "warmstart": dump(config.warmstart)},
-        {"images": images},
+        {"images": images, **heldout},
         "warm start",
     )
     return Task(

@@ -234,16 +234,44 @@ class ScoreConfig(Common):
         return self
 
 
+class RenderedSet(Section):
+    """Pictures of parametric heads: `views` of each identity with FFHQ's poses, and `around` more
+    from all sides. Identities are those of the seeds from `first_seed` on."""
+
+    identities: int = Field(ge=8)
+    first_seed: int = Field(ge=0, lt=2**32)
+    views: int = Field(ge=1)
+    around: int = Field(0, ge=0)
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of the identities' latents."""
+        return range(self.first_seed, self.first_seed + self.identities)
+
+
 class PretrainConfig(Common):
-    """`kind: pretrain`: make the mini generator again."""
+    """`kind: pretrain`: make the mini generator again. No training sees the held-out identities."""
 
     kind: Literal["pretrain"]
-    identities: int = Field(1500, ge=8)
-    views: int = Field(5, ge=1)
+    training: RenderedSet = RenderedSet(identities=20000, first_seed=1000000, views=3, around=1)
+    heldout: RenderedSet = RenderedSet(identities=880, first_seed=2000000, views=2)
     G: dict[str, Any]
     D: dict[str, Any]
     warmstart: WarmstartConfig
     adversarial: AdversarialConfig
+
+    @model_validator(mode="after")
+    def _heldout_is_held_out(self) -> PretrainConfig:
+        a, b = self.training.seeds, self.heldout.seeds
+        if max(a.start, b.start) < min(a.stop, b.stop):
+            raise ValueError(f"heldout: seeds {b.start} to {b.stop - 1} meet those of training, "
+                             f"{a.start} to {a.stop - 1}; move first_seed")
+        shown = self.training.views + self.training.around
+        for name in ("views", "image_views"):
+            if self.images == "mini" and getattr(self.warmstart, name) > shown:
+                raise ValueError(f"warmstart.{name}: {getattr(self.warmstart, name)}, but training "
+                                 f"renders {shown} views of an identity; take fewer")
+        return self
 
     @model_validator(mode="after")
     def _networks_can_be_built(self, info: ValidationInfo) -> PretrainConfig:

@@ -19,18 +19,22 @@ import numpy as np
 
 RADIUS, FOCAL, PIVOT = 2.7, 4.2647, (0.0, 0.0, 0.2)
 YAW_SD, YAW_MAX, PITCH_SD, PITCH_MAX = 0.35, 0.9, 0.15, 0.35
+BACKGROUND = (1.0, 1.0, 1.0)   # every picture's, exactly 255 in all of its empty pixels
 _STAMP = (1980, 1, 1, 0, 0, 0)
 _FORMATS = {"png": ("png", {"compress_level": 6}),
             "jpeg": ("jpg", {"quality": 92, "subsampling": 0})}
 
 
-def _camera(yaw, pitch):
-    """EG3D's FFHQ camera, ``yaw`` and ``pitch`` in radians off the front: pose 4x4, intrinsics."""
+def _camera(yaw, pitch, target=PIVOT):
+    """EG3D's FFHQ camera, ``yaw`` and ``pitch`` in radians off the front: pose 4x4, intrinsics.
+
+    It stands on the sphere of radius 2.7 about the origin and looks at ``target``.
+    """
     h, v = np.pi / 2 + yaw, np.pi / 2 + pitch
     phi = np.arccos(1 - 2 * (v / np.pi))
     origin = RADIUS * np.array([np.sin(phi) * np.cos(np.pi - h), np.cos(phi),
                                 np.sin(phi) * np.sin(np.pi - h)])
-    forward = np.array(PIVOT) - origin
+    forward = np.array(target) - origin
     forward /= np.linalg.norm(forward)
     right = -np.cross([0.0, 1.0, 0.0], forward)
     right /= np.linalg.norm(right)
@@ -49,7 +53,22 @@ def view_label(seed, k):
     random = np.random.RandomState([int(seed), int(k), 25])
     yaw = np.clip(random.randn() * YAW_SD, -YAW_MAX, YAW_MAX)
     pitch = np.clip(random.randn() * PITCH_SD, -PITCH_MAX, PITCH_MAX)
-    pose, intrinsics = _camera(yaw, pitch)
+    return _label(*_camera(yaw, pitch))
+
+
+def around_label(seed, k):
+    """The camera of view ``k`` of a seed from all sides: 25 float32 numbers.
+
+    Yaw is uniform, pitch normal with deviation 0.25 rad, cut at 0.6; the camera looks at the middle
+    of the head. Such views show ears, neck and the back of the head, which FFHQ's poses do not.
+    """
+    random = np.random.RandomState([int(seed), int(k), 360])
+    yaw = random.uniform(-np.pi, np.pi)
+    pitch = np.clip(random.randn() * 0.25, -0.6, 0.6)
+    return _label(*_camera(yaw, pitch, target=(0.0, 0.0, 0.0)))
+
+
+def _label(pose, intrinsics):
     return np.concatenate([pose.ravel(), intrinsics.ravel()]).astype(np.float32)
 
 
@@ -66,7 +85,7 @@ def render_view(head, label, resolution=64, supersample=3):
     look = head.look
     return render_mesh(head.vertices, head.faces, label[:16].reshape(4, 4),
                        label[16:].reshape(3, 3), resolution, colors=head.colours, light=look.light,
-                       background=look.background, ambient=look.ambient, shade=head.shade,
+                       background=BACKGROUND, ambient=look.ambient, shade=head.shade,
                        normals=head.normals, supersample=supersample, scene=head.scene)
 
 
@@ -127,10 +146,12 @@ class ZipWriter:
 
 
 def render_faces(seeds, views_per_seed, out_zip, resolution=64, progress=None, image_format="png",
-                 supersample=3):
-    """Render ``views_per_seed`` pictures of each seed's head into a data set zip.
+                 supersample=3, around=0):
+    """Render pictures of each seed's head into a data set zip.
 
-    ``seeds``: integers in [0, 2^32). ``resolution`` in pixels. ``progress``: called with (heads
+    ``seeds``: integers in [0, 2^32). ``views_per_seed``: pictures with FFHQ's poses
+    (``view_label``), followed by ``around`` more from all sides (``around_label``).
+    ``resolution`` in pixels. ``progress``: called with (heads
     done, heads in all) after each head. ``image_format``: "png" or "jpeg". Needs the optional extra
     ``faces``; ImportError without it. The zip is written atomically.
     """
@@ -144,8 +165,9 @@ def render_faces(seeds, views_per_seed, out_zip, resolution=64, progress=None, i
     with ZipWriter(out_zip) as out:
         for done, seed in enumerate(seeds, 1):
             head = heads.build_head(heads.latent(seed))
-            for k in range(int(views_per_seed)):
-                label = view_label(seed, k)
+            labels = [view_label(seed, k) for k in range(int(views_per_seed))]
+            labels += [around_label(seed, k) for k in range(int(around))]
+            for label in labels:
                 image = render_view(head, label, resolution, supersample)
                 out.add(encode(image, image_format), _FORMATS[image_format][0], label, seed)
             if progress is not None:

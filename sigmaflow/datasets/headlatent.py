@@ -1,8 +1,8 @@
 """What each coordinate of a head's latent moves: shape inputs of anny, colours, hair, light.
 
-Everything is a smooth function of ``z / sqrt(mean(z^2))``; coordinates 0 to 50 are used (table
-below and the two functions), 51 to 63 are not. Correlations make plausible people: a coordinate
-for gender also shifts beards, hair length and lip tint, age greys the hair.
+Everything is a smooth function of ``z / sqrt(mean(z^2))``; coordinates 0 to 52 are used (table
+below and the two functions) without 48 and 49, the others are not. Correlations make plausible
+people: a coordinate for gender also shifts beards, hair length and lip tint, age greys the hair.
 
 ==========  ==========================================================================
 0-7         gender, age, muscle, weight, proportions, three weights of ancestry
@@ -10,7 +10,8 @@ for gender also shifts beards, hair length and lip tint, age greys the hair.
 28-31       smile or frown, jaw, brows, eye opening
 32-37       skin tone and warmth, iris, lip tint, hair tone, red hair
 38-44       hair length, volume, fringe, parting, baldness, beard, spectacles
-45-50       light yaw and pitch, ambient share, background grey and hue, brow thickness
+45-47       light yaw and pitch, ambient share
+50-52       brow thickness, waves of the hair, length of the beard
 ==========  ==========================================================================
 """
 
@@ -48,10 +49,10 @@ class Look:
     brow: float             # thickness, about 0.7 to 1.5
     beard: float            # share
     style: dict             # of headparts.hair_vertices
+    beard_length: float     # metres, 0.003 to 0.014
     glasses: float          # 0 (none) to 1
     light: np.ndarray       # unit vector toward the light
     ambient: float          # 0.4 to 0.6
-    background: np.ndarray
 
 
 def latent(seed):
@@ -128,17 +129,35 @@ def look_of(z):
     fringe = 26 * smoothstep(0.0, 1.6, n[40]) - 7 * smoothstep(0.2, 1.6, -n[40]) - 4 * old * male
     style = {"thickness": 0.006 + 0.022 * _cdf(n[39]),
              "length": 0.17 * amount ** 2 * smoothstep(-0.3, 2.0, n[38] + 2.4 * (0.5 - male)),
-             "fringe": fringe, "part": np.tanh(n[41]), "amount": amount}
+             "fringe": fringe, "part": np.tanh(n[41]), "amount": amount,
+             "wave": _cdf(n[51])}
     yaw, pitch = 0.9 * np.tanh(n[45] / 1.5), 0.35 + 0.3 * np.tanh(n[46])
     light = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
-    hue = 2 * np.pi * _cdf(n[49])
-    grey = 0.15 + 0.70 * _cdf(n[48])
-    colour = np.cos(hue - np.array([0, 2, 4]) * np.pi / 3)
     return Look(
         skin=skin, lip=np.clip(lip, 0, 1), hair=hair, iris=iris, hair_amount=float(amount),
         hair_shift=float(0.0002 * min(fringe, 5)),
         brow=0.7 + 0.8 * _cdf(n[50] + 1.6 * (male - 0.5)),
         beard=float(_sigmoid(3.0 * (n[43] - 0.3)) * smoothstep(0.5, 0.85, male)), style=style,
-        glasses=float(smoothstep(0.8, 0.95, n[44])), light=light,
-        ambient=0.42 + 0.16 * _cdf(n[47]),
-        background=np.clip(grey + 0.06 * colour * (1 - abs(2 * grey - 1)) * 1.5, 0, 1))
+        beard_length=0.003 + 0.011 * _cdf(n[52]),
+        glasses=float(smoothstep(0.8, 1.0, n[44])), light=light,
+        ambient=0.42 + 0.16 * _cdf(n[47]))
+
+
+def traits(z):
+    """What a person would say of ``z``: names to bools, for counting how often each occurs.
+
+    Keys: glasses, beard, bald, long_hair, fringe, wavy_hair, grey_hair, smile, frown, open_mouth,
+    raised_brows, lowered_brows, squint, wide_eyes.
+    """
+    look, (_, _, actions) = look_of(z), shape_inputs(z)
+    style = look.style
+    return {
+        "glasses": look.glasses > 0.5, "beard": look.beard > 0.5, "bald": look.hair_amount < 0.5,
+        "long_hair": style["length"] > 0.05,
+        "fringe": bool(style["fringe"] > 8 and look.hair_amount > 0.5),
+        "wavy_hair": style["wave"] > 0.7 and look.hair_amount > 0.5,
+        "grey_hair": bool(np.ptp(look.hair) < 0.08 and look.hair.mean() > 0.35),
+        "smile": actions["mouthSmileLeft"] > 0.25, "frown": actions["mouthFrownLeft"] > 0.1,
+        "open_mouth": actions["jawOpen"] > 0.05, "raised_brows": actions["browInnerUp"] > 0.1,
+        "lowered_brows": actions["browDownLeft"] > 0.1, "squint": actions["eyeSquintLeft"] > 0.1,
+        "wide_eyes": actions["eyeWideLeft"] > 0.25}

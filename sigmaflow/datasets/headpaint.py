@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sigmaflow.datasets.headparts import EYES, smoothstep
+from sigmaflow.datasets.headparts import EYES, smoothstep, strands
 
 SKIN, TONGUE, EYE, HAIR, FRAME, NECK = range(6)
 _SKIN_TONES = np.array([[0.96, 0.82, 0.73], [0.92, 0.75, 0.64], [0.82, 0.62, 0.48],
@@ -83,12 +83,14 @@ def _lash(p):
     return near * np.maximum(upper, 0.35 * lower)
 
 
-def _beard(p):
+def beard(p):
+    """Share of beard-bearing skin at each point, [0, 1]: jaw, chin, and round the mouth."""
     x, y, z = np.abs(p[:, 0]), p[:, 1], p[:, 2]
-    jaw = smoothstep(-0.006, 0.008, 0.098 + 0.045 * smoothstep(0.035, 0.068, x) - y)
+    jaw = smoothstep(-0.008, 0.010, 0.098 + 0.045 * smoothstep(0.035, 0.068, x) - y)
     jaw = jaw * smoothstep(-0.010, 0.010, z)
-    lip = smoothstep(0.034, 0.022, x) * smoothstep(0.127, 0.120, y + 0.12 * x) * (z > 0.08)
-    return np.maximum(jaw, lip) * smoothstep(0.040, 0.056, y)
+    mouth = smoothstep(1.15, 0.85, np.hypot(x / 0.036, (y - 0.104) / 0.023))
+    mouth = mouth * smoothstep(0.060, 0.075, z) * smoothstep(0.129, 0.123, y)
+    return np.maximum(jaw, mouth) * smoothstep(0.036, 0.056, y) * (1 - lips(p))
 
 
 def paint_skin(p, look):
@@ -104,7 +106,7 @@ def paint_skin(p, look):
     share = scalp(p, look.hair_shift)
     colour = _mix(colour, look.hair, share * (0.12 + 0.83 * look.hair_amount))
     mouth = lips(p)
-    colour = _mix(colour, np.asarray(look.hair) * 0.9, _beard(p) * (1 - mouth) * 0.9 * look.beard)
+    colour = _mix(colour, np.asarray(look.hair) * 0.9, beard(p) * 0.9 * look.beard)
     colour = _mix(colour, look.lip, 0.9 * mouth)
     line = 0.1060 - 0.0045 * (x / 0.0225) ** 2
     slit = smoothstep(0.0014, 0.0004, np.abs(y - line)) * smoothstep(0.0235, 0.021, x)
@@ -130,8 +132,10 @@ def paint_eye(p, look):
     return _mix(colour, [1, 1, 1], smoothstep(0.0013, 0.0008, spot) * front)
 
 
-def paint_hair(p, azimuth, look):
-    """Colours of hair points: the hair colour with strands along the azimuth (radians)."""
-    strand = (np.sin(23 * azimuth + 2 * np.sin(5 * azimuth)) + 0.6 * np.sin(57 * azimuth + 1.3)
-              + 0.3 * np.sin(60 * p[:, 1] / 0.1 + 9 * azimuth))
-    return np.clip(np.asarray(look.hair) * (1 + 0.13 * strand[:, None]), 0, 1)
+def paint_hair(azimuth, look):
+    """Colours of hair points: the hair colour, darker in the grooves between strands.
+
+    ``azimuth`` ``[N]`` radians. The strands are those of ``headparts.strands``.
+    """
+    shade = 1 + 0.16 * strands(azimuth)
+    return np.clip(np.asarray(look.hair) * shade[:, None], 0, 1)

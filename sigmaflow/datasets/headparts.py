@@ -10,8 +10,8 @@ import numpy as np
 
 EYES = np.array([[0.0292, 0.1639, 0.067], [-0.0292, 0.1639, 0.067]])
 SKULL_CENTRE = np.array([0.0, 0.165, -0.005])
-LOWEST = -0.46                                    # world height below which no hair hangs
-COLUMNS, SKULL_ROWS, HAIR_ROWS, CURTAIN_ROWS = 72, 76, 24, 10
+LOWEST = -0.27                                    # world height below which no hair hangs
+COLUMNS, SKULL_ROWS, HAIR_ROWS, CURTAIN_ROWS = 120, 76, 24, 10
 _MAX_POLAR = np.radians(150.0)
 # where short hair ends: azimuth from the front (degrees) -> polar angle from the crown (degrees)
 _HAIRLINE = np.array([[0, 59], [25, 61], [45, 68], [56, 79], [64, 97], [72, 105], [88, 103],
@@ -87,13 +87,19 @@ def hair_azimuth():
     return np.repeat(_grid()[0][:, 0], HAIR_ROWS + CURTAIN_ROWS)
 
 
+def strands(azimuth):
+    """Height of the hair's strands about the head, [-1, 1]: ridges 0.05 to 0.1 world units wide."""
+    a = np.asarray(azimuth)
+    return 0.65 * np.sin(13 * a + 1.5 * np.sin(4 * a)) + 0.35 * np.sin(21 * a + 1.3)
+
+
 def hair_vertices(skull, centre, unit, style):
     """The hair sheet over a skull: ``[COLUMNS * (HAIR_ROWS + CURTAIN_ROWS), 3]``.
 
     ``skull`` the bound grid's points, ``centre`` the skull's centre, both in world units;
     ``unit``: world units per metre. ``style``: ``thickness`` (metres), ``length`` below the skull
     (metres, 0 for short), ``fringe`` (degrees the front hairline comes down), ``part`` (-1 to 1,
-    asymmetry), ``amount`` (0 bald, 1 full).
+    asymmetry), ``amount`` (0 bald, 1 full), ``wave`` (0 straight to 1, locks that curl).
     """
     skull = skull.reshape(COLUMNS, SKULL_ROWS, 3) - centre
     azimuth = _grid()[0][:, 0]
@@ -115,6 +121,9 @@ def hair_vertices(skull, centre, unit, style):
     side = np.maximum(side, hang[:, None] * 0.85)
     lift = 1 + 0.35 * style["part"] * np.sin(azimuth)[:, None] * np.sin(np.pi * t)
     thick = (style["thickness"] * side * lift + 0.002) * taper - 0.0015
+    lock = strands(azimuth)[:, None] * taper * smoothstep(0.05, 0.3, t)
+    curl = np.sin(14 * t + 2.5 * np.sin(5 * azimuth)[:, None]) * taper * smoothstep(0.05, 0.3, t)
+    thick = thick + 0.0016 * lock + 0.0034 * style["wave"] ** 2 * curl
     thick = thick * style["amount"] - 0.016 * (1 - style["amount"])
     radius = np.linalg.norm(point, axis=-1, keepdims=True)
     point = point * (1 + thick[..., None] * unit / radius)
@@ -128,7 +137,11 @@ def hair_vertices(skull, centre, unit, style):
     drop = style["length"] * unit * hang[:, None] * u
     tail = np.repeat(point[:, -1:], CURTAIN_ROWS, 1)
     tail[..., 1] -= drop
-    tail[..., [0, 2]] *= (1 + hang[:, None] * (0.10 * np.sin(np.pi * u) - 0.10 * u))[..., None]
+    sway = 0.05 * style["wave"] ** 2 * np.sin(16 * u + 2.5 * np.sin(5 * azimuth)[:, None])
+    sway = sway + 0.02 * strands(azimuth)[:, None]
+    sway = sway * np.minimum(1, style["length"] / 0.05)
+    tail[..., [0, 2]] *= (1 + hang[:, None] * (0.10 * np.sin(np.pi * u) - 0.10 * u + sway)
+                          )[..., None]
     sheet = (np.concatenate([point, tail], 1) + centre).reshape(-1, 3)
     sheet[:, 1] = np.maximum(sheet[:, 1], LOWEST)
     return sheet
@@ -152,7 +165,7 @@ def _tube(path, radius, closed, sides=6):
     return vertices, np.stack([a, c, b, b, c, d], -1).reshape(-1, 3)
 
 
-def glasses(size=1.0, radius=0.0016):
+def glasses(size=1.0, radius=0.0026):
     """A spectacle frame on the canonical head: vertices ``[N, 3]`` (metres) and faces.
 
     Two rounded rims, a bridge and two temples; ``size`` scales the rims, ``radius`` is the wire's.

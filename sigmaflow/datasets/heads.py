@@ -7,7 +7,8 @@ the spectacles, which appear when their coordinate passes 0.8. ``z`` fixes all b
 
 World: the box ``[-0.5, 0.5]^3``, x image right, y up, z toward the camera; every head has its
 eyes at the same place (``EYE_HEIGHT``, ``EYE_DEPTH``), the same distance between them
-(``EYE_SPAN``) and the same pitch of the line from eyes to upper lip.
+(``EYE_SPAN``) and the same pitch of the line from eyes to upper lip. The neck ends, closed, at
+``NECK_BOTTOM``, and hair above it: all of a head lies inside the box and inside frontal pictures.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sigmaflow.datasets.headlatent import LATENT, Look, latent, look_of, shape_i
 __all__ = ["LATENT", "Head", "Look", "anatomy", "build_head", "latent", "look_of", "shape_inputs"]
 EYE_SPAN, EYE_HEIGHT, EYE_DEPTH = 0.130, 0.0, 0.15
 UNIT = EYE_SPAN / (2 * parts.EYES[0, 0])          # world units per metre of the canonical head
-NECK_BOTTOM, NECK_ROWS = -0.45, 5
+NECK_BOTTOM, NECK_ROWS, CAP_ROWS = -0.295, 4, 3   # the cap closes the neck below
 _TILT = np.radians(4.0)                           # every head looks down by this much
 
 
@@ -59,7 +60,7 @@ class Head:
                 out[at] = paint.paint_eye(p[at], self.look)
             elif kind == paint.HAIR:
                 azimuth = self.azimuth[corners[at, 0]]
-                out[at] = paint.paint_hair(p[at], azimuth, self.look)
+                out[at] = paint.paint_hair(azimuth, self.look)
             else:
                 out[at] = {paint.TONGUE: np.array([0.55, 0.25, 0.24]), paint.NECK: self.look.skin,
                            paint.FRAME: np.array([0.07, 0.06, 0.06])}[kind]
@@ -94,15 +95,15 @@ class _Anatomy:
                                   & (c[:, 1] < 0.1190) & (c[:, 2] > 0.112))
         skin = self.faces[part[self.faces[:, 0]] == paint.SKIN]
         self.skull = parts.bind_skull(c, skin)
-        self.ring, neck = parts.neck_faces(c, self.faces, NECK_ROWS)
+        self.ring, neck = parts.neck_faces(c, self.faces, NECK_ROWS + CAP_ROWS)
         # triangles and painted coordinates of head, neck and hair
-        count = len(c) + NECK_ROWS * len(self.ring)
+        count = len(c) + (NECK_ROWS + CAP_ROWS) * len(self.ring)
         hair = parts.hair_faces()
         self.all_faces = np.concatenate([self.faces, neck, hair + count])
         self.part = np.concatenate([part[self.faces[:, 0]], np.full(len(neck), paint.NECK),
                                     np.full(len(hair), paint.HAIR)])
         self.azimuth = np.concatenate([np.zeros(count), parts.hair_azimuth()])
-        self.frame = parts.glasses()
+        self.beard = paint.beard(c) * (part == paint.SKIN)
         self.occlusion = np.ones(count)
         self.occlusion[:len(c)] = self._ambient_occlusion(c)
         self.occlusion[len(c):] = 0.7
@@ -157,20 +158,17 @@ def build_head(z):
 
     look, a = look_of(z), anatomy()
     metres = a.vertices(*shape_inputs(z))
+    if look.beard > 0.01:
+        out = vertex_normals(metres, a.faces) * (a.beard * look.beard * look.beard_length)[:, None]
+        metres = metres + out
     v = _align(a, metres)
-    ring = v[a.ring]
-    rows = [v]
-    for k in range(1, NECK_ROWS + 1):
-        t = k / NECK_ROWS
-        centre = ring.mean(0)
-        row = centre + (ring - centre) * [1 + 0.5 * t ** 2, 1, 1 + 0.15 * t]
-        row[:, 1] = ring[:, 1] + (NECK_BOTTOM - ring[:, 1]) * t
-        rows.append(row)
+    v, rows = _bust(a, v)
+    rows = [v, *rows]
     skull = a.skull @ v
     rows.append(parts.hair_vertices(skull, _skull_centre(), UNIT, look.style))
     faces, part, azimuth = a.all_faces, a.part, a.azimuth
     if look.glasses > 0:
-        frame, frame_faces = parts.glasses(radius=0.0017 * look.glasses)
+        frame, frame_faces = parts.glasses(radius=0.0026 * look.glasses)
         frame_faces = frame_faces + sum(map(len, rows))
         rows.append((frame - parts.EYES.mean(0)) * UNIT + [0, EYE_HEIGHT, EYE_DEPTH])
         faces = np.concatenate([faces, frame_faces])
@@ -187,6 +185,32 @@ def build_head(z):
     scene = Scene(vertices, faces)
     shade[:, 1] = _shadow(scene, vertices, normals, look.light)
     return Head(vertices, faces, normals, shade, canonical, azimuth, part, look, scene)
+
+
+def _bust(a, v):
+    """The neck rounded off at ``NECK_BOTTOM``: the head's vertices, and rows that close it below.
+
+    The model's neck widens toward shoulders it does not have; what reaches below ``NECK_BOTTOM``
+    is drawn toward its axis.
+    """
+    centre = v[a.ring].mean(0)
+    below = np.maximum(NECK_BOTTOM - v[:, 1], 0) * (a.canonical[:, 1] < 0.075)
+    v = v.copy()
+    v[:, [0, 2]] += (centre[[0, 2]] - v[:, [0, 2]]) * np.minimum(6 * below, 0.6)[:, None]
+    v[:, 1] += 0.7 * below
+    ring = v[a.ring]
+    bottom = np.minimum(ring[:, 1], NECK_BOTTOM)
+    rows = []
+    for k in range(1, NECK_ROWS + 1):
+        row = ring.copy()
+        row[:, 1] += (bottom - ring[:, 1]) * k / NECK_ROWS
+        rows.append(row)
+    edge = rows[-1]
+    for angle in np.arange(1, CAP_ROWS + 1) / CAP_ROWS * np.pi / 2:
+        row = centre + (edge - centre) * [np.cos(angle), 1, np.cos(angle)]
+        row[:, 1] = edge[:, 1] - 0.012 * np.sin(angle)
+        rows.append(row)
+    return v, rows
 
 
 def _skull_centre():

@@ -11,13 +11,14 @@ if TYPE_CHECKING:  # for readers and for the hash of a stage's sources
     from .start import start_state
     from .state import GANState, ImageSet, Pause, Tick
     from .terms import Ensemble, ImageView, Member, RewardTerm
-    from .warm import start_warm_state, warmstart
+    from .warm import HeldOut, start_warm_state, warmstart
 
 __all__ = [
     "AdversarialConfig",
     "Ensemble",
     "FinetuneConfig",
     "GANState",
+    "HeldOut",
     "ImageSet",
     "ImageView",
     "Member",

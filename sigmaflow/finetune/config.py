@@ -193,17 +193,34 @@ class FinetuneConfig(AdversarialConfig):
 class WarmstartConfig(Config):
     """Fit of known latents to their rendered views, before any adversary.
 
-    First `volume_kimg` images with `rays` random rays a view and no super-resolution, then whole
-    images. A step takes `identities` latents and `views` views of each.
+    First `volume_kimg` images by random rays at the pictures' own resolution, without
+    super-resolution: a step takes `identities` latents, `views` views of each and `rays` rays a
+    view, with `coarse` samples a ray that only say where the `fine` ones go. Then whole images with
+    a perceptual loss (VGG-16), of which a step takes `image_identities` latents and `image_views`
+    views of each.
     """
 
-    kimg: float = Field(40.0, gt=0)
+    kimg: float = Field(40.0, gt=0, description="thousands of views shown")
     volume_kimg: float = Field(28.0, ge=0)
     identities: int = Field(8, ge=1)
     views: int = Field(2, ge=1)
     rays: int = Field(192, ge=1)
+    coarse: int = Field(24, ge=4)
+    fine: int = Field(16, ge=4)
+    empty_rays: float = Field(
+        0.12, ge=0, le=1, description="weight of drawing a ray far from the head; near it, 1"
+    )
+    image_identities: int = Field(4, ge=1)
+    image_views: int = Field(2, ge=1)
+    perceptual_weight: float = Field(1.0, ge=0, description="of the distance of VGG-16 features")
+    perceptual_stages: int = Field(3, ge=1, le=5)
+    volume_weight: float = Field(0.5, ge=0, description="of the L1 of the raw volume rendering")
     tick_kimg: float = Field(0.4, gt=0)
+    heldout: int = Field(
+        48, ge=0, description="identities of the held-out set that every tick is measured on"
+    )
     lr: float = Field(0.004, gt=0)
+    warmup_kimg: float = Field(1.0, ge=0, description="thousands of views over which lr rises")
     mapping_lr_gain: float = Field(10.0, gt=0, description="the mapping's rate over the rest's")
     sigma_gain: float = Field(
         10.0, gt=0, description="first factor on the decoder's sigma row: surfaces, not fog"
@@ -211,8 +228,10 @@ class WarmstartConfig(Config):
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.99, ge=0, lt=1)
     decay_from: float = Field(0.6, ge=0, le=1, description="share of kimg after which lr falls")
-    edge_weight: float = Field(0.5, ge=0, description="weight of the image-gradient loss")
     density_reg: float = Field(0.05, ge=0)
     gpc_reg_prob: float = Field(0.5, ge=0, le=1)
     ema_kimg: float = Field(0.8, gt=0)
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the perceptual network (autocast)"
+    )
     seed: int = Field(0, ge=0)

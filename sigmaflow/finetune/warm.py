@@ -7,22 +7,32 @@ alone, with the defects that this brings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sigmaflow.generators import GANCheckpoint, TriPlaneGenerator, cameras
 from sigmaflow.generators.discriminator import resize
-from sigmaflow.generators.volume import render_rays
+from sigmaflow.generators.volume import (
+    RaySampling,
+    coarse_depths,
+    fine_depths,
+    march,
+    march_weights,
+)
+from sigmaflow.metrics.vgg import VGGFeatures
 
 from .config import WarmstartConfig
-from .losses import density_variation, swap_cameras
+from .losses import density_variation, half, swap_cameras
 from .state import (
     GANState,
     ImageSet,
     Means,
+    Pause,
     Tick,
     seed_step,
     shuffled,
@@ -58,104 +68,220 @@ def view_table(seeds: np.ndarray) -> np.ndarray:
     return np.stack([order[s : s + counts.min()] for s in starts])
 
 
-def view_loss(prediction: Tensor, target: Tensor, edge_weight: float) -> Tensor:
-    """L1 of pixels plus weighted L1 of their horizontal and vertical differences."""
-    loss = (prediction - target).abs().mean()
-    if edge_weight > 0:
-        for axis in (2, 3):
-            loss = loss + edge_weight * (
-                prediction.diff(dim=axis) - target.diff(dim=axis)
-            ).abs().mean()
-    return loss
-
-
-def ray_loss(
-    G: TriPlaneGenerator, planes: Tensor, c: Tensor, target: Tensor, rays: int
-) -> Tensor:
-    """L1 of `rays` random rays a view, without super-resolution.
-
-    planes of B scenes; c [B*V, 25] and target [B*V, 3, r, r], the V views of a scene together.
-    """
-    batch, resolution = len(planes), target.shape[-1]
-    pick = torch.randint(resolution**2, (len(c), rays, 1), device=c.device)
-    origins, directions = (
-        x.gather(1, pick.expand(-1, -1, 3)).reshape(batch, -1, 3)
-        for x in cameras.rays(c, resolution)
-    )
-    wanted = target.flatten(2).transpose(1, 2).gather(1, pick.expand(-1, -1, 3))
-    features, _, _ = render_rays(
-        lambda points: G.field(planes, points), origins, directions, G.rendering_kwargs
-    )
-    return (features[..., :3] - wanted.reshape(batch, -1, 3)).abs().mean()
-
-
-def warm_step(
-    state: GANState,
-    images: ImageSet,
-    table: np.ndarray,
-    latents: np.ndarray,
-    config: WarmstartConfig,
-    means: Means,
-) -> None:
-    """One batch: `identities` scenes seen from `views` cameras each."""
-    G, device = state.G, state.device
-    adam = state.optimizers["G"]
-    rng = seed_step(config.seed, state.images_seen)
-    left = 1 - state.images_seen / (config.kimg * 1000)
-    fade = min(max(left / max(1 - config.decay_from, 1e-9), 0.02), 1.0)
-    for group in adam.param_groups:
-        group["lr"] = config.lr * fade * group["gain"]
-    who = shuffled(
-        config.seed, state.images_seen // config.views, config.identities, len(table)
-    )
-    views = rng.permuted(np.tile(np.arange(table.shape[1]), (len(who), 1)), axis=1)
-    picks = np.take_along_axis(table[who], views[:, : config.views], axis=1)
-    pixels, c = images.batch(picks.reshape(-1))
-    target, c = to_float(pixels, device), c.to(device)
-    z = torch.as_tensor(latents[picks[:, 0]], dtype=torch.float32, device=device)
-    c_cond = swap_cameras(c[:: config.views], config.gpc_reg_prob)
-    adam.zero_grad(set_to_none=True)
-    ws = G.mapping(z, c_cond, update_emas=True)
-    planes = G.planes(ws, noise_mode="const")
-    low = resize(target, G.neural_rendering_resolution)
-    variation = density_variation(G, planes, 500, 0.004)
-    loss = config.density_reg * variation
-    if state.images_seen < config.volume_kimg * 1000:
-        volume = ray_loss(G, planes, c, low, config.rays)
-        means.add(ray_l1=volume, density_variation=variation)
-        loss = loss + volume
-    else:
-        repeat = config.views
-        out = G.synthesis(
-            ws.repeat_interleave(repeat, 0), c, planes=planes.repeat_interleave(repeat, 0)
-        )
-        image = view_loss(out["image"], target, config.edge_weight)
-        volume = view_loss(out["image_volume"], low, config.edge_weight)
-        raw = (out["image_raw"] - low).abs().mean()
-        means.add(image_l1=image, volume_l1=volume, density_variation=variation)
-        loss = loss + image + volume + raw
-    loss.backward()
-    step_optimizer(adam)
+def position(config: WarmstartConfig, images_seen: int) -> tuple[bool, int, int]:
+    """Where a run is: whether steps still take rays, its number of images a step, and how many
+    identities it has shown."""
     batch = config.identities * config.views
-    state.images_seen += batch
-    update_ema(state.G_ema, G, 0.5 ** (batch / (config.ema_kimg * 1000)))
+    volume = math.ceil(config.volume_kimg * 1000 / batch) * batch
+    if images_seen < volume:
+        return True, batch, images_seen // config.views
+    shown = volume // config.views + (images_seen - volume) // config.image_views
+    return False, config.image_identities * config.image_views, shown
+
+
+def learning_rate(config: WarmstartConfig, images_seen: int) -> float:
+    """Rises over `warmup_kimg`, stays, falls from `decay_from` on to a fiftieth."""
+    left = 1 - images_seen / (config.kimg * 1000)
+    fade = min(max(left / max(1 - config.decay_from, 1e-9), 0.02), 1.0)
+    rise = min((images_seen + 1) / max(config.warmup_kimg * 1000, 1e-9), 1.0)
+    return config.lr * fade * max(rise, 0.02)
+
+
+def pick_rays(pictures: Tensor, count: int, empty: float) -> Tensor:
+    """Indices [N, count] of different pixels of pictures [N, 3, r, r] in [-1, 1].
+
+    Pixels within two of one that is not white are drawn with weight 1, the others with `empty`.
+    """
+    near = F.max_pool2d((pictures.amin(1, keepdim=True) < 0.98).float(), 5, stride=1, padding=2)
+    return torch.multinomial(near.flatten(1).clamp_min(max(empty, 1e-6)), count)
+
+
+def render_fine(
+    G: TriPlaneGenerator,
+    planes: Tensor,
+    origins: Tensor,
+    directions: Tensor,
+    config: WarmstartConfig,
+) -> Tensor:
+    """Features [B, R, 32] of rays [B, R, 3], integrated over importance samples alone.
+
+    The first pass has no gradients: it says where the second one's samples go.
+    """
+    options = {**G.rendering_kwargs, "depth_resolution": config.coarse}
+    batch, rays, _ = origins.shape
+
+    def points(depths: Tensor) -> Tensor:
+        return (origins.unsqueeze(2) + depths * directions.unsqueeze(2)).reshape(batch, -1, 3)
+
+    with torch.no_grad():
+        coarse = coarse_depths(origins, directions, options, RaySampling())
+        sigma = G.sigma(planes, points(coarse)).reshape(batch, rays, config.coarse, 1)
+        weights = march_weights(sigma, coarse)
+        depths = fine_depths(coarse, weights, config.fine, RaySampling()).sort(dim=2)[0]
+    colors, sigma = G.field(planes, points(depths))
+    shape = (batch, rays, config.fine, -1)
+    return march(colors.reshape(shape), sigma.reshape(shape), depths, options)[0]
+
+
+class WarmStep:
+    """One batch of a warm start: its loss, and the networks one step on."""
+
+    def __init__(
+        self,
+        state: GANState,
+        images: ImageSet,
+        table: np.ndarray,
+        latents: np.ndarray,
+        config: WarmstartConfig,
+        perceptual: VGGFeatures | None,
+    ):
+        self.state, self.config, self.perceptual = state, config, perceptual
+        self.G, self.device = state.G, state.device
+        rng = seed_step(config.seed, state.images_seen)
+        self.by_rays, self.batch, shown = position(config, state.images_seen)
+        count = config.identities if self.by_rays else config.image_identities
+        self.views = self.batch // count
+        who = shuffled(config.seed, shown, count, len(table))
+        views = rng.permuted(np.tile(np.arange(table.shape[1]), (len(who), 1)), axis=1)
+        picks = np.take_along_axis(table[who], views[:, : self.views], axis=1)
+        pixels, c = images.batch(picks.reshape(-1))
+        self.target, self.c = to_float(pixels, self.device), c.to(self.device)
+        z = latents[picks[:, 0]]
+        self.z = torch.as_tensor(z, dtype=torch.float32, device=self.device)
+
+    def run(self, means: Means) -> None:
+        """Loss, gradients, Adam and the moving average."""
+        state, config = self.state, self.config
+        adam = state.optimizers["G"]
+        rate = learning_rate(config, state.images_seen)
+        for group in adam.param_groups:
+            group["lr"] = rate * group["gain"]
+        adam.zero_grad(set_to_none=True)
+        c = swap_cameras(self.c[:: self.views], config.gpc_reg_prob)
+        ws = self.G.mapping(self.z, c, update_emas=True)
+        planes = self.G.planes(ws, noise_mode="const")
+        terms = self.ray_terms(planes) if self.by_rays else self.image_terms(ws, planes)
+        variation = density_variation(self.G, planes, 500, 0.004)
+        means.add(density_variation=variation, **{k: v for k, (v, _) in terms.items()})
+        loss = config.density_reg * variation + sum(v * weight for v, weight in terms.values())
+        loss.backward()
+        step_optimizer(adam)
+        state.images_seen += self.batch
+        update_ema(state.G_ema, self.G, 0.5 ** (self.batch / (config.ema_kimg * 1000)))
+
+    def ray_terms(self, planes: Tensor) -> dict[str, tuple[Tensor, float]]:
+        """L1 of random rays of all views, with its weight."""
+        side = self.target.shape[-1]
+        pick = pick_rays(self.target, self.config.rays, self.config.empty_rays)
+
+        def picked(x: Tensor) -> Tensor:
+            """[B*V, r*r, 3] to [B, V*rays, 3]."""
+            return x.gather(1, pick.unsqueeze(2).expand(-1, -1, 3)).reshape(len(planes), -1, 3)
+
+        origins, directions = (picked(x) for x in cameras.rays(self.c, side))
+        wanted = picked(self.target.flatten(2).transpose(1, 2))
+        features = render_fine(self.G, planes, origins, directions, self.config)
+        return {"ray_l1": ((features[..., :3] - wanted).abs().mean(), 1.0)}
+
+    def image_terms(self, ws: Tensor, planes: Tensor) -> dict[str, tuple[Tensor, float]]:
+        """L1 and perceptual distance of images, L1 of the volume rendering, with their weights."""
+        config = self.config
+        ws = ws.repeat_interleave(self.views, 0)
+        planes = planes.repeat_interleave(self.views, 0)
+        out = self.G.synthesis(ws, self.c, noise_mode="const", planes=planes)
+        low = resize(self.target, out["image_volume"].shape[-1])
+        terms = {
+            "image_l1": ((out["image"] - self.target).abs().mean(), 1.0),
+            "volume_l1": ((out["image_volume"] - low).abs().mean(), config.volume_weight),
+        }
+        if self.perceptual is not None:
+            distance = perceptual_distance(self.perceptual, out["image"], self.target, config)
+            terms["perceptual"] = (distance.mean(), config.perceptual_weight)
+        return terms
+
+
+def perceptual_distance(
+    vgg: VGGFeatures, images: Tensor, target: Tensor, config: WarmstartConfig
+) -> Tensor:
+    """Distance [B] of images from target [B, 3, R, R]; no gradients to the target."""
+    with half(config.precision, images.device):
+        with torch.no_grad():
+            wanted = vgg(target)
+        return vgg.distance(vgg(images), wanted)
+
+
+class HeldOut:
+    """Views of identities that no step sees, and how near the moving average comes to them.
+
+    images: a set with seeds; of the first `count` identities the first two views are measured.
+    """
+
+    def __init__(self, images: ImageSet, seeds: np.ndarray, latents: np.ndarray, count: int):
+        table = view_table(np.asarray(seeds))[:count, :2]
+        self.views = table.shape[1]
+        self.pixels, self.c = images.batch(table.reshape(-1))
+        self.z = torch.as_tensor(latents[table[:, 0]], dtype=torch.float32)
+
+    @torch.no_grad()
+    def measure(
+        self, G: TriPlaneGenerator, vgg: VGGFeatures | None, config: WarmstartConfig
+    ) -> dict[str, float]:
+        """Means over all views of |error| of images and volume, and the perceptual distance."""
+        device = next(G.parameters()).device
+        sums: dict[str, float] = {}
+        step = 8
+        for i in range(0, len(self.z), step):
+            views = slice(i * self.views, (i + step) * self.views)
+            c, target = self.c[views].to(device), to_float(self.pixels[views], device)
+            ws = G.mapping(self.z[i : i + step].to(device), c[:: self.views])
+            planes = G.planes(ws, noise_mode="const").repeat_interleave(self.views, 0)
+            ws = ws.repeat_interleave(self.views, 0)
+            out = G.synthesis(
+                ws, c, noise_mode="const", planes=planes, sampling=RaySampling(deterministic=True)
+            )
+            low = resize(target, out["image_volume"].shape[-1])
+            found = {
+                "heldout_l1": (out["image"] - target).abs().mean((1, 2, 3)),
+                "heldout_volume_l1": (out["image_volume"] - low).abs().mean((1, 2, 3)),
+            }
+            if vgg is not None:
+                found["heldout_perceptual"] = perceptual_distance(vgg, out["image"], target, config)
+            for name, values in found.items():
+                sums[name] = sums.get(name, 0.0) + float(values.sum())
+        return {name: value / len(self.c) for name, value in sums.items()}
 
 
 def warmstart(
-    state: GANState, images: ImageSet, seeds: np.ndarray, latents: np.ndarray,
+    state: GANState,
+    images: ImageSet,
+    seeds: np.ndarray,
+    latents: np.ndarray,
     config: WarmstartConfig,
-) -> Iterator[Tick]:
+    heldout: HeldOut | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Iterator[Tick | Pause]:
     """Regress each image from the row of `latents` [n, z_dim] of its identity, and its camera.
 
-    seeds [n] say which images show the same identity. Yields a tick every `config.tick_kimg`;
-    exact resume as in `finetune`.
+    seeds [n] say which images show the same identity. heldout is measured at every tick. Yields a
+    tick every `config.tick_kimg`, and where `stop` says so a Pause; exact resume as in `finetune`.
     """
     table = view_table(np.asarray(seeds))
+    for name in ("views", "image_views"):
+        if getattr(config, name) > table.shape[1]:
+            raise ValueError(f"{name} {getattr(config, name)}: the images hold {table.shape[1]} "
+                             "views of an identity; take fewer, or render more")  # fmt: skip
     total, tick = int(config.kimg * 1000), max(int(config.tick_kimg * 1000), 1)
-    batch = config.identities * config.views
-    means = Means()
+    vgg = None
+    if config.perceptual_weight > 0:
+        vgg = VGGFeatures(config.perceptual_stages, state.device)
     while state.images_seen < total:
-        warm_step(state, images, table, latents, config, means)
+        before = state.images_seen
+        WarmStep(state, images, table, latents, config, vgg).run(state.means)
         seen = state.images_seen
-        if seen >= total or seen // tick > (seen - batch) // tick:
-            yield Tick(seen, means.read(), state)
+        if seen >= total or seen // tick > before // tick:
+            metrics = state.means.read()
+            if heldout is not None:
+                metrics |= heldout.measure(state.G_ema, vgg, config)
+            yield Tick(seen, metrics, state)
+        elif stop is not None and stop():
+            yield Pause(seen, state)

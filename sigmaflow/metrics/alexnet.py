@@ -30,13 +30,13 @@ MIN_SIZE = 32
 SCALE = 100.0
 
 
-def weights_path() -> Path:
-    """Where the installed package keeps the file; ``FileNotFoundError`` with the remedy."""
+def weights_path(file: str = WEIGHTS) -> Path:
+    """Where the installed package keeps a file; ``FileNotFoundError`` with the remedy."""
     spec = importlib.util.find_spec("stlpips_pytorch")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("the AlexNet weights come with the package stlpips-pytorch, which "
+        raise FileNotFoundError(f"{Path(file).name} comes with the package stlpips-pytorch, which "
                                 "is not installed: pip install stlpips-pytorch")
-    return Path(next(iter(spec.submodule_search_locations))) / WEIGHTS
+    return Path(next(iter(spec.submodule_search_locations))) / file
 
 
 def shipped_digest(extractor: str) -> str:

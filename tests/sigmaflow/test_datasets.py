@@ -103,6 +103,18 @@ def test_the_frontal_camera_and_the_spread_of_views():
     assert 0.28 < yaw.std() < 0.40 and abs(yaw.mean()) < 0.06 and np.abs(yaw).max() < 0.91
 
 
+def test_views_from_all_sides_look_at_the_middle_of_the_head():
+    labels = np.stack([faces.around_label(s, 0) for s in range(300)])
+    pose = labels[:, :16].reshape(-1, 4, 4).astype(float)
+    position = pose[:, :3, 3]
+    assert np.allclose(np.linalg.norm(position, axis=1), 2.7, atol=1e-5)
+    yaw = np.arctan2(position[:, 0], position[:, 2])
+    assert np.abs(np.histogram(yaw, 4, (-np.pi, np.pi))[0] - 75).max() < 30
+    assert np.abs(pose[:, :3, 2] + position / 2.7).max() < 1e-5      # the optical axis meets 0
+    assert np.array_equal(labels[7], faces.around_label(7, 0))
+    assert not np.array_equal(faces.around_label(7, 0), faces.around_label(7, 1))
+
+
 def test_zip_round_trip(tmp_path):
     path = tmp_path / "set.zip"
     pixels = write_set(path)
@@ -216,7 +228,7 @@ def test_latent_to_look_is_smooth_bounded_and_ignores_length():
         assert all(0 <= v <= 0.7 for v in actions.values())
         look, longer = headlatent.look_of(z), headlatent.look_of(3 * z)
         near = headlatent.look_of(z + 1e-4)
-        for name in ("skin", "lip", "hair", "iris", "background"):
+        for name in ("skin", "lip", "hair", "iris"):
             colour = getattr(look, name)
             assert colour.shape == (3,) and (colour >= 0).all() and (colour <= 1).all()
             assert np.allclose(colour, getattr(longer, name), atol=1e-9)
@@ -225,6 +237,17 @@ def test_latent_to_look_is_smooth_bounded_and_ignores_length():
     for bad in (np.zeros(64), np.ones(63), np.full(64, np.nan)):
         with pytest.raises(ValueError, match="64"):
             headlatent.look_of(bad)
+
+
+def test_glasses_beards_and_expressions_are_frequent():
+    told = [headlatent.traits(headlatent.latent(seed)) for seed in range(1000)]
+    share = {name: np.mean([t[name] for t in told]) for name in told[0]}
+    for name in ("glasses", "beard", "long_hair", "fringe", "smile", "frown", "open_mouth",
+                 "raised_brows", "lowered_brows", "squint"):
+        assert 0.05 < share[name] < 0.6, name
+    first = next(s for s in range(99) if told[s]["glasses"] and not told[s]["beard"])
+    look = headlatent.look_of(headlatent.latent(first))
+    assert look.glasses > 0.5 > look.beard
 
 
 @pytest.mark.slow
@@ -239,6 +262,10 @@ def test_heads_are_aligned_inside_the_box_and_rendered_alike_twice(tmp_path):
         left, right = (head.vertices[e].mean(0) for e in a.eyes)
         assert np.abs((left + right)[:2] / 2).max() < 0.01
         assert left[0] - right[0] == pytest.approx(heads.EYE_SPAN, abs=0.01)
+        assert head.vertices[:, 1].min() > -0.40 and head.vertices[:, 1].max() < 0.32
+        label = faces.view_label(seed, 0)
+        picture = faces.render_view(head, label, 64)
+        assert (picture[0] == 255).all() and (picture[0, 0] == 255).all()  # exactly white
     for name in ("a.zip", "b.zip"):
         faces.render_faces([3], 2, tmp_path / name, resolution=32)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()

@@ -10,6 +10,7 @@ from sigmaflow.fields.grid import SLAB_ENTIRE, Grid
 from sigmaflow.finetune import (
     AdversarialConfig,
     FinetuneConfig,
+    HeldOut,
     RewardTerm,
     WarmstartConfig,
     finetune,
@@ -19,6 +20,7 @@ from sigmaflow.finetune import (
 )
 from sigmaflow.finetune.geometry import geometry_terms
 from sigmaflow.finetune.state import shuffled
+from sigmaflow.finetune.warm import pick_rays, position
 
 GRID = Grid(resolution=12, kind="released", pads=SLAB_ENTIRE)
 SMALL = dict(kimg=0.016, batch=2, tick_kimg=0.004, density_reg_points=16, r1_interval=2)
@@ -163,23 +165,51 @@ def test_warm_start_learns_and_resumes(tiny_gan, tmp_path):
     seeds = np.repeat(np.arange(6), 2)
     z = np.repeat(np.random.default_rng(1).standard_normal((6, 8)), 2, axis=0)
     config = WarmstartConfig(
-        kimg=0.4, volume_kimg=0.3, identities=3, views=2, rays=16, tick_kimg=0.06, lr=0.01
-    )
+        kimg=0.4, volume_kimg=0.3, identities=3, views=2, rays=16, tick_kimg=0.06, lr=0.01,
+        coarse=8, fine=8, image_identities=2, image_views=1, warmup_kimg=0, ema_kimg=0.02,
+    )  # fmt: skip
+    heldout = HeldOut(images, seeds, z, 2)
 
     def fresh():
         return start_warm_state(copy.deepcopy(tiny_gan), config)
 
     whole = fresh()
     metrics = []
-    for tick in warmstart(whole, images, seeds, z, config):
+    for tick in warmstart(whole, images, seeds, z, config, heldout):
         metrics.append(tick.metrics)
         if len(metrics) == 3:
             whole.save(tmp_path / "state")
     rays = [m["ray_l1"] for m in metrics if "ray_l1" in m]
     assert rays[-1] < 0.8 * rays[0] and "image_l1" in metrics[-1]
+    shown = [m["heldout_l1"] for m in metrics]
+    assert shown[-1] < 0.8 * shown[0] and metrics[-1]["heldout_perceptual"] > 0
     resumed = fresh()
     resumed.restore(tmp_path / "state")
-    rest = [t.metrics for t in warmstart(resumed, images, seeds, z, config)]
+    rest = [t.metrics for t in warmstart(resumed, images, seeds, z, config, heldout)]
     assert rest == metrics[3:]
     a, b = weights(whole), weights(resumed)
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_rays_are_drawn_near_the_head():
+    pictures = torch.ones(2, 3, 16, 16)
+    pictures[0, :, 4:8, 4:8] = -1.0
+    pictures[1, 0, 15, 15] = 0.0
+    torch.manual_seed(0)
+    near = pick_rays(pictures, 9, empty=0.0)
+    rows, columns = near // 16, near % 16
+    assert ((rows[0] >= 2) & (rows[0] < 10) & (columns[0] >= 2) & (columns[0] < 10)).all()
+    assert ((rows[1] >= 13) & (columns[1] >= 13)).all()
+    assert all(len(set(row.tolist())) == 9 for row in near)
+    share = (pick_rays(pictures[:1].expand(400, -1, -1, -1), 1, empty=0.25).flatten() % 16 < 10)
+    assert 0.5 < share.float().mean() < 0.98  # far ones too
+
+
+def test_a_warm_start_goes_from_rays_to_images_without_leaving_an_identity_out():
+    config = WarmstartConfig(
+        kimg=1, volume_kimg=0.05, identities=4, views=4, image_identities=3, image_views=2
+    )
+    assert position(config, 0) == (True, 16, 0)
+    assert position(config, 48) == (True, 16, 12)
+    assert position(config, 64) == (False, 6, 16)
+    assert position(config, 70) == (False, 6, 19)
