@@ -183,6 +183,18 @@ def _octaves(z):
 
 
 @inlined
+def _share(z, t):
+    """1 / (1 + t) where z is not negative, else t / (1 + t)."""
+    return (t if z < f32(0) else f32(1)) / (f32(1) + t)
+
+
+@inlined
+def logistic(z):
+    """1 / (1 + 2^(-z / 2^23)) to 8e-8."""
+    return _share(z, power(max(-abs(z), LEAST)))
+
+
+@inlined
 def _step(p, t, c):
     """p t + c for the fours p and t."""
     return p[0] * t[0] + c, p[1] * t[1] + c, p[2] * t[2] + c, p[3] * t[3] + c
@@ -206,7 +218,7 @@ def _line(t, slope, at_zero):
 _four_bits, _four_rests, _four_above_one = map(_by_fours, (_bits, _rest, _above_one))
 _four_less_one, _four_curves = map(_by_fours, (_less_one, _curve))
 _four_open, _four_octaves = map(_by_fours, (_open, _octaves))
-_four_raised, _four_sums = map(_by_fours_of_two, (_raised, plus))
+_four_raised, _four_sums, _four_shares = map(_by_fours_of_two, (_raised, plus, _share))
 
 
 @inlined
@@ -234,3 +246,16 @@ def softplus(z):
     a, b, c, d, e, f = HORNER
     p = _step(_step(_step(_step(_line(t, f, e), t, d), t, c), t, b), t, a)
     return _last_step(p, t, _four_open(z))
+
+
+@inlined
+def softplus_and_slope(z):
+    """`softplus` of four z, and its slope in z: the logistic function of z ln 2 / 2^23."""
+    n = _four_octaves(z)
+    t = _four_rests(n)
+    a, b, c, d, e = QUICK
+    p = _step(_step(_step(_line(t, e, d), t, c), t, b), t, a)
+    t = _four_raised(p, n)
+    a, b, c, d, e, f = HORNER
+    p = _step(_step(_step(_step(_line(t, f, e), t, d), t, c), t, b), t, a)
+    return _last_step(p, t, _four_open(z)), _four_shares(z, t)

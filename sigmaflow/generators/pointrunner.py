@@ -1,0 +1,149 @@
+"""Runs the kernels that evaluate fields at points: layouts, threads, sums over parts.
+
+Imported by `pointwise` only, where numba is installed. Threads as in `compiled`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import pointkernels
+from .compiled import _in_order, _room, _share, empty
+from .pointkernels import CHANNELS, CHUNK, COLORS
+from .pointwise import Layers
+from .polynomials import FROM_LOGS, LANES, TO_POWERS, f32
+from .sampler import HIDDEN
+
+PART = 2**12  # points of one call; what they ask of the layers is added in one place
+BAND = 2**16  # points of which it is held what they ask of the features
+NOTHING = np.zeros((0, COLORS), np.float32)
+LINES = CHANNELS // LANES
+
+
+def values(
+    planes: Tensor, points: Tensor, axes: Tensor, layers: Layers, colors: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Colours [B, M, 32], or None, and sigma [B, M]. planes: `pointwise.channels_last`."""
+    texels, size = _texels(planes)
+    batch, many = points.shape[:2]
+    color = empty(batch, many, COLORS) if colors else None
+    sigma = empty(batch, many)
+    weight, bias = layers.last_weight, layers.last_bias
+    first = _first(layers, planes.shape[1])
+    last = (
+        _array(weight[1:].t()), _array(bias[1:] * TO_POWERS), _array(weight[0] * FROM_LOGS),
+        f32(bias[0].item()),
+    )  # fmt: skip
+    into = [NOTHING] * batch if color is None else list(color.numpy())
+    per_scene = -(-many // PART)
+
+    def work(start: int, stop: int) -> None:
+        for n in range(start, stop):
+            scene, part = divmod(n, per_scene)
+            room = _room((CHUNK, CHANNELS), (CHUNK, HIDDEN), (CHUNK, COLORS))
+            pointkernels.values(
+                texels[scene], size, points[scene].numpy(), axes.numpy(), first, last, room,
+                into[scene], sigma[scene].numpy(), part * PART, min((part + 1) * PART, many),
+            )  # fmt: skip
+
+    _share(work, batch * per_scene, 1, batch * many)
+    return color, sigma
+
+
+def gradients(
+    planes: Tensor,
+    points: Tensor,
+    axes: Tensor,
+    layers: Layers,
+    color: Tensor | None,
+    given: tuple[Tensor | None, Tensor | None],
+    to_planes: bool,
+    to_layers: bool,
+) -> tuple[Tensor | None, Layers]:
+    """Of planes, with their layout, and of layers, from those of colours and sigma.
+
+    What is not asked for by `to_planes` and `to_layers` may be missing or wrong.
+    """
+    texels, size = _texels(planes)
+    n, (batch, many) = planes.shape[1], points.shape[:2]
+    to_color = NOTHING if given[0] is None else given[0].contiguous().numpy()
+    to_sigma = torch.zeros(batch, many) if given[1] is None else given[1].contiguous()
+    known = NOTHING if given[0] is None else color.numpy()
+    first = _first(layers, n)
+    last = _array(layers.last_weight[1:]), _array(layers.last_weight[0])
+    back = _array(layers.weight / n)
+    total: list[np.ndarray] = [np.zeros(shape) for shape in _shapes()]
+    asked = empty(min(many, BAND), CHANNELS).numpy()
+    places, every = axes.numpy(), [p.numpy() for p in points]
+    out = empty(batch, n, texels.shape[2], CHANNELS) if to_planes else None
+    for scene in range(batch):
+        for start in range(0, many, BAND):
+            stop = min(start + BAND, many)
+            where = every[scene][start:stop]
+            inputs = NOTHING, NOTHING
+            if len(known):
+                inputs = known[scene, start:stop], to_color[scene, start:stop]
+
+            def part(begin: int, end: int, where=where, inputs=inputs, scene=scene, start=start):
+                own = _room(*_shapes())
+                room = _room(
+                    (CHUNK, CHANNELS), *3 * ((CHUNK, HIDDEN),), (CHUNK, COLORS)
+                )
+                sigma = to_sigma[scene, start:].numpy()
+                pointkernels.slopes(
+                    texels[scene], size, where, places, first, last, back, room, *inputs, sigma,
+                    asked, own[:2], own[2:], to_layers, begin, end,
+                )  # fmt: skip
+                return own
+
+            for own in _in_order(part, stop - start, PART):
+                for whole, piece in zip(total, own):
+                    whole += piece
+            if out is None:
+                continue
+            own = out[scene].numpy()
+
+            def line(begin: int, end: int, where=where, own=own, fresh=start == 0):
+                for k in range(begin, end):
+                    plane, c = divmod(k, LINES)
+                    if fresh:
+                        own[plane, :, c * LANES : (c + 1) * LANES] = 0
+                    pointkernels.scatter(asked, where, places[plane], size, own[plane], c, c + 1)
+
+            _share(line, n * LINES, 1, stop - start)
+    to_weight, to_bias, to_last, to_last_bias, to_row, to_constant = total
+    found = Layers(
+        _tensor(to_weight.T / n),
+        _tensor(to_bias),
+        _tensor(np.concatenate([to_row[None], to_last]) * FROM_LOGS),
+        _tensor(np.concatenate([to_constant, to_last_bias])),
+    )
+    if out is not None:
+        out = out.view(batch, n, *planes.shape[3:], CHANNELS).permute(0, 1, 4, 2, 3)
+    return out, found
+
+
+def _shapes() -> tuple[tuple[int, ...], ...]:
+    """Of what a part asks of the layers, in the order of `pointkernels.slopes`."""
+    return (CHANNELS, HIDDEN), (HIDDEN,), (COLORS, HIDDEN), (COLORS,), (HIDDEN,), (1,)
+
+
+def _texels(planes: Tensor) -> tuple[np.ndarray, tuple[int, int]]:
+    """[B, n, height * width, C] without a copy, width and height."""
+    height, width = planes.shape[3:]
+    return planes.detach().permute(0, 1, 3, 4, 2).flatten(2, 3).numpy(), (width, height)
+
+
+def _first(layers: Layers, planes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first layer on sums over planes, in units of `polynomials.power`."""
+    return _array(layers.weight.t() * (TO_POWERS / planes)), _array(layers.bias * TO_POWERS)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().contiguous().numpy()
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32))
