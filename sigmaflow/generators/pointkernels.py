@@ -4,6 +4,10 @@ Points are taken `CHUNK` at a time, so that what lies between two steps stays in
 have their channels last: a texel is one contiguous row. Hidden units are in the units of
 `polynomials.power`, colours before the logistic function as well. A point's place in its chunk
 does not depend on who calls a kernel for which points, nor does the order of any sum.
+
+numba does not make vectors of short loops over rows that might overlap, and keeps no sums in
+registers while it goes on to the next row. So the steps that take most of the time are written as
+vectors of `LANES` floats: whoever compiles for narrower ones splits them.
 """
 
 from __future__ import annotations
@@ -11,6 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from .polynomials import LANES, exactly, f32, inlined, kernel, logistic, softplus, softplus_and_slope
 from .sampler import HIDDEN
@@ -20,6 +28,8 @@ COLORS = 32
 CHUNK = 64  # points whose features and hidden units stay in the cache
 SPREAD = f32(1 + 2 * 0.001)  # colours reach from -0.001 to 1.001, as in the public code
 BELOW = f32(0.001)
+SUMS = 16  # vectors that a product keeps in registers
+ROWS = 8  # points that a product takes at a time
 
 
 @exactly
@@ -59,52 +69,166 @@ def _corners(point, axes, width, height):
     return rows, (north * west, north * east, south * west, south * east)
 
 
-@inlined
-def _gather(planes, size, points, axes, start, count, out):
-    """Write the sums over planes of bilinear samples at points start..start+count-1 to `out`."""
-    width, height = size
-    for p in range(count):
-        point = points[start + p, 0], points[start + p, 1], points[start + p, 2]
-        row = out[p]
-        for n in range(planes.shape[0]):
-            texels = planes[n]
-            (i, j, k, l), (a, b, c, d) = _corners(point, axes[n], width, height)
-            if n == 0:
-                for h in range(CHANNELS):
-                    row[h] = a * texels[i, h] + b * texels[j, h] + (
-                        c * texels[k, h] + d * texels[l, h]
-                    )
-            else:
-                for h in range(CHANNELS):
-                    row[h] += a * texels[i, h] + b * texels[j, h] + (
-                        c * texels[k, h] + d * texels[l, h]
-                    )
+VECTOR = ir.VectorType(ir.FloatType(), LANES)
+CONTRACT = ("contract",)  # a product and a sum may be rounded once
 
 
-@inlined
-def _add_four(a, b, out, p, k, outer):
-    """Add a[p:p+4, k:k+4] times b[k:k+4] to out[p:p+4]."""
-    a00, a01, a02, a03 = a[p, k], a[p, k + 1], a[p, k + 2], a[p, k + 3]
-    a10, a11, a12, a13 = a[p + 1, k], a[p + 1, k + 1], a[p + 1, k + 2], a[p + 1, k + 3]
-    a20, a21, a22, a23 = a[p + 2, k], a[p + 2, k + 1], a[p + 2, k + 2], a[p + 2, k + 3]
-    a30, a31, a32, a33 = a[p + 3, k], a[p + 3, k + 1], a[p + 3, k + 2], a[p + 3, k + 3]
-    for h in range(outer):
-        x, y, z, w = b[k, h], b[k + 1, h], b[k + 2, h], b[k + 3, h]
-        out[p, h] += a00 * x + a01 * y + a02 * z + a03 * w
-        out[p + 1, h] += a10 * x + a11 * y + a12 * z + a13 * w
-        out[p + 2, h] += a20 * x + a21 * y + a22 * z + a23 * w
-        out[p + 3, h] += a30 * x + a31 * y + a32 * z + a33 * w
+class _Rows:
+    """Loads and stores of vectors in a C-contiguous array of float32, in code that is built."""
+
+    def __init__(self, context, builder, kind, array):
+        self.builder = builder
+        self.data = context.make_array(kind)(context, builder, array).data
+
+    def _pointer(self, offset, to):
+        pointer = self.builder.gep(self.data, [offset])
+        return self.builder.bitcast(pointer, to.as_pointer())
+
+    def load(self, offset, to=VECTOR):
+        return self.builder.load(self._pointer(offset, to), align=4)
+
+    def store(self, value, offset):
+        self.builder.store(value, self._pointer(offset, VECTOR), align=4)
+
+
+def _spread(builder, value):
+    """A vector of one value."""
+    one = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), value, _index(0, 32))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(one, ir.Constant(VECTOR, ir.Undefined), mask)
+
+
+def _index(value, bits=64):
+    return ir.Constant(ir.IntType(bits), value)
+
+
+def _fused(builder, a, b, c):
+    """a b + c."""
+    return builder.fadd(builder.fmul(a, b, flags=CONTRACT), c, flags=CONTRACT)
+
+
+def _offsets(builder, start, lines):
+    return [builder.add(start, _index(n * LANES)) for n in range(lines)]
+
+
+@intrinsic
+def _blend(typing, planes, first, rows, shares, out, p, fresh):
+    """Write, or add unless `fresh`, four rows of `planes` [..., C], counted from row `first`, in
+    these shares to row p of `out` [n, C]."""
+    signature = types.void(planes, types.intp, rows, shares, out, types.intp, types.boolean)
+
+    def build(context, builder, signature, args):
+        texels = _Rows(context, builder, planes, args[0])
+        result = _Rows(context, builder, out, args[4])
+        parts = [_spread(builder, x) for x in cgutils.unpack_tuple(builder, args[3])]
+        starts = []
+        for row in cgutils.unpack_tuple(builder, args[2]):
+            row = builder.add(args[1], builder.zext(row, ir.IntType(64)))
+            starts.append(builder.mul(row, _index(CHANNELS)))
+        to = builder.mul(args[5], _index(CHANNELS))
+        zero = ir.Constant(VECTOR, [0.0] * LANES)
+        for n, at in enumerate(_offsets(builder, to, CHANNELS // LANES)):
+            total = builder.select(args[6], zero, result.load(at))
+            for start, part in zip(starts, parts):
+                texel = texels.load(builder.add(start, _index(n * LANES)))
+                total = _fused(builder, part, texel, total)
+            result.store(total, at)
+        return context.get_dummy_value()
+
+    return signature, build
+
+
+@intrinsic
+def _give(typing, share, asked, p, out, row, n):
+    """Add `share` times line n of row p of `asked` [m, C] to that of a row of `out` [k, C]."""
+    signature = types.void(types.float32, asked, types.intp, out, types.uint32, types.intp)
+
+    def build(context, builder, signature, args):
+        given, result = (_Rows(context, builder, a, b) for a, b in ((asked, args[1]), (out, args[3])))
+        line = builder.mul(args[5], _index(LANES))
+        at, to = (
+            builder.add(builder.mul(x, _index(CHANNELS)), line)
+            for x in (args[2], builder.zext(args[4], ir.IntType(64)))
+        )
+        total = _fused(builder, _spread(builder, args[0]), given.load(at), result.load(to))
+        result.store(total, to)
+        return context.get_dummy_value()
+
+    return signature, build
+
+
+@intrinsic
+def _dot(typing, hidden, p, row):
+    """Product of row p of `hidden` [n, HIDDEN] and `row` [HIDDEN]."""
+    signature = types.float32(hidden, types.intp, row)
+
+    def build(context, builder, signature, args):
+        a, b = _Rows(context, builder, hidden, args[0]), _Rows(context, builder, row, args[2])
+        start = builder.mul(args[1], _index(HIDDEN))
+        total = ir.Constant(VECTOR, [0.0] * LANES)
+        for n, at in enumerate(_offsets(builder, start, HIDDEN // LANES)):
+            total = _fused(builder, a.load(at), b.load(_index(n * LANES)), total)
+        half = LANES // 2
+        while half:
+            mask = [(k + half) % LANES for k in range(LANES)]
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), mask)
+            total = builder.fadd(total, builder.shuffle_vector(total, total, mask))
+            half //= 2
+        return builder.extract_element(total, _index(0, 32))
+
+    return signature, build
+
+
+def _tile(rows: int, lines: int, strides: tuple[int, int]) -> Callable:
+    """A function that adds `rows` rows of a product to those of out [..., lines * LANES] from row
+    p on: of a, whose entry r, k lies at start + r strides[0] + k strides[1], and
+    b [inner, lines * LANES]. The sums stay in registers."""
+
+    @intrinsic
+    def tile(typing, a, start, b, out, p, inner):
+        signature = types.void(a, types.intp, b, out, types.intp, types.intp)
+
+        def build(context, builder, signature, args):
+            left, right = _Rows(context, builder, a, args[0]), _Rows(context, builder, b, args[2])
+            result, width = _Rows(context, builder, out, args[3]), _index(lines * LANES)
+            places, sums = [], []
+            for r in range(rows):
+                row = builder.mul(builder.add(args[4], _index(r)), width)
+                places += _offsets(builder, row, lines)
+            for place in places:
+                sums.append(cgutils.alloca_once(builder, VECTOR))
+                builder.store(result.load(place), sums[-1])
+            with cgutils.for_range(builder, args[5]) as loop:
+                line = _offsets(builder, builder.mul(loop.index, width), lines)
+                line = [right.load(place) for place in line]
+                column = builder.add(args[1], builder.mul(loop.index, _index(strides[1])))
+                for r in range(rows):
+                    place = builder.add(column, _index(r * strides[0]))
+                    factor = _spread(builder, left.load(place, ir.FloatType()))
+                    for n in range(lines):
+                        total = sums[r * lines + n]
+                        value = _fused(builder, factor, line[n], builder.load(total))
+                        builder.store(value, total)
+            for place, total in zip(places, sums):
+                result.store(builder.load(total), place)
+            return context.get_dummy_value()
+
+        return signature, build
+
+    return tile
 
 
 def _product(inner: int, outer: int) -> Callable:
     """A function that adds a [n, inner] times b [inner, outer] to out [n, outer]. n: a multiple of
-    four, as `inner` is."""
+    `ROWS`."""
+    lines = outer // LANES
+    rows = SUMS // lines
+    tile = _tile(rows, lines, (inner, 1))
 
     @inlined
     def add(a, b, out, n):
-        for p in range(0, n, 4):
-            for k in range(0, inner, 4):
-                _add_four(a, b, out, p, k, outer)
+        for p in range(0, n, rows):
+            tile(a, p * inner, b, out, p, inner)
 
     return add
 
@@ -112,14 +236,27 @@ def _product(inner: int, outer: int) -> Callable:
 def _sum_of_products(inner: int, outer: int) -> Callable:
     """A function that adds the transpose of a [n, inner] times b [n, outer] to out [inner, outer],
     as the gradient of a weight asks."""
+    lines = outer // LANES
+    rows = SUMS // lines
+    tile = _tile(rows, lines, (1, inner))
 
     @inlined
     def add(a, b, out, n):
-        for k in range(0, n, 4):
-            for p in range(0, inner, 4):
-                _add_four(a.T, b, out, p, k, outer)
+        for p in range(0, inner, rows):
+            tile(a, p, b, out, p, n)
 
     return add
+
+
+@inlined
+def _gather(planes, size, points, axes, start, count, out):
+    """Write the sums over planes of bilinear samples at points start..start+count-1 to `out`."""
+    width, height = size
+    for p in range(count):
+        point = points[start + p, 0], points[start + p, 1], points[start + p, 2]
+        for n in range(planes.shape[0]):
+            rows, shares = _corners(point, axes[n], width, height)
+            _blend(planes, n * width * height, rows, shares, out, p, n == 0)
 
 
 _first_layer = _product(CHANNELS, HIDDEN)
@@ -168,7 +305,7 @@ def values(planes, size, points, axes, first, last, room, colors, sigma, start, 
     weight, bias, row, constant = last
     for begin in range(start, stop, CHUNK):
         count = min(stop - begin, CHUNK)
-        whole = (count + 3) // 4 * 4
+        whole = (count + ROWS - 1) // ROWS * ROWS
         _features(
             planes, size, points, axes, begin, count, whole, first[0], first[1], features, hidden
         )
@@ -179,10 +316,7 @@ def values(planes, size, points, axes, first, last, room, colors, sigma, start, 
                 s = softplus((z[h], z[i], z[j], z[k]))
                 z[h], z[i], z[j], z[k] = s[0], s[1], s[2], s[3]
         for p in range(count):
-            total = f32(0)
-            for h in range(HIDDEN):
-                total += hidden[p, h] * row[h]
-            sigma[begin + p] = total + constant
+            sigma[begin + p] = _dot(hidden, p, row) + constant
         if colors.shape[0] == 0:
             continue
         _fill(bias, out, whole)
@@ -211,7 +345,7 @@ def slopes(
     to_colors, to_colors_bias, to_row, to_constant = to_last
     for begin in range(start, stop, CHUNK):
         count = min(stop - begin, CHUNK)
-        whole = (count + 3) // 4 * 4
+        whole = (count + ROWS - 1) // ROWS * ROWS
         _features(
             planes, size, points, axes, begin, count, whole, first[0], first[1], features, hidden
         )
@@ -265,12 +399,8 @@ def scatter(asked, points, axes, size, out, c0, c1):
     for p in range(points.shape[0]):
         point = points[p, 0], points[p, 1], points[p, 2]
         (i, j, k, l), (a, b, c, d) = _corners(point, axes, width, height)
-        for begin in range(c0 * LANES, c1 * LANES, LANES):
-            for h in range(begin, begin + LANES):
-                out[i, h] += a * asked[p, h]
-            for h in range(begin, begin + LANES):
-                out[j, h] += b * asked[p, h]
-            for h in range(begin, begin + LANES):
-                out[k, h] += c * asked[p, h]
-            for h in range(begin, begin + LANES):
-                out[l, h] += d * asked[p, h]
+        for n in range(c0, c1):
+            _give(a, asked, p, out, i, n)
+            _give(b, asked, p, out, j, n)
+            _give(c, asked, p, out, k, n)
+            _give(d, asked, p, out, l, n)
