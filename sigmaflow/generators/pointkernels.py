@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .polynomials import LANES, exactly, f32, inlined, kernel, logistic, softplus, softplus_and_slope
+from .polynomials import LANES, exactly, f32, inlined, kernel, logistic, softplus_and_slope
 from .sampler import HIDDEN
 
 CHANNELS = 32  # of planes
@@ -144,7 +144,8 @@ def _give(typing, share, asked, p, out, row, n):
     signature = types.void(types.float32, asked, types.intp, out, types.uint32, types.intp)
 
     def build(context, builder, signature, args):
-        given, result = (_Rows(context, builder, a, b) for a, b in ((asked, args[1]), (out, args[3])))
+        given = _Rows(context, builder, asked, args[1])
+        result = _Rows(context, builder, out, args[3])
         line = builder.mul(args[5], _index(LANES))
         at, to = (
             builder.add(builder.mul(x, _index(CHANNELS)), line)
@@ -313,7 +314,7 @@ def values(planes, size, points, axes, first, last, room, colors, sigma, start, 
             z = hidden[p]
             for h in range(LANES):
                 i, j, k = h + LANES, h + 2 * LANES, h + 3 * LANES
-                s = softplus((z[h], z[i], z[j], z[k]))
+                s, _ = softplus_and_slope((z[h], z[i], z[j], z[k]))
                 z[h], z[i], z[j], z[k] = s[0], s[1], s[2], s[3]
         for p in range(count):
             sigma[begin + p] = _dot(hidden, p, row) + constant

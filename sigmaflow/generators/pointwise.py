@@ -41,23 +41,25 @@ Features = Callable[[Tensor, Tensor], Tensor]
 """planes [B, n, C, P, P] and points [B, M, 3] to bilinear samples [B, n, M, C], by torch."""
 
 
-def fits(planes: Tensor, points: Tensor, shapes: tuple[tuple[int, ...], ...]) -> bool:
-    """Whether the kernels take these planes and points, and layers of these shapes.
-
-    They have no gradient of points, and know nothing of autocast and of torch.func.
-    """
-    if sampler.resolve(planes.device, planes.dtype, shapes[0][0]) != "numba":
-        return False
+def takes(planes: Tensor, count: int, shapes: tuple[tuple[int, ...], ...]) -> bool:
+    """Whether the kernels take planes [B, n, C, P, P], layers with weights of these shapes, and
+    `count` points a scene, which must be enough to pay. They know nothing of autocast and
+    torch.func."""
     known = ((sampler.HIDDEN, CHANNELS), (1 + COLORS, sampler.HIDDEN))
-    if shapes != known or planes.shape[2] != CHANNELS or len(planes) != len(points):
-        return False
-    if points.device.type != "cpu" or points.dtype != torch.float32:
-        return False
-    if points.requires_grad and torch.is_grad_enabled():
-        return False
-    if torch.is_autocast_enabled("cpu") or torch._C._are_functorch_transforms_active():
-        return False
-    return points.shape[1] * TEXELS_PER_POINT >= planes.shape[-1] * planes.shape[-2]
+    return (
+        sampler.resolve(planes.device, planes.dtype, shapes[0][0]) == "numba"
+        and shapes == known
+        and planes.shape[2] == CHANNELS
+        and count * TEXELS_PER_POINT >= planes.shape[-1] * planes.shape[-2]
+        and not torch.is_autocast_enabled("cpu")
+        and not torch._C._are_functorch_transforms_active()
+    )
+
+
+def takes_points(points: Tensor) -> bool:
+    """Whether the kernels take points [B, M, 3]. They have no gradients of points."""
+    fits = points.device.type == "cpu" and points.dtype == torch.float32
+    return fits and not (points.requires_grad and torch.is_grad_enabled())
 
 
 def channels_last(planes: Tensor) -> Tensor:
@@ -72,7 +74,7 @@ def evaluate(
 
     planes [B, n, C, P, P], best by `channels_last`; points [B, M, 3]; axes [n, 2, 3]: from a point
     to its coordinates on every plane, -1 to 1 from edge to edge. features: the samples by torch,
-    for gradients of gradients. The caller has asked `fits`.
+    for gradients of gradients. The caller has asked `takes` and `takes_points`.
     """
     planes, points = channels_last(planes), points.detach().contiguous()
     axes = axes.detach().contiguous()

@@ -55,6 +55,14 @@ LOG = (
     -0.2779053412989715, 0.12179790535172641, -0.02584144744922457,
 )  # fmt: skip
 HORNER = tuple(f32(c * 2**23) for c in LOG)
+# The same to 4.9e-8.
+CLOSE = tuple(
+    f32(c * 2**23)
+    for c in (
+        1.4426896450259348, -0.7211589369957863, 0.478617181802142, -0.3469995196693604,
+        0.2411410302809847, -0.13657482462168474, 0.051422006815559064, -0.009136582637788498,
+    )
+)  # fmt: skip
 
 
 def _factors(log: tuple[float, ...]) -> tuple[np.float32, ...]:
@@ -250,12 +258,14 @@ def softplus(z):
 
 @inlined
 def softplus_and_slope(z):
-    """`softplus` of four z, and its slope in z: the logistic function of z ln 2 / 2^23."""
+    """`softplus` of four z to 1.5e-7 and that slope in z which is a logistic function, for points
+    that are few enough to afford it."""
     n = _four_octaves(z)
     t = _four_rests(n)
-    a, b, c, d, e = QUICK
-    p = _step(_step(_step(_line(t, e, d), t, c), t, b), t, a)
-    t = _four_raised(p, n)
-    a, b, c, d, e, f = HORNER
+    a, b, c, d, e, f = POWER
     p = _step(_step(_step(_step(_line(t, f, e), t, d), t, c), t, b), t, a)
+    t = _four_raised(p, n)
+    a, b, c, d, e, f, g, h = CLOSE
+    p = _step(_step(_step(_step(_line(t, h, g), t, f), t, e), t, d), t, c)
+    p = _step(_step(p, t, b), t, a)
     return _last_step(p, t, _four_open(z)), _four_shares(z, t)
