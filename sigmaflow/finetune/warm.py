@@ -83,6 +83,8 @@ def ray_loss(
         for x in cameras.rays(c, resolution)
     )
     wanted = target.flatten(2).transpose(1, 2).gather(1, pick.expand(-1, -1, 3))
+    count = origins.shape[1] * int(G.rendering_kwargs["depth_resolution"])
+    planes = G.for_points(planes, count)
     features, _, _ = render_rays(
         lambda points: G.field(planes, points), origins, directions, G.rendering_kwargs
     )

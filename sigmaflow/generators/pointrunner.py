@@ -22,6 +22,32 @@ NOTHING = np.zeros((0, COLORS), np.float32)
 LINES = CHANNELS // LANES
 
 
+def channels_last(planes: Tensor) -> Tensor:
+    """A copy of planes [B, n, C, height, width] that has its channels last in memory."""
+    batch, n, channels, height, width = planes.shape
+    out = empty(batch, n, height, width, channels)
+    _turn(planes.contiguous().flatten(3).flatten(0, 1), out.flatten(2, 3).flatten(0, 1))
+    return out.permute(0, 1, 4, 2, 3)
+
+
+def channels_first(planes: Tensor) -> Tensor:
+    """A contiguous copy of what `channels_last` gives."""
+    out = empty(*planes.shape)
+    rows = planes.permute(0, 1, 3, 4, 2).contiguous().flatten(2, 3).flatten(0, 1)
+    _turn(rows, out.flatten(3).flatten(0, 1))
+    return out
+
+
+def _turn(matrices: Tensor, out: Tensor) -> None:
+    """Write the transposes of matrices [k, rows, columns] to `out`."""
+
+    def work(start: int, stop: int) -> None:
+        for k in range(start, stop):
+            out[k].copy_(matrices[k].t())
+
+    _share(work, len(out), 1, out[..., 0].numel())
+
+
 def values(
     planes: Tensor, points: Tensor, axes: Tensor, layers: Layers, colors: bool
 ) -> tuple[Tensor | None, Tensor]:

@@ -43,8 +43,8 @@ Features = Callable[[Tensor, Tensor], Tensor]
 
 def takes(planes: Tensor, count: int, shapes: tuple[tuple[int, ...], ...]) -> bool:
     """Whether the kernels take planes [B, n, C, P, P], layers with weights of these shapes, and
-    `count` points a scene, which must be enough to pay. They know nothing of autocast and
-    torch.func."""
+    `count` points a scene, which must be enough to pay. They know nothing of autocast, torch.func
+    and the modes that count or fake torch's operations."""
     known = ((sampler.HIDDEN, CHANNELS), (1 + COLORS, sampler.HIDDEN))
     return (
         sampler.resolve(planes.device, planes.dtype, shapes[0][0]) == "numba"
@@ -53,6 +53,7 @@ def takes(planes: Tensor, count: int, shapes: tuple[tuple[int, ...], ...]) -> bo
         and count * TEXELS_PER_POINT >= planes.shape[-1] * planes.shape[-2]
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._are_functorch_transforms_active()
+        and torch._C._len_torch_dispatch_stack() == 0
     )
 
 
@@ -64,7 +65,21 @@ def takes_points(points: Tensor) -> bool:
 
 def channels_last(planes: Tensor) -> Tensor:
     """planes [B, n, C, P, P] with the same values, each texel's channels contiguous."""
-    return planes.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+    if planes.permute(0, 1, 3, 4, 2).is_contiguous():
+        return planes
+    return _ChannelsLast.apply(planes)
+
+
+class _ChannelsLast(torch.autograd.Function):
+    """`channels_last`; the gradient has its channels first again."""
+
+    @staticmethod
+    def forward(ctx: Any, planes: Tensor) -> Tensor:
+        return _runner().channels_last(planes)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient if torch.is_grad_enabled() else _runner().channels_first(gradient)
 
 
 def evaluate(
