@@ -196,9 +196,9 @@ def _tile(rows: int, lines: int, strides: tuple[int, int]) -> Callable:
             for r in range(rows):
                 row = builder.mul(builder.add(args[4], _index(r)), width)
                 places += _offsets(builder, row, lines)
-            for place in places:
+            for _ in places:
                 sums.append(cgutils.alloca_once(builder, VECTOR))
-                builder.store(result.load(place), sums[-1])
+                builder.store(ir.Constant(VECTOR, [0.0] * LANES), sums[-1])
             with cgutils.for_range(builder, args[5]) as loop:
                 line = _offsets(builder, builder.mul(loop.index, width), lines)
                 line = [right.load(place) for place in line]
@@ -211,7 +211,7 @@ def _tile(rows: int, lines: int, strides: tuple[int, int]) -> Callable:
                         value = _fused(builder, factor, line[n], builder.load(total))
                         builder.store(value, total)
             for place, total in zip(places, sums):
-                result.store(builder.load(total), place)
+                result.store(builder.fadd(result.load(place), builder.load(total)), place)
             return context.get_dummy_value()
 
         return signature, build
@@ -338,9 +338,10 @@ def slopes(
     As `values`; last: weight [COLORS, HIDDEN] and row; back: weight [HIDDEN, C] of the first layer.
     colors: the result, given and to_sigma [M]: gradients of colours and sigma; colors may have no
     rows. to_first: [C, HIDDEN], [HIDDEN]; to_last: [COLORS, HIDDEN], [COLORS], row [HIDDEN] and
-    constant [1]. room: [CHUNK, C], [CHUNK, HIDDEN] three times, [CHUNK, COLORS].
+    constant [1]. room: [CHUNK, C], [CHUNK, HIDDEN] three times, [CHUNK, COLORS],
+    [3, HIDDEN]. Points of a chunk are summed before they are added to those of others.
     """
-    features, hidden, slope, curve, out = room
+    features, hidden, slope, curve, out, biases = room
     weight, row = last
     to_weight, to_bias = to_first
     to_colors, to_colors_bias, to_row, to_constant = to_last
@@ -357,20 +358,22 @@ def slopes(
                 s, t = softplus_and_slope((z[h], z[i], z[j], z[k]))
                 y[h], y[i], y[j], y[k] = s[0], s[1], s[2], s[3]
                 r[h], r[i], r[j], r[k] = t[0], t[1], t[2], t[3]
+        _clear(biases, 0, 3)
         _clear(hidden, count, whole)
+        constant = f32(0)
         for p in range(count):
             g = to_sigma[begin + p]
-            to_constant[0] += g
+            constant += g
             for h in range(HIDDEN):
                 hidden[p, h] = g * row[h]
-                to_row[h] += g * curve[p, h]
+                biases[0, h] += g * curve[p, h]
         if colors.shape[0] > 0:
             for p in range(count):
                 for h in range(COLORS):
                     s = (colors[begin + p, h] + BELOW) / SPREAD
                     g = given[begin + p, h] * (SPREAD * (s * (f32(1) - s)))
                     out[p, h] = g
-                    to_colors_bias[h] += g
+                    biases[1, h] += g
             _clear(out, count, whole)
             _to_hidden(out, weight, hidden, whole)
             if layers:
@@ -379,7 +382,13 @@ def slopes(
             for h in range(HIDDEN):
                 g = hidden[p, h] * slope[p, h]
                 hidden[p, h] = g
-                to_bias[h] += g
+                biases[2, h] += g
+        to_constant[0] += constant
+        for h in range(HIDDEN):
+            to_row[h] += biases[0, h]
+            to_bias[h] += biases[2, h]
+        for h in range(COLORS):
+            to_colors_bias[h] += biases[1, h]
         if layers:
             _to_first(features, hidden, to_weight, whole)
         _clear(features, 0, whole)

@@ -103,7 +103,7 @@ def gradients(
     total: list[np.ndarray] = [np.zeros(shape) for shape in _shapes()]
     asked = empty(min(many, BAND), CHANNELS).numpy()
     places, every = axes.numpy(), [p.numpy() for p in points]
-    out = empty(batch, n, texels.shape[2], CHANNELS) if to_planes else None
+    out = np.zeros((batch, n, texels.shape[2], CHANNELS), np.float32) if to_planes else None
     for scene in range(batch):
         for start in range(0, many, BAND):
             stop = min(start + BAND, many)
@@ -114,9 +114,8 @@ def gradients(
 
             def part(begin: int, end: int, where=where, inputs=inputs, scene=scene, start=start):
                 own = _room(*_shapes())
-                room = _room(
-                    (CHUNK, CHANNELS), *3 * ((CHUNK, HIDDEN),), (CHUNK, COLORS)
-                )
+                room = (CHUNK, CHANNELS), *3 * ((CHUNK, HIDDEN),), (CHUNK, COLORS), (3, HIDDEN)
+                room = _room(*room)
                 sigma = to_sigma[scene, start:].numpy()
                 pointkernels.slopes(
                     texels[scene], size, where, places, first, last, back, room, *inputs, sigma,
@@ -129,13 +128,11 @@ def gradients(
                     whole += piece
             if out is None:
                 continue
-            own = out[scene].numpy()
+            own = out[scene]
 
-            def line(begin: int, end: int, where=where, own=own, fresh=start == 0):
+            def line(begin: int, end: int, where=where, own=own):
                 for k in range(begin, end):
                     plane, c = divmod(k, LINES)
-                    if fresh:
-                        own[plane, :, c * LANES : (c + 1) * LANES] = 0
                     pointkernels.scatter(asked, where, places[plane], size, own[plane], c, c + 1)
 
             _share(line, n * LINES, 1, stop - start)
@@ -146,9 +143,10 @@ def gradients(
         _tensor(np.concatenate([to_row[None], to_last]) * FROM_LOGS),
         _tensor(np.concatenate([to_constant, to_last_bias])),
     )
-    if out is not None:
-        out = out.view(batch, n, *planes.shape[3:], CHANNELS).permute(0, 1, 4, 2, 3)
-    return out, found
+    if out is None:
+        return None, found
+    found_planes = torch.from_numpy(out).view(batch, n, *planes.shape[3:], CHANNELS)
+    return found_planes.permute(0, 1, 4, 2, 3), found
 
 
 def _shapes() -> tuple[tuple[int, ...], ...]:
