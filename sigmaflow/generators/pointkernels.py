@@ -28,6 +28,7 @@ COLORS = 32
 CHUNK = 64  # points whose features and hidden units stay in the cache
 SPREAD = f32(1 + 2 * 0.001)  # colours reach from -0.001 to 1.001, as in the public code
 BELOW = f32(0.001)
+OUTPUTS = 36  # colours and sigma, filled up to a multiple of four
 SUMS = 16  # vectors that a product keeps in registers
 ROWS = 8  # points that a product takes at a time
 
@@ -180,26 +181,30 @@ def _dot(typing, hidden, p, row):
     return signature, build
 
 
-def _tile(rows: int, lines: int, strides: tuple[int, int]) -> Callable:
-    """A function that adds `rows` rows of a product to those of out [..., lines * LANES] from row
-    p on: of a, whose entry r, k lies at start + r strides[0] + k strides[1], and
-    b [inner, lines * LANES]. The sums stay in registers."""
+def _tile(rows: int, lines: int, strides: tuple[int, int], adds: bool) -> Callable:
+    """A function that writes, or adds if `adds`, `rows` rows of a product to those of
+    out [..., lines * LANES] from row p on. Row r is the sum over k < inner of entry r, k of a,
+    which lies at start + r strides[0] + k strides[1], times row k of b; the sum begins with
+    `first` [lines * LANES] unless `adds`. It stays in registers."""
 
     @intrinsic
-    def tile(typing, a, start, b, out, p, inner):
-        signature = types.void(a, types.intp, b, out, types.intp, types.intp)
+    def tile(typing, a, start, b, inner, first, out, p):
+        signature = types.void(a, types.intp, b, types.intp, first, out, types.intp)
 
         def build(context, builder, signature, args):
-            left, right = _Rows(context, builder, a, args[0]), _Rows(context, builder, b, args[2])
-            result, width = _Rows(context, builder, out, args[3]), _index(lines * LANES)
-            places, sums = [], []
+            left, right, begin, result = (
+                _Rows(context, builder, signature.args[n], args[n]) for n in (0, 2, 4, 5)
+            )
+            width, places, sums = _index(lines * LANES), [], []
             for r in range(rows):
-                row = builder.mul(builder.add(args[4], _index(r)), width)
+                row = builder.mul(builder.add(args[6], _index(r)), width)
                 places += _offsets(builder, row, lines)
-            for _ in places:
+            nothing = ir.Constant(VECTOR, [0.0] * LANES)
+            for n in range(rows * lines):
                 sums.append(cgutils.alloca_once(builder, VECTOR))
-                builder.store(ir.Constant(VECTOR, [0.0] * LANES), sums[-1])
-            with cgutils.for_range(builder, args[5]) as loop:
+                at = _index(n % lines * LANES)
+                builder.store(nothing if adds else begin.load(at), sums[-1])
+            with cgutils.for_range(builder, args[3]) as loop:
                 line = _offsets(builder, builder.mul(loop.index, width), lines)
                 line = [right.load(place) for place in line]
                 column = builder.add(args[1], builder.mul(loop.index, _index(strides[1])))
@@ -211,7 +216,8 @@ def _tile(rows: int, lines: int, strides: tuple[int, int]) -> Callable:
                         value = _fused(builder, factor, line[n], builder.load(total))
                         builder.store(value, total)
             for place, total in zip(places, sums):
-                result.store(builder.fadd(result.load(place), builder.load(total)), place)
+                value = builder.load(total)
+                result.store(builder.fadd(result.load(place), value) if adds else value, place)
             return context.get_dummy_value()
 
         return signature, build
@@ -219,32 +225,32 @@ def _tile(rows: int, lines: int, strides: tuple[int, int]) -> Callable:
     return tile
 
 
-def _product(inner: int, outer: int) -> Callable:
-    """A function that adds a [n, inner] times b [inner, outer] to out [n, outer]. n: a multiple of
-    `ROWS`."""
+def _product(width: int, inner: int, outer: int) -> Callable:
+    """A function that writes first [outer] plus a [n, inner] times b [inner, outer] to rows
+    p..p+n-1 of out [..., outer]. n: a multiple of `ROWS`; rows of a lie `width` apart."""
     lines = outer // LANES
     rows = SUMS // lines
-    tile = _tile(rows, lines, (inner, 1))
+    tile = _tile(rows, lines, (width, 1), False)
 
     @inlined
-    def add(a, b, out, n):
-        for p in range(0, n, rows):
-            tile(a, p * inner, b, out, p, inner)
+    def write(a, b, first, out, p, n):
+        for k in range(0, n, rows):
+            tile(a, k * width, b, inner, first, out, p + k)
 
-    return add
+    return write
 
 
-def _sum_of_products(inner: int, outer: int) -> Callable:
+def _sum_of_products(width: int, inner: int, outer: int) -> Callable:
     """A function that adds the transpose of a [n, inner] times b [n, outer] to out [inner, outer],
-    as the gradient of a weight asks."""
+    as the gradient of a weight asks. Rows of a lie `width` apart."""
     lines = outer // LANES
     rows = SUMS // lines
-    tile = _tile(rows, lines, (1, inner))
+    tile = _tile(rows, lines, (1, width), True)
 
     @inlined
     def add(a, b, out, n):
         for p in range(0, inner, rows):
-            tile(a, p, b, out, p, n)
+            tile(a, p, b, n, b, out, p)
 
     return add
 
@@ -260,20 +266,12 @@ def _gather(planes, size, points, axes, start, count, out):
             _blend(planes, n * width * height, rows, shares, out, p, n == 0)
 
 
-_first_layer = _product(CHANNELS, HIDDEN)
-_second_layer = _product(HIDDEN, COLORS)
-_to_hidden = _product(COLORS, HIDDEN)
-_to_features = _product(HIDDEN, CHANNELS)
-_to_first = _sum_of_products(CHANNELS, HIDDEN)
-_to_last = _sum_of_products(COLORS, HIDDEN)
-
-
-@inlined
-def _fill(row, out, count):
-    """Write `row` to the first rows of `out`."""
-    for p in range(count):
-        for h in range(row.size):
-            out[p, h] = row[h]
+_first_layer = _product(CHANNELS, CHANNELS, HIDDEN)
+_second_layer = _product(HIDDEN, HIDDEN, COLORS)
+_to_hidden = _product(OUTPUTS, COLORS + 1, HIDDEN)
+_to_features = _product(HIDDEN, HIDDEN, CHANNELS)
+_to_first = _sum_of_products(CHANNELS, CHANNELS, HIDDEN)
+_to_last = _sum_of_products(OUTPUTS, OUTPUTS, HIDDEN)
 
 
 @inlined
@@ -284,13 +282,12 @@ def _clear(rows, start, stop):
 
 
 @inlined
-def _features(planes, size, points, axes, start, count, whole, weight, bias, features, hidden):
+def _hidden(planes, size, points, axes, start, count, whole, first, features, hidden):
     """Write features [whole, C] and hidden units [whole, HIDDEN] of `count` points; the rest are
     those of zero features."""
     _gather(planes, size, points, axes, start, count, features)
     _clear(features, count, whole)
-    _fill(bias, hidden, whole)
-    _first_layer(features, weight, hidden, whole)
+    _first_layer(features, first[0], first[1], hidden, 0, whole)
 
 
 @kernel
@@ -307,9 +304,7 @@ def values(planes, size, points, axes, first, last, room, colors, sigma, start, 
     for begin in range(start, stop, CHUNK):
         count = min(stop - begin, CHUNK)
         whole = (count + ROWS - 1) // ROWS * ROWS
-        _features(
-            planes, size, points, axes, begin, count, whole, first[0], first[1], features, hidden
-        )
+        _hidden(planes, size, points, axes, begin, count, whole, first, features, hidden)
         for p in range(whole):
             z = hidden[p]
             for h in range(LANES):
@@ -320,8 +315,7 @@ def values(planes, size, points, axes, first, last, room, colors, sigma, start, 
             sigma[begin + p] = _dot(hidden, p, row) + constant
         if colors.shape[0] == 0:
             continue
-        _fill(bias, out, whole)
-        _second_layer(hidden, weight, out, whole)
+        _second_layer(hidden, weight, bias, out, 0, whole)
         for p in range(count):
             for h in range(COLORS):
                 colors[begin + p, h] = logistic(out[p, h]) * SPREAD - BELOW
@@ -332,25 +326,23 @@ def slopes(
     planes, size, points, axes, first, last, back, room, colors, given, to_sigma,
     asked, to_first, to_last, layers, start, stop,
 ):  # fmt: skip
-    """Write what points start..stop-1 ask of the mean features to `asked` [M, C], and add what
+    """Write what points start..stop-1 ask of the sum of features to `asked` [M, C], and add what
     they ask of the layers, of their weights only if `layers`.
 
-    As `values`; last: weight [COLORS, HIDDEN] and row; back: weight [HIDDEN, C] of the first layer.
-    colors: the result, given and to_sigma [M]: gradients of colours and sigma; colors may have no
-    rows. to_first: [C, HIDDEN], [HIDDEN]; to_last: [COLORS, HIDDEN], [COLORS], row [HIDDEN] and
-    constant [1]. room: [CHUNK, C], [CHUNK, HIDDEN] three times, [CHUNK, COLORS],
-    [3, HIDDEN]. Points of a chunk are summed before they are added to those of others.
+    As `values`; last: weight [1 + COLORS, HIDDEN], sigma last; back: weight [HIDDEN, C] of the
+    first layer. colors: the result, given and to_sigma [M]: gradients of colours and sigma; colors
+    may have no rows. `asked` has rows up to the next multiple of `ROWS`, which are written as well.
+    to_first: [C, HIDDEN], [HIDDEN]; to_last: [OUTPUTS, HIDDEN], [OUTPUTS], sigma behind the
+    colours. room: [CHUNK, C], [CHUNK, HIDDEN] three times, [CHUNK, OUTPUTS] of zeros, and zeros
+    [HIDDEN]. Points of a chunk are summed before they are added to those of others.
     """
-    features, hidden, slope, curve, out, biases = room
-    weight, row = last
+    features, hidden, slope, curve, out, biases, nothing = room
     to_weight, to_bias = to_first
-    to_colors, to_colors_bias, to_row, to_constant = to_last
+    to_outputs, to_constants = to_last
     for begin in range(start, stop, CHUNK):
         count = min(stop - begin, CHUNK)
         whole = (count + ROWS - 1) // ROWS * ROWS
-        _features(
-            planes, size, points, axes, begin, count, whole, first[0], first[1], features, hidden
-        )
+        _hidden(planes, size, points, axes, begin, count, whole, first, features, hidden)
         for p in range(whole):
             z, y, r = hidden[p], curve[p], slope[p]
             for h in range(LANES):
@@ -358,44 +350,45 @@ def slopes(
                 s, t = softplus_and_slope((z[h], z[i], z[j], z[k]))
                 y[h], y[i], y[j], y[k] = s[0], s[1], s[2], s[3]
                 r[h], r[i], r[j], r[k] = t[0], t[1], t[2], t[3]
-        _clear(biases, 0, 3)
-        _clear(hidden, count, whole)
+        _clear(biases, 0, 2)
         constant = f32(0)
         for p in range(count):
             g = to_sigma[begin + p]
             constant += g
-            for h in range(HIDDEN):
-                hidden[p, h] = g * row[h]
-                biases[0, h] += g * curve[p, h]
+            out[p, COLORS] = g
+        _clear(out, count, whole)
         if colors.shape[0] > 0:
             for p in range(count):
                 for h in range(COLORS):
                     s = (colors[begin + p, h] + BELOW) / SPREAD
                     g = given[begin + p, h] * (SPREAD * (s * (f32(1) - s)))
                     out[p, h] = g
-                    biases[1, h] += g
-            _clear(out, count, whole)
-            _to_hidden(out, weight, hidden, whole)
+                    biases[0, h] += g
+            _to_hidden(out, last, nothing, hidden, 0, whole)
             if layers:
-                _to_last(out, curve, to_colors, whole)
+                _to_last(out, curve, to_outputs, whole)
+        else:
+            for p in range(whole):
+                g = out[p, COLORS]
+                for h in range(HIDDEN):
+                    hidden[p, h] = g * last[COLORS, h]
+                    biases[0, h] += g * curve[p, h]
+            for h in range(HIDDEN):
+                to_outputs[COLORS, h] += biases[0, h]
         for p in range(whole):
             for h in range(HIDDEN):
                 g = hidden[p, h] * slope[p, h]
                 hidden[p, h] = g
-                biases[2, h] += g
-        to_constant[0] += constant
+                biases[1, h] += g
+        to_constants[COLORS] += constant
         for h in range(HIDDEN):
-            to_row[h] += biases[0, h]
-            to_bias[h] += biases[2, h]
-        for h in range(COLORS):
-            to_colors_bias[h] += biases[1, h]
+            to_bias[h] += biases[1, h]
+        if colors.shape[0] > 0:
+            for h in range(COLORS):
+                to_constants[h] += biases[0, h]
         if layers:
             _to_first(features, hidden, to_weight, whole)
-        _clear(features, 0, whole)
-        _to_features(hidden, back, features, whole)
-        for p in range(count):
-            for h in range(CHANNELS):
-                asked[begin + p, h] = features[p, h]
+        _to_features(hidden, back, nothing, asked, begin, whole)
 
 
 @kernel

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from . import pointkernels
 from .compiled import _in_order, _room, _share, empty
-from .pointkernels import CHANNELS, CHUNK, COLORS
+from .pointkernels import CHANNELS, CHUNK, COLORS, OUTPUTS, ROWS
 from .pointwise import Layers
 from .polynomials import FROM_LOGS, LANES, TO_POWERS, f32
 from .sampler import HIDDEN
@@ -98,10 +98,10 @@ def gradients(
     to_sigma = torch.zeros(batch, many) if given[1] is None else given[1].contiguous()
     known = NOTHING if given[0] is None else color.numpy()
     first = _first(layers, n)
-    last = _array(layers.last_weight[1:]), _array(layers.last_weight[0])
+    last = _array(layers.last_weight.roll(-1, 0))
     back = _array(layers.weight / n)
     total: list[np.ndarray] = [np.zeros(shape) for shape in _shapes()]
-    asked = empty(min(many, BAND), CHANNELS).numpy()
+    asked = empty(min(many, BAND) + ROWS, CHANNELS).numpy()
     places, every = axes.numpy(), [p.numpy() for p in points]
     out = np.zeros((batch, n, texels.shape[2], CHANNELS), np.float32) if to_planes else None
     for scene in range(batch):
@@ -114,8 +114,8 @@ def gradients(
 
             def part(begin: int, end: int, where=where, inputs=inputs, scene=scene, start=start):
                 own = _room(*_shapes())
-                room = (CHUNK, CHANNELS), *3 * ((CHUNK, HIDDEN),), (CHUNK, COLORS), (3, HIDDEN)
-                room = _room(*room)
+                room = (CHUNK, CHANNELS), *3 * ((CHUNK, HIDDEN),), (CHUNK, OUTPUTS), (2, HIDDEN)
+                room = _room(*room, HIDDEN)
                 sigma = to_sigma[scene, start:].numpy()
                 pointkernels.slopes(
                     texels[scene], size, where, places, first, last, back, room, *inputs, sigma,
@@ -130,18 +130,21 @@ def gradients(
                 continue
             own = out[scene]
 
-            def line(begin: int, end: int, where=where, own=own):
-                for k in range(begin, end):
-                    plane, c = divmod(k, LINES)
-                    pointkernels.scatter(asked, where, places[plane], size, own[plane], c, c + 1)
+            def lines(begin: int, end: int, where=where, own=own):
+                plane, c = divmod(begin, LINES)
+                pointkernels.scatter(
+                    asked, where, places[plane], size, own[plane], c, c + end - begin
+                )
 
-            _share(line, n * LINES, 1, stop - start)
-    to_weight, to_bias, to_last, to_last_bias, to_row, to_constant = total
+            few = torch.get_num_threads() <= n
+            _share(lines, n * LINES, LINES if few else 1, stop - start)
+    to_weight, to_bias, to_last, to_last_bias = total
+    order = [COLORS, *range(COLORS)]  # sigma first again
     found = Layers(
         _tensor(to_weight.T / n),
         _tensor(to_bias),
-        _tensor(np.concatenate([to_row[None], to_last]) * FROM_LOGS),
-        _tensor(np.concatenate([to_constant, to_last_bias])),
+        _tensor(to_last[order] * FROM_LOGS),
+        _tensor(to_last_bias[order]),
     )
     if out is None:
         return None, found
@@ -151,7 +154,7 @@ def gradients(
 
 def _shapes() -> tuple[tuple[int, ...], ...]:
     """Of what a part asks of the layers, in the order of `pointkernels.slopes`."""
-    return (CHANNELS, HIDDEN), (HIDDEN,), (COLORS, HIDDEN), (COLORS,), (HIDDEN,), (1,)
+    return (CHANNELS, HIDDEN), (HIDDEN,), (OUTPUTS, HIDDEN), (OUTPUTS,)
 
 
 def _texels(planes: Tensor) -> tuple[np.ndarray, tuple[int, int]]:
