@@ -139,9 +139,8 @@ def render(G: Mapping[str, Any]) -> Work:
     points = count * (coarse + fine)
     flops = points * 2 * DECODER_HIDDEN * (CHANNELS + DECODER_OUT)
     flops += points * 3 * 3 * 3 * 2 + 32 * count  # coordinates on the planes, directions
-    flops += points * 2 * CHANNELS  # sums along rays
     texels = 3 * CHANNELS * G.get("plane_resolution", 256) ** 2 * (2 if fine else 1)
-    moved = points * (935 if fine else 860) + count * coarse * 30 + texels
+    moved = points * (990 if fine else 915) + count * coarse * 30 + texels
     return _work(flops, moved, points * 262, False)
 
 

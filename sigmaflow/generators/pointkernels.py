@@ -159,26 +159,35 @@ def _give(typing, share, asked, p, out, row, n):
     return signature, build
 
 
-@intrinsic
-def _dot(typing, hidden, p, row):
-    """Product of row p of `hidden` [n, HIDDEN] and `row` [HIDDEN]."""
-    signature = types.float32(hidden, types.intp, row)
+def _product_of_rows(width: int) -> Callable:
+    """A function to the product of row p of a [..., width] and row q of b [..., width]."""
 
-    def build(context, builder, signature, args):
-        a, b = _Rows(context, builder, hidden, args[0]), _Rows(context, builder, row, args[2])
-        start = builder.mul(args[1], _index(HIDDEN))
-        total = ir.Constant(VECTOR, [0.0] * LANES)
-        for n, at in enumerate(_offsets(builder, start, HIDDEN // LANES)):
-            total = _fused(builder, a.load(at), b.load(_index(n * LANES)), total)
-        half = LANES // 2
-        while half:
-            mask = [(k + half) % LANES for k in range(LANES)]
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), mask)
-            total = builder.fadd(total, builder.shuffle_vector(total, total, mask))
-            half //= 2
-        return builder.extract_element(total, _index(0, 32))
+    @intrinsic
+    def dot(typing, a, p, b, q):
+        signature = types.float32(a, types.intp, b, types.intp)
 
-    return signature, build
+        def build(context, builder, signature, args):
+            left, right = (
+                _Rows(context, builder, signature.args[n], args[n]) for n in (0, 2)
+            )
+            starts = (
+                _offsets(builder, builder.mul(args[n], _index(width)), width // LANES)
+                for n in (1, 3)
+            )
+            total = ir.Constant(VECTOR, [0.0] * LANES)
+            for at, to in zip(*starts):
+                total = _fused(builder, left.load(at), right.load(to), total)
+            half = LANES // 2
+            while half:
+                mask = [(k + half) % LANES for k in range(LANES)]
+                mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), mask)
+                total = builder.fadd(total, builder.shuffle_vector(total, total, mask))
+                half //= 2
+            return builder.extract_element(total, _index(0, 32))
+
+        return signature, build
+
+    return dot
 
 
 def _tile(rows: int, lines: int, strides: tuple[int, int], adds: bool) -> Callable:
@@ -266,6 +275,7 @@ def _gather(planes, size, points, axes, start, count, out):
             _blend(planes, n * width * height, rows, shares, out, p, n == 0)
 
 
+_hidden_dot, _color_dot = _product_of_rows(HIDDEN), _product_of_rows(COLORS)
 _first_layer = _product(CHANNELS, CHANNELS, HIDDEN)
 _second_layer = _product(HIDDEN, HIDDEN, COLORS)
 _to_hidden = _product(OUTPUTS, COLORS + 1, HIDDEN)
@@ -312,7 +322,7 @@ def values(planes, size, points, axes, first, last, room, colors, sigma, start, 
                 s, _ = softplus_and_slope((z[h], z[i], z[j], z[k]))
                 z[h], z[i], z[j], z[k] = s[0], s[1], s[2], s[3]
         for p in range(count):
-            sigma[begin + p] = _dot(hidden, p, row) + constant
+            sigma[begin + p] = _hidden_dot(hidden, p, row, 0) + constant
         if colors.shape[0] == 0:
             continue
         _second_layer(hidden, weight, bias, out, 0, whole)
@@ -407,3 +417,24 @@ def scatter(asked, points, axes, size, out, c0, c1):
             _give(b, asked, p, out, j, n)
             _give(c, asked, p, out, k, n)
             _give(d, asked, p, out, l, n)
+
+
+@kernel
+def add_rays(shares, colors, out, start, stop):
+    """Write sums [R, COLORS] of colors [R, S, COLORS] in shares [R, S] for rays start..stop-1."""
+    for r in range(start, stop):
+        _clear(out, r, r + 1)
+        for s in range(shares.shape[1]):
+            for n in range(COLORS // LANES):
+                _give(shares[r, s], colors, r * shares.shape[1] + s, out, np.uint32(r), n)
+
+
+@kernel
+def part_rays(shares, colors, given, to_shares, to_colors, start, stop):
+    """Write the gradients of `add_rays` from given [R, COLORS]."""
+    for r in range(start, stop):
+        for s in range(shares.shape[1]):
+            share = shares[r, s]
+            to_shares[r, s] = _color_dot(colors, r * shares.shape[1] + s, given, r)
+            for h in range(COLORS):
+                to_colors[r, s, h] = share * given[r, h]

@@ -5,6 +5,8 @@ Imported by `pointwise` only, where numba is installed. Threads as in `compiled`
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,6 +20,7 @@ from .sampler import HIDDEN
 
 PART = 2**12  # points of one call; what they ask of the layers is added in one place
 BAND = 2**16  # points of which it is held what they ask of the features
+RAYS = 2**8  # of one call
 NOTHING = np.zeros((0, COLORS), np.float32)
 LINES = CHANNELS // LANES
 
@@ -150,6 +153,22 @@ def gradients(
         return None, found
     found_planes = torch.from_numpy(out).view(batch, n, *planes.shape[3:], CHANNELS)
     return found_planes.permute(0, 1, 4, 2, 3), found
+
+
+def add_rays(shares: Tensor, colors: Tensor) -> Tensor:
+    """Sums [R, 32] of contiguous colors [R, S, 32] in contiguous shares [R, S]."""
+    out = empty(len(shares), COLORS)
+    arrays = shares.numpy(), colors.numpy(), out.numpy()
+    _share(partial(pointkernels.add_rays, *arrays), len(out), RAYS, shares.numel())
+    return out
+
+
+def part_rays(shares: Tensor, colors: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of `add_rays` from contiguous given [R, 32]."""
+    found = empty(*shares.shape), empty(*colors.shape)
+    arrays = (t.numpy() for t in (shares, colors, given, *found))
+    _share(partial(pointkernels.part_rays, *arrays), len(shares), RAYS, shares.numel())
+    return found
 
 
 def _shapes() -> tuple[tuple[int, ...], ...]:

@@ -47,10 +47,17 @@ def takes(planes: Tensor, count: int, shapes: tuple[tuple[int, ...], ...]) -> bo
     and the modes that count or fake torch's operations."""
     known = ((sampler.HIDDEN, CHANNELS), (1 + COLORS, sampler.HIDDEN))
     return (
-        sampler.resolve(planes.device, planes.dtype, shapes[0][0]) == "numba"
-        and shapes == known
+        shapes == known
         and planes.shape[2] == CHANNELS
         and count * TEXELS_PER_POINT >= planes.shape[-1] * planes.shape[-2]
+        and _compiled(planes)
+    )
+
+
+def _compiled(tensor: Tensor) -> bool:
+    """Whether kernels may be used now for tensors such as this one."""
+    return (
+        sampler.resolve(tensor.device, tensor.dtype, sampler.HIDDEN) == "numba"
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._are_functorch_transforms_active()
         and torch._C._len_torch_dispatch_stack() == 0
@@ -107,6 +114,34 @@ def decode(features: Tensor, layers: Layers, colors: bool) -> tuple[Tensor | Non
         return None, F.linear(hidden, last_weight[:1], last_bias[:1])[..., 0]
     out = F.linear(hidden, last_weight, last_bias)
     return torch.sigmoid(out[..., 1:]) * (1 + 2 * 0.001) - 0.001, out[..., 0]
+
+
+def sum_over_samples(shares: Tensor, colors: Tensor) -> Tensor:
+    """Sum [B, R, C] of colors [B, R, S, C] in shares [B, R, S, 1], along rays; differentiable."""
+    fits = colors.shape[-1] == COLORS and colors.dtype == shares.dtype and _compiled(colors)
+    if not fits:
+        return (shares * colors).sum(2)
+    return _SumOverSamples.apply(shares.contiguous(), colors.contiguous())
+
+
+class _SumOverSamples(torch.autograd.Function):
+    """`sum_over_samples` without a product in memory."""
+
+    @staticmethod
+    def forward(ctx: Any, shares: Tensor, colors: Tensor) -> Tensor:
+        ctx.save_for_backward(shares, colors)
+        rays = shares.detach().flatten(0, 1)[..., 0], colors.detach().flatten(0, 1)
+        return _runner().add_rays(*rays).view(*shares.shape[:2], COLORS)
+
+    @staticmethod
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor, Tensor]:
+        shares, colors = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            given = given.unsqueeze(2)
+            return (given * colors).sum(3, keepdim=True), given * shares
+        rays = shares.flatten(0, 1)[..., 0], colors.flatten(0, 1), given.flatten(0, 1)
+        found = _runner().part_rays(*(t.detach().contiguous() for t in rays))
+        return found[0].view(shares.shape), found[1].view(colors.shape)
 
 
 class _Evaluate(torch.autograd.Function):

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import pointwise
+
 Field = Callable[[Tensor], tuple[Tensor, Tensor]]
 """points [B, M, 3] to (features [B, M, C], raw sigma [B, M, 1])."""
 
@@ -141,13 +143,8 @@ def march(
     of the batch.
     """
     weights = march_weights(sigmas, depths)
-    rgb = _sum_over_samples(sample_weights(weights), colors)
+    rgb = pointwise.sum_over_samples(sample_weights(weights), colors)
     return _finished(rgb, weights, options), _mean_depth(weights, depths), weights
-
-
-def _sum_over_samples(shares: Tensor, colors: Tensor) -> Tensor:
-    """Sum [B, R, C] of colors [B, R, S, C] in shares [B, R, S, 1]; no product is stored."""
-    return (shares.transpose(2, 3) @ colors).squeeze(2)
 
 
 def render_rays(
@@ -186,5 +183,6 @@ def render_rays(
     shares = sample_weights(weights)
     shares = torch.zeros_like(shares).scatter(2, order, shares)
     coarse_shares, fine_shares = shares.split([start.shape[2], count], dim=2)
-    rgb = _sum_over_samples(coarse_shares, colors) + _sum_over_samples(fine_shares, fine_colors)
+    rgb = pointwise.sum_over_samples(coarse_shares, colors)
+    rgb = rgb + pointwise.sum_over_samples(fine_shares, fine_colors)
     return _finished(rgb, weights, options), _mean_depth(weights, depths), weights.sum(2)

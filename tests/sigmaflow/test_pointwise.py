@@ -369,3 +369,23 @@ def test_pictures_by_kernels_and_by_torch(G, two_threads):
     finally:
         sampler.use("auto")
     close(found, [t.double() for t in theirs], bound=2e-4)  # depths of the second pass amplify
+
+
+@pytest.mark.parametrize("rays, samples", [(1, 1), (300, 7)])
+def test_sums_over_samples(rays, samples, two_threads):
+    torch.manual_seed(0)
+    shares = torch.rand(2, rays, samples, 1, requires_grad=True)
+    colors = torch.randn(2, rays, samples, 32, requires_grad=True)
+    given = torch.randn(2, rays, 32)
+    out = pointwise.sum_over_samples(shares, colors)
+    found = out, *torch.autograd.grad(out, [shares, colors], given, create_graph=False)
+    assert "SumOverSamples" in type(out.grad_fn).__name__
+    a, b = (t.detach().double().requires_grad_(True) for t in (shares, colors))
+    wanted = (a * b).sum(2)
+    close(found, (wanted, *torch.autograd.grad(wanted, [a, b], given.double())))
+    (first,) = torch.autograd.grad(
+        pointwise.sum_over_samples(shares, colors).square().sum(), shares, create_graph=True
+    )
+    twice = torch.autograd.grad(first.square().sum(), [shares, colors])
+    (first,) = torch.autograd.grad((a * b).sum(2).square().sum(), a, create_graph=True)
+    close(twice, torch.autograd.grad(first.square().sum(), [a, b]), bound=1e-5)
