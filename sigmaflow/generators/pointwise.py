@@ -41,33 +41,40 @@ Features = Callable[[Tensor, Tensor], Tensor]
 """planes [B, n, C, P, P] and points [B, M, 3] to bilinear samples [B, n, M, C], by torch."""
 
 
-def takes(planes: Tensor, count: int, shapes: tuple[tuple[int, ...], ...]) -> bool:
-    """Whether the kernels take planes [B, n, C, P, P], layers with weights of these shapes, and
-    `count` points a scene, which must be enough to pay. They know nothing of autocast, torch.func
-    and the modes that count or fake torch's operations."""
-    known = ((sampler.HIDDEN, CHANNELS), (1 + COLORS, sampler.HIDDEN))
+def takes(planes: Tensor, count: int, axes: Tensor, weights: tuple[Tensor, Tensor]) -> bool:
+    """Whether the kernels take planes [B, n, C, P, P], axes of n planes, layers with these weights,
+    and `count` points a scene, which must be enough to pay."""
+    shapes = (sampler.HIDDEN, CHANNELS), (1 + COLORS, sampler.HIDDEN)
     return (
-        shapes == known
-        and planes.shape[2] == CHANNELS
+        planes.dim() == 5
+        and planes.shape[1:3] == (len(axes), CHANNELS)
         and count * TEXELS_PER_POINT >= planes.shape[-1] * planes.shape[-2]
-        and _compiled(planes)
+        and all(w.shape == shape for w, shape in zip(weights, shapes))
+        and all(map(_compiled, (planes, axes, *weights)))
+    )
+
+
+def takes_points(points: Tensor, scenes: int) -> bool:
+    """Whether the kernels take points [B, M, 3]. They have no gradients of points."""
+    return (
+        points.dim() == 3
+        and points.shape[0] == scenes
+        and points.shape[2] == 3
+        and _compiled(points)
+        and not (points.requires_grad and torch.is_grad_enabled())
     )
 
 
 def _compiled(tensor: Tensor) -> bool:
-    """Whether kernels may be used now for tensors such as this one."""
+    """Whether kernels may be used now for tensors such as this one. They know nothing of autocast,
+    torch.func, torch.compile and the modes that count or fake torch's operations."""
     return (
         sampler.resolve(tensor.device, tensor.dtype, sampler.HIDDEN) == "numba"
         and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
         and torch._C._len_torch_dispatch_stack() == 0
     )
-
-
-def takes_points(points: Tensor) -> bool:
-    """Whether the kernels take points [B, M, 3]. They have no gradients of points."""
-    fits = points.device.type == "cpu" and points.dtype == torch.float32
-    return fits and not (points.requires_grad and torch.is_grad_enabled())
 
 
 def channels_last(planes: Tensor) -> Tensor:
@@ -118,8 +125,8 @@ def decode(features: Tensor, layers: Layers, colors: bool) -> tuple[Tensor | Non
 
 def sum_over_samples(shares: Tensor, colors: Tensor) -> Tensor:
     """Sum [B, R, C] of colors [B, R, S, C] in shares [B, R, S, 1], along rays; differentiable."""
-    fits = colors.shape[-1] == COLORS and colors.dtype == shares.dtype and _compiled(colors)
-    if not fits:
+    fits = colors.numel() > 0 and shares.shape == (*colors.shape[:3], 1)
+    if not (fits and colors.shape[3] == COLORS and _compiled(colors) and _compiled(shares)):
         return (shares * colors).sum(2)
     return _SumOverSamples.apply(shares.contiguous(), colors.contiguous())
 

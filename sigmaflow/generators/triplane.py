@@ -182,14 +182,14 @@ class TriPlaneGenerator(nn.Module):
 
     def field(self, planes: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Colour features [B, M, 32] and raw sigma [B, M, 1] at world points [B, M, 3]."""
-        if self._compiled(planes, points.shape[1]) and pointwise.takes_points(points):
+        if self._compiled(planes, points.shape[1]) and pointwise.takes_points(points, len(planes)):
             colors, sigma = self._evaluate(planes, points, True)
             return colors, sigma.unsqueeze(2)
         return self.decoder(self._features(planes, points))
 
     def sigma(self, planes: Tensor, points: Tensor) -> Tensor:
         """Raw sigma [B, M] (no activation) at world points [B, M, 3]."""
-        if self._compiled(planes, points.shape[1]) and pointwise.takes_points(points):
+        if self._compiled(planes, points.shape[1]) and pointwise.takes_points(points, len(planes)):
             return self._evaluate(planes, points, False)[1]
         chunks = points.split(POINTS_PER_CHUNK, dim=1)
         return torch.cat([self.decoder.sigma(self._features(planes, p)) for p in chunks], dim=1)
@@ -201,8 +201,10 @@ class TriPlaneGenerator(nn.Module):
 
     def _compiled(self, planes: Tensor, count: int) -> bool:
         """Whether kernels evaluate the field of planes at `count` points a scene."""
-        shapes = tuple(tuple(self.decoder.net[n].weight.shape) for n in (0, 2))
-        return type(self.decoder) is OSGDecoder and pointwise.takes(planes, count, shapes)
+        if type(self.decoder) is not OSGDecoder:
+            return False
+        weights = self.decoder.net[0].weight, self.decoder.net[2].weight
+        return pointwise.takes(planes, count, self.plane_axes, weights)
 
     def _evaluate(
         self, planes: Tensor, points: Tensor, colors: bool

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 pytest.importorskip("numba")
 
@@ -120,7 +121,7 @@ def close(found, wanted, bound=2e-6):
 
 
 def compiled(G, planes, points):
-    return G._compiled(planes, points.shape[1]) and pointwise.takes_points(points)
+    return G._compiled(planes, points.shape[1]) and pointwise.takes_points(points, len(planes))
 
 
 @pytest.mark.parametrize("batch, points", [(1, 301), (2, 256), (3, 4099), (1, 70_001)])
@@ -241,8 +242,17 @@ def test_what_the_kernels_do_not_take(G):
     assert not compiled(G, planes, where.clone().requires_grad_(True))
     assert not compiled(G, planes, where[:, :40])  # a copy of the planes would cost more
     assert not compiled(G, planes.to("meta"), where)
+    assert not compiled(G, planes[:1], where)
+    assert not compiled(G, planes[:, :2], where)
+    assert not compiled(G, planes, where[..., :2])
+    assert not compiled(copy.deepcopy(G).double(), planes, where)
     with torch.autocast("cpu", torch.bfloat16):
         assert not compiled(G, planes, where)
+    with FlopCounterMode(display=False):
+        assert not compiled(G, planes, where)
+    seen = []
+    torch.func.vmap(lambda p: (seen.append(compiled(G, planes, where)), p)[1])(planes)
+    assert seen == [False]
     with torch.no_grad():
         assert compiled(G, planes, where.clone().requires_grad_(True))
     sampler.use("torch")
