@@ -43,7 +43,9 @@ def channels_first(planes: Tensor) -> Tensor:
 
 def _turn(matrices: Tensor, out: Tensor) -> None:
     """Write the transposes of matrices [k, rows, columns] to `out`."""
+    matrices, out = matrices.detach(), out.detach()
 
+    @torch.no_grad()  # threads begin with gradients
     def work(start: int, stop: int) -> None:
         for k in range(start, stop):
             out[k].copy_(matrices[k].t())

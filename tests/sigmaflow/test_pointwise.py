@@ -211,6 +211,21 @@ def test_bytes_do_not_depend_on_threads(G, batch, points):
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+@pytest.mark.parametrize("graph", [False, True])
+def test_large_planes_turn_in_threads(G, graph, two_threads):
+    planes, where, given = scene(1, 5000, 128)
+    planes.requires_grad_(True)
+    with torch.set_grad_enabled(graph):
+        turned = G.for_points(planes, where.shape[1])
+        assert turned.stride() != planes.stride() and torch.equal(turned, planes)
+        assert turned.requires_grad == graph
+        sigma = G.sigma(planes, where)
+    assert torch.equal(sigma, G.sigma(turned, where))
+    if graph:
+        planes = planes.detach()
+        close(ours(G, planes, where, given), exact(G, planes, where, given))
+
+
 def test_bytes_do_not_depend_on_other_points_and_scenes(G):
     planes, where, _ = scene(2, 1000)
     whole = G.sigma(planes, where)
