@@ -11,7 +11,7 @@ from jobs.store.staging import data_workers
 
 WARMSTART = Stage(
     name="warmstart",
-    version=2,
+    version=3,
     run="jobs.stages.pretrain:run_warmstart",
     sources=(
         "sigmaflow/generators",
@@ -24,7 +24,7 @@ WARMSTART = Stage(
 )
 ADVERSARIAL = Stage(
     name="adversarial",
-    version=1,
+    version=2,
     run="jobs.stages.pretrain:run_adversarial",
     sources=WARMSTART.sources,
     gpu=1,
@@ -46,17 +46,22 @@ def follow(ctx: Context, state, ticks: Iterator, total: int) -> None:
 
 
 def run_warmstart(ctx: Context) -> None:
-    """Fresh networks, fitted to views of known latents. Output: a checkpoint folder `gan`."""
+    """Networks, fresh or of an earlier warm start, fitted to views of known latents. Output: a
+    checkpoint folder `gan`."""
     import torch
 
     from sigmaflow.fields.slab import latents
     from sigmaflow.finetune import HeldOut, WarmstartConfig, start_warm_state, warmstart
     from sigmaflow.finetune.images import open_images
-    from sigmaflow.generators import build, save_gan
+    from sigmaflow.generators import build, load_gan, save_gan
 
     config = WarmstartConfig(**ctx.config["warmstart"])
     torch.manual_seed(config.seed)
-    state = start_warm_state(build({"G": ctx.config["G"], "D": ctx.config["D"]}), config)
+    if ctx.has("start"):
+        start = load_gan(ctx.input("start") / "gan")
+    else:
+        start = build({"G": ctx.config["G"], "D": ctx.config["D"]})
+    state = start_warm_state(start, config)
 
     def opened(name: str):
         """A set with seeds, and the latent of every picture."""
@@ -70,7 +75,7 @@ def run_warmstart(ctx: Context) -> None:
         state.restore(saved[1])
     loop = warmstart(state, *opened("images"), config, heldout, stop=ctx.should_stop)
     follow(ctx, state, loop, int(config.kimg * 1000))
-    # The weights of the moving average are the better start for an adversary.
+    # The weights of the moving average are the better start for what follows.
     state.G.load_state_dict(state.G_ema.state_dict())
     save_gan(state.checkpoint(), ctx.folder / "gan")
 

@@ -314,8 +314,15 @@ def pretrain_graph(config: PretrainConfig) -> Task:
         WARMSTART,
         {**base, "G": config.G, "D": config.D, "warmstart": dump(config.warmstart)},
         {"images": images, **heldout},
-        "warm start",
+        "warm start by rays",
     )
+    if config.refine is not None:
+        warm = Task(
+            WARMSTART,
+            {**base, "warmstart": dump(config.refine)},
+            {"images": images, **heldout, "start": warm},
+            "warm start by images",
+        )
     return Task(
         ADVERSARIAL,
         {**base, "adversarial": dump(config.adversarial)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from pathlib import Path
 from typing import Any, Literal
 
@@ -258,6 +259,8 @@ class PretrainConfig(Common):
     G: dict[str, Any]
     D: dict[str, Any]
     warmstart: WarmstartConfig
+    refine: WarmstartConfig | None = None
+    """a second warm start, from where the first ended, with settings of its own"""
     adversarial: AdversarialConfig
 
     @model_validator(mode="after")
@@ -267,10 +270,12 @@ class PretrainConfig(Common):
             raise ValueError(f"heldout: seeds {b.start} to {b.stop - 1} meet those of training, "
                              f"{a.start} to {a.stop - 1}; move first_seed")
         shown = self.training.views + self.training.around
-        for name in ("views", "image_views"):
-            if self.images == "mini" and getattr(self.warmstart, name) > shown:
-                raise ValueError(f"warmstart.{name}: {getattr(self.warmstart, name)}, but training "
-                                 f"renders {shown} views of an identity; take fewer")
+        phases = {"warmstart": self.warmstart, "refine": self.refine}
+        for phase, name in itertools.product(phases, ("views", "image_views")):
+            wanted = getattr(phases[phase], name, 0)
+            if self.images == "mini" and wanted > shown:
+                raise ValueError(f"{phase}.{name}: {wanted}, but training renders {shown} views "
+                                 "of an identity; take fewer")
         return self
 
     @model_validator(mode="after")
