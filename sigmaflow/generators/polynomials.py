@@ -81,7 +81,8 @@ def _factors(log: tuple[float, ...]) -> tuple[np.float32, ...]:
 
 
 FACTORS = _factors(LOG)
-STAMP = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+PARTS = (Path(__file__).with_name(name) for name in ("polynomials.py", "vectors.py"))
+STAMP = hashlib.sha256(b"".join(path.read_bytes() for path in PARTS)).hexdigest()[:8]
 
 
 def kernel(function: Callable) -> Callable:
@@ -89,7 +90,7 @@ def kernel(function: Callable) -> Callable:
 
     Whatever a kernel calls is inlined. A call would run another copy of the callee in the process
     that compiles than in those that read the cache, and sums in another order. numba takes cached
-    code for old by the kernel's own file alone, so its name says which polynomials are in it.
+    code for old by the kernel's own file alone, so its name says which parts are in it.
     """
     function.__qualname__ += f"_{STAMP}"
     try:
