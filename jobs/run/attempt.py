@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.output import redact
-from jobs.run.retry import Cause, cause_of
 from jobs.run.memory import keep_freed_blocks
+from jobs.run.retry import Cause, cause_of
 from jobs.run.stop import Stop, Stopped
 from jobs.run.system import watched
 from jobs.run.usage import Usage, measured

@@ -195,9 +195,8 @@ class WarmstartConfig(Config):
 
     First `volume_kimg` images by random rays at the pictures' own resolution, without
     super-resolution: a step takes `identities` latents, `views` views of each and `rays` rays a
-    view, with `coarse` samples a ray that only say where the `fine` ones go. Then whole images with
-    a perceptual loss (VGG-16), of which a step takes `image_identities` latents and `image_views`
-    views of each.
+    view, with `coarse` and `fine` samples a ray. Then whole images with a perceptual loss (VGG-16),
+    of which a step takes `image_identities` latents and `image_views` views of each.
     """
 
     kimg: float = Field(40.0, gt=0, description="thousands of views shown")
@@ -205,7 +204,7 @@ class WarmstartConfig(Config):
     identities: int = Field(8, ge=1)
     views: int = Field(2, ge=1)
     rays: int = Field(192, ge=1)
-    coarse: int = Field(24, ge=4)
+    coarse: int = Field(16, ge=4)
     fine: int = Field(16, ge=4)
     empty_rays: float = Field(
         0.12, ge=0, le=1, description="weight of drawing a ray far from the head; near it, 1"

@@ -17,13 +17,7 @@ from torch import Tensor
 
 from sigmaflow.generators import GANCheckpoint, TriPlaneGenerator, cameras
 from sigmaflow.generators.discriminator import resize
-from sigmaflow.generators.volume import (
-    RaySampling,
-    coarse_depths,
-    fine_depths,
-    march,
-    march_weights,
-)
+from sigmaflow.generators.volume import RaySampling, render_rays
 from sigmaflow.metrics.vgg import VGGFeatures
 
 from .config import WarmstartConfig
@@ -96,34 +90,6 @@ def pick_rays(pictures: Tensor, count: int, empty: float) -> Tensor:
     return torch.multinomial(near.flatten(1).clamp_min(max(empty, 1e-6)), count)
 
 
-def render_fine(
-    G: TriPlaneGenerator,
-    planes: Tensor,
-    origins: Tensor,
-    directions: Tensor,
-    config: WarmstartConfig,
-) -> Tensor:
-    """Features [B, R, 32] of rays [B, R, 3], integrated over importance samples alone.
-
-    The first pass has no gradients: it says where the second one's samples go.
-    """
-    options = {**G.rendering_kwargs, "depth_resolution": config.coarse}
-    batch, rays, _ = origins.shape
-    planes = G.for_points(planes, rays * min(config.coarse, config.fine))
-
-    def points(depths: Tensor) -> Tensor:
-        return (origins.unsqueeze(2) + depths * directions.unsqueeze(2)).reshape(batch, -1, 3)
-
-    with torch.no_grad():
-        coarse = coarse_depths(origins, directions, options, RaySampling())
-        sigma = G.sigma(planes, points(coarse)).reshape(batch, rays, config.coarse, 1)
-        weights = march_weights(sigma, coarse)
-        depths = fine_depths(coarse, weights, config.fine, RaySampling()).sort(dim=2)[0]
-    colors, sigma = G.field(planes, points(depths))
-    shape = (batch, rays, config.fine, -1)
-    return march(colors.reshape(shape), sigma.reshape(shape), depths, options)[0]
-
-
 class WarmStep:
     """One batch of a warm start: its loss, and the networks one step on."""
 
@@ -181,7 +147,15 @@ class WarmStep:
 
         origins, directions = (picked(x) for x in cameras.rays(self.c, side))
         wanted = picked(self.target.flatten(2).transpose(1, 2))
-        features = render_fine(self.G, planes, origins, directions, self.config)
+        options = {
+            **self.G.rendering_kwargs,
+            "depth_resolution": self.config.coarse,
+            "depth_resolution_importance": self.config.fine,
+        }
+        planes = self.G.for_points(planes, origins.shape[1] * self.config.coarse)
+        features, _, _ = render_rays(
+            lambda points: self.G.field(planes, points), origins, directions, options
+        )
         return {"ray_l1": ((features[..., :3] - wanted).abs().mean(), 1.0)}
 
     def image_terms(self, ws: Tensor, planes: Tensor) -> dict[str, tuple[Tensor, float]]:
