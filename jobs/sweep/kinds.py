@@ -26,7 +26,7 @@ from jobs.sweep.sections import (
     network_of,
 )
 from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
-from sigmaflow.finetune.config import AdversarialConfig, WarmstartConfig
+from sigmaflow.finetune.config import AdversarialConfig, ProjectedConfig, WarmstartConfig
 from sigmaflow.preferences.orders import holds_orders
 from sigmaflow.rewards.config import RewardConfig
 
@@ -257,7 +257,12 @@ class PretrainConfig(Common):
     heldout: RenderedSet = RenderedSet(identities=880, first_seed=2000000, views=2)
     G: dict[str, Any]
     D: dict[str, Any]
+    max_yaw: float | None = Field(0.95, gt=0)
+    """radians: adversaries see no picture whose camera stands farther to a side; null: all. Views
+    from all sides are for the regression, FFHQ has none"""
     warmstart: WarmstartConfig
+    projected: ProjectedConfig | None = None
+    """the phase between the other two; null: none"""
     adversarial: AdversarialConfig
 
     @model_validator(mode="after")
@@ -267,10 +272,13 @@ class PretrainConfig(Common):
             raise ValueError(f"heldout: seeds {b.start} to {b.stop - 1} meet those of training, "
                              f"{a.start} to {a.stop - 1}; move first_seed")
         shown = self.training.views + self.training.around
-        for name in ("views", "image_views"):
-            if self.images == "mini" and getattr(self.warmstart, name) > shown:
-                raise ValueError(f"warmstart.{name}: {getattr(self.warmstart, name)}, but training "
-                                 f"renders {shown} views of an identity; take fewer")
+        wanted = {f"warmstart.{k}": getattr(self.warmstart, k) for k in ("views", "image_views")}
+        if self.projected is not None:
+            wanted["projected.views"] = self.projected.views
+        for name, views in wanted.items():
+            if self.images == "mini" and views > shown:
+                raise ValueError(f"{name}: {views}, but training renders {shown} views of an "
+                                 "identity; take fewer")  # fmt: skip
         return self
 
     @model_validator(mode="after")
