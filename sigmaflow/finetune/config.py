@@ -290,12 +290,14 @@ class ProjectedConfig(Config):
         32, ge=1, description="channels of the finest mixed features; doubled at each coarser scale"
     )
     head_width: int = Field(64, ge=1, description="channels inside a head")
-    adversarial_weight: float = Field(1.0, ge=0, description="of the generator's hinge loss")
-    regression_weight: float = Field(10.0, ge=0, description="of the regression at the start")
+    adversarial_weight: float = Field(
+        0.02, ge=0, description="of the generator's hinge loss, whose gradients are large"
+    )
+    regression_weight: float = Field(1.0, ge=0, description="of the regression at the start")
     regression_end: float = Field(
         0.5, ge=0, le=1, description="share of kimg at which that weight reaches its floor"
     )
-    regression_floor: float = Field(1.0, ge=0, description="weight of the regression from there on")
+    regression_floor: float = Field(0.2, ge=0, description="weight of the regression from there on")
     identities: int = Field(4, ge=1, description="known latents a step")
     views: int = Field(1, ge=1, description="pictures of each")
     perceptual_weight: float = Field(1.0, ge=0, description="within the regression")
