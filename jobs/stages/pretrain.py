@@ -54,11 +54,18 @@ def follow(ctx: Context, state, ticks: Iterator, total: int) -> None:
 
 
 def with_latents(ctx: Context, name: str, z_dim: int):
-    """The image set of an input, its seeds, and the latent of every picture [n, z_dim]."""
+    """The image set of an input, its seeds, and the latent of every picture [n, z_dim].
+
+    Raises ValueError where the set does not say which seeds its pictures are of.
+    """
     from sigmaflow.fields.slab import latents
     from sigmaflow.finetune.images import open_images
 
-    images = open_images(image_file(ctx.input(name)), workers=data_workers())
+    path = image_file(ctx.input(name))
+    images = open_images(path, workers=data_workers())
+    if images.seeds is None:
+        raise ValueError(f"{path}: its dataset.json has no seeds, so the latents of its pictures "
+                         "are not known; give a rendered set")  # fmt: skip
     return images, images.seeds, latents(images.seeds, z_dim).numpy()
 
 

@@ -132,6 +132,12 @@ def test_adversaries_are_held_to_the_bound(made, tmp_path, index):
     assert not result.ok and "raise max_yaw" in str(result.error)
 
 
+def test_a_set_without_seeds_cannot_be_fitted(made, tiny_images, tmp_path):
+    warm = next(iter(walk(pretrain_graph(made(images=str(tiny_images))))))
+    result = try_task(str(tmp_path), warm)
+    assert not result.ok and "has no seeds" in str(result.error)
+
+
 def same(a, b):
     """Whether two networks hold the same numbers."""
     one, two = a.state_dict(), b.state_dict()
