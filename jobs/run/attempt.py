@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.output import redact
 from jobs.run.retry import Cause, cause_of
+from jobs.run.memory import keep_freed_blocks
 from jobs.run.stop import Stop, Stopped
 from jobs.run.system import watched
 from jobs.run.usage import Usage, measured
@@ -208,6 +209,7 @@ def try_task(
     """
     store, begun = Store(root), time.monotonic()
     digests.load(Path(root).parent)
+    keep_freed_blocks()
     try:
         if (path := store.find(task)) is not None:
             return Result(task.key, "hit", path, time.monotonic() - begun)

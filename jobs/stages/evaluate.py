@@ -16,7 +16,7 @@ _SOURCES = (
     "sigmaflow/rewards/unet3d.py",
 )
 EVALUATE = Stage(
-    name="evaluate", version=3, run="jobs.stages.evaluate:run_evaluate", sources=_SOURCES, gpu=0.5
+    name="evaluate", version=4, run="jobs.stages.evaluate:run_evaluate", sources=_SOURCES, gpu=0.5
 )
 BATCH = 16
 VIEWS = (-0.6, 0.0, 0.6)  # yaw, radians

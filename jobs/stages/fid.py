@@ -19,7 +19,7 @@ REAL = Stage(
 )
 FEATURES = Stage(
     name="features",
-    version=1,
+    version=2,
     run="jobs.stages.fid:run_features",
     sources=("sigmaflow/metrics", "sigmaflow/generators"),
     gpu=0.5,

@@ -11,7 +11,7 @@ from jobs.store.staging import data_workers
 
 FINETUNE = Stage(
     name="finetune",
-    version=3,
+    version=4,
     run="jobs.stages.finetune:run_finetune",
     sources=(
         "sigmaflow/finetune",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 JUDGE = Stage(
     name="judge",
-    version=1,
+    version=2,
     run="jobs.stages.judge:run_judge",
     sources=("sigmaflow/generators", "sigmaflow/fields", "sigmaflow/rewards/model.py"),
     gpu=0.5,

@@ -11,7 +11,7 @@ from jobs.store.staging import data_workers
 
 WARMSTART = Stage(
     name="warmstart",
-    version=2,
+    version=3,
     run="jobs.stages.pretrain:run_warmstart",
     sources=(
         "sigmaflow/generators",
@@ -32,7 +32,7 @@ PROJECTED = Stage(
 )
 ADVERSARIAL = Stage(
     name="adversarial",
-    version=1,
+    version=2,
     run="jobs.stages.pretrain:run_adversarial",
     sources=WARMSTART.sources,
     gpu=1,
@@ -88,15 +88,20 @@ def finish(ctx: Context, state) -> None:
 
 
 def run_warmstart(ctx: Context) -> None:
-    """Fresh networks, fitted to views of known latents. Output: a checkpoint folder `gan`."""
+    """Networks, fresh or of an earlier warm start, fitted to views of known latents. Output: a
+    checkpoint folder `gan`."""
     import torch
 
     from sigmaflow.finetune import WarmstartConfig, start_warm_state, warmstart
-    from sigmaflow.generators import build
+    from sigmaflow.generators import build, load_gan
 
     config = WarmstartConfig(**ctx.config["warmstart"])
     torch.manual_seed(config.seed)
-    state = start_warm_state(build({"G": ctx.config["G"], "D": ctx.config["D"]}), config)
+    if ctx.has("start"):
+        start = load_gan(ctx.input("start") / "gan")
+    else:
+        start = build({"G": ctx.config["G"], "D": ctx.config["D"]})
+    state = start_warm_state(start, config)
 
     z_dim = state.G.z_dim
     heldout = held_out(ctx, config.heldout, z_dim)

@@ -10,11 +10,11 @@ from jobs.store.stage import Stage
 _SOURCES = ("sigmaflow/generators", "sigmaflow/fields/grid.py", "sigmaflow/fields/slab.py")
 
 SLABS = Stage(
-    name="slabs", version=2, run="jobs.stages.shapes:run_slabs", sources=_SOURCES, gpu=0.25
+    name="slabs", version=3, run="jobs.stages.shapes:run_slabs", sources=_SOURCES, gpu=0.25
 )
 MEASURES = Stage(
     name="measures",
-    version=2,
+    version=3,
     run="jobs.stages.shapes:run_measures",
     sources=(*_SOURCES, "sigmaflow/preferences"),
     gpu=0.25,

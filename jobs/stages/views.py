@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 VIEWS = Stage(
     name="views",
-    version=1,
+    version=2,
     run="jobs.stages.views:run_views",
     sources=("sigmaflow/generators", "sigmaflow/fields/depth.py", "sigmaflow/rewards/semantics.py"),
     gpu=0.25,

@@ -315,8 +315,15 @@ def pretrain_graph(config: PretrainConfig) -> Task:
         WARMSTART,
         {**base, "G": config.G, "D": config.D, "warmstart": dump(config.warmstart)},
         {"images": images, **heldout},
-        "warm start",
+        "warm start by rays",
     )
+    if config.refine is not None:
+        start = Task(
+            WARMSTART,
+            {**base, "warmstart": dump(config.refine)},
+            {"images": images, **heldout, "start": start},
+            "warm start by images",
+        )
     seen = {} if config.max_yaw is None else {"max_yaw": config.max_yaw}
     if config.projected is not None:
         start = Task(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from pathlib import Path
 from typing import Any, Literal
 
@@ -261,8 +262,10 @@ class PretrainConfig(Common):
     """radians: adversaries see no picture whose camera stands farther to a side; null: all. Views
     from all sides are for the regression, FFHQ has none"""
     warmstart: WarmstartConfig
+    refine: WarmstartConfig | None = None
+    """a second warm start, from where the first ended, with settings of its own"""
     projected: ProjectedConfig | None = None
-    """the phase between the other two; null: none"""
+    """the phase between warm starts and EG3D's training; null: none"""
     adversarial: AdversarialConfig
 
     @model_validator(mode="after")
@@ -272,13 +275,13 @@ class PretrainConfig(Common):
             raise ValueError(f"heldout: seeds {b.start} to {b.stop - 1} meet those of training, "
                              f"{a.start} to {a.stop - 1}; move first_seed")
         shown = self.training.views + self.training.around
-        wanted = {f"warmstart.{k}": getattr(self.warmstart, k) for k in ("views", "image_views")}
-        if self.projected is not None:
-            wanted["projected.views"] = self.projected.views
-        for name, views in wanted.items():
-            if self.images == "mini" and views > shown:
-                raise ValueError(f"{name}: {views}, but training renders {shown} views of an "
-                                 "identity; take fewer")  # fmt: skip
+        phases = {"warmstart": self.warmstart, "refine": self.refine,
+                  "projected": self.projected}
+        for phase, name in itertools.product(phases, ("views", "image_views")):
+            wanted = getattr(phases[phase], name, 0)
+            if self.images == "mini" and wanted > shown:
+                raise ValueError(f"{phase}.{name}: {wanted}, but training renders {shown} views "
+                                 "of an identity; take fewer")
         return self
 
     @model_validator(mode="after")

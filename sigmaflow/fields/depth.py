@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from sigmaflow.generators import cameras
+from sigmaflow.generators import TriPlaneGenerator, cameras
 from sigmaflow.generators.volume import RaySampling, coarse_depths, fine_depths, march_weights
 
 SINGLE = (0.0,)
@@ -174,6 +174,9 @@ def depth_of_planes(
     views = c.shape[1]
     rays = cameras.rays(c.reshape(-1, 25), resolution)
     origins, directions = (x.reshape(batch, -1, 3) for x in rays)
+    if isinstance(G, TriPlaneGenerator):
+        count = min(origins.shape[1], rays_per_chunk or origins.shape[1])
+        planes = G.for_points(planes, count * int(G.rendering_kwargs["depth_resolution"]))
     depth = ray_depth(
         lambda points: G.sigma(planes, points),
         origins,

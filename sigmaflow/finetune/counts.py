@@ -140,7 +140,7 @@ def render(G: Mapping[str, Any]) -> Work:
     flops = points * 2 * DECODER_HIDDEN * (CHANNELS + DECODER_OUT)
     flops += points * 3 * 3 * 3 * 2 + 32 * count  # coordinates on the planes, directions
     texels = 3 * CHANNELS * G.get("plane_resolution", 256) ** 2 * (2 if fine else 1)
-    moved = points * 1270 + count * coarse * 30 + texels
+    moved = points * (990 if fine else 915) + count * coarse * 30 + texels
     return _work(flops, moved, points * 262, False)
 
 

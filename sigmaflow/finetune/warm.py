@@ -115,6 +115,7 @@ def render_fine(
     """
     options = {**G.rendering_kwargs, "depth_resolution": config.coarse}
     batch, rays, _ = origins.shape
+    planes = G.for_points(planes, rays * min(config.coarse, config.fine))
 
     def points(depths: Tensor) -> Tensor:
         return (origins.unsqueeze(2) + depths * directions.unsqueeze(2)).reshape(batch, -1, 3)

@@ -211,6 +211,9 @@ def _in_order(work: Callable[[int, int], T], total: int, size: int) -> Iterator[
     """What `work` gives for ranges of `size`, in their order, a thread's worth ahead."""
     blocks = [(start, min(start + size, total)) for start in range(0, total, size)]
     threads = min(torch.get_num_threads(), len(blocks))
+    if threads == 1:
+        yield from (work(*block) for block in blocks)
+        return
     with ThreadPoolExecutor(threads) as pool:
         for n in range(0, len(blocks), threads):
             yield from pool.map(lambda block: work(*block), blocks[n : n + threads])

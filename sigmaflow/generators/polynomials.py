@@ -55,6 +55,14 @@ LOG = (
     -0.2779053412989715, 0.12179790535172641, -0.02584144744922457,
 )  # fmt: skip
 HORNER = tuple(f32(c * 2**23) for c in LOG)
+# The same to 4.9e-8.
+CLOSE = tuple(
+    f32(c * 2**23)
+    for c in (
+        1.4426896450259348, -0.7211589369957863, 0.478617181802142, -0.3469995196693604,
+        0.2411410302809847, -0.13657482462168474, 0.051422006815559064, -0.009136582637788498,
+    )
+)  # fmt: skip
 
 
 def _factors(log: tuple[float, ...]) -> tuple[np.float32, ...]:
@@ -73,7 +81,8 @@ def _factors(log: tuple[float, ...]) -> tuple[np.float32, ...]:
 
 
 FACTORS = _factors(LOG)
-STAMP = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+PARTS = (Path(__file__).with_name(name) for name in ("polynomials.py", "vectors.py"))
+STAMP = hashlib.sha256(b"".join(path.read_bytes() for path in PARTS)).hexdigest()[:8]
 
 
 def kernel(function: Callable) -> Callable:
@@ -81,7 +90,7 @@ def kernel(function: Callable) -> Callable:
 
     Whatever a kernel calls is inlined. A call would run another copy of the callee in the process
     that compiles than in those that read the cache, and sums in another order. numba takes cached
-    code for old by the kernel's own file alone, so its name says which polynomials are in it.
+    code for old by the kernel's own file alone, so its name says which parts are in it.
     """
     function.__qualname__ += f"_{STAMP}"
     try:
@@ -183,6 +192,18 @@ def _octaves(z):
 
 
 @inlined
+def _share(z, t):
+    """1 / (1 + t) where z is not negative, else t / (1 + t)."""
+    return (t if z < f32(0) else f32(1)) / (f32(1) + t)
+
+
+@inlined
+def logistic(z):
+    """1 / (1 + 2^(-z / 2^23)) to 8e-8."""
+    return _share(z, power(max(-abs(z), LEAST)))
+
+
+@inlined
 def _step(p, t, c):
     """p t + c for the fours p and t."""
     return p[0] * t[0] + c, p[1] * t[1] + c, p[2] * t[2] + c, p[3] * t[3] + c
@@ -206,7 +227,7 @@ def _line(t, slope, at_zero):
 _four_bits, _four_rests, _four_above_one = map(_by_fours, (_bits, _rest, _above_one))
 _four_less_one, _four_curves = map(_by_fours, (_less_one, _curve))
 _four_open, _four_octaves = map(_by_fours, (_open, _octaves))
-_four_raised, _four_sums = map(_by_fours_of_two, (_raised, plus))
+_four_raised, _four_sums, _four_shares = map(_by_fours_of_two, (_raised, plus, _share))
 
 
 @inlined
@@ -234,3 +255,18 @@ def softplus(z):
     a, b, c, d, e, f = HORNER
     p = _step(_step(_step(_step(_line(t, f, e), t, d), t, c), t, b), t, a)
     return _last_step(p, t, _four_open(z))
+
+
+@inlined
+def softplus_and_slope(z):
+    """`softplus` of four z to 1.5e-7 and that slope in z which is a logistic function, for points
+    that are few enough to afford it."""
+    n = _four_octaves(z)
+    t = _four_rests(n)
+    a, b, c, d, e, f = POWER
+    p = _step(_step(_step(_step(_line(t, f, e), t, d), t, c), t, b), t, a)
+    t = _four_raised(p, n)
+    a, b, c, d, e, f, g, h = CLOSE
+    p = _step(_step(_step(_step(_line(t, h, g), t, f), t, e), t, d), t, c)
+    p = _step(_step(p, t, b), t, a)
+    return _last_step(p, t, _four_open(z)), _four_shares(z, t)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import cameras, separable
+from . import cameras, pointwise, separable
 from .backbone import Generator
 from .ops import FullyConnectedLayer
 from .sites import Sites
@@ -52,6 +52,16 @@ class OSGDecoder(nn.Module):
         """features [B, 3, M, C] to raw sigma [B, M]; the colour rows are not computed."""
         batch, _, m, c = features.shape
         return self.sigma_of(self.net[0](features.mean(1).reshape(batch * m, c))).reshape(batch, m)
+
+    def layers(self) -> pointwise.Layers:
+        """Weights and biases with their gains; differentiable."""
+        first, last = self.net[0], self.net[2]
+        return pointwise.Layers(
+            first.weight * first.weight_gain,
+            first.bias * first.bias_gain,
+            last.weight * last.weight_gain,
+            last.bias * last.bias_gain,
+        )
 
     def sigma_of(self, hidden: Tensor) -> Tensor:
         """First-layer outputs [..., 64] to raw sigma [...]. Without gradients `hidden` is spent."""
@@ -172,12 +182,37 @@ class TriPlaneGenerator(nn.Module):
 
     def field(self, planes: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Colour features [B, M, 32] and raw sigma [B, M, 1] at world points [B, M, 3]."""
+        if self._compiled(planes, points.shape[1]) and pointwise.takes_points(points, len(planes)):
+            colors, sigma = self._evaluate(planes, points, True)
+            return colors, sigma.unsqueeze(2)
         return self.decoder(self._features(planes, points))
 
     def sigma(self, planes: Tensor, points: Tensor) -> Tensor:
         """Raw sigma [B, M] (no activation) at world points [B, M, 3]."""
+        if self._compiled(planes, points.shape[1]) and pointwise.takes_points(points, len(planes)):
+            return self._evaluate(planes, points, False)[1]
         chunks = points.split(POINTS_PER_CHUNK, dim=1)
         return torch.cat([self.decoder.sigma(self._features(planes, p)) for p in chunks], dim=1)
+
+    def for_points(self, planes: Tensor, count: int) -> Tensor:
+        """Planes that `field` and `sigma` take at `count` points a scene without another copy of
+        them, for callers that ask more than once. The values are the same."""
+        return pointwise.channels_last(planes) if self._compiled(planes, count) else planes
+
+    def _compiled(self, planes: Tensor, count: int) -> bool:
+        """Whether kernels evaluate the field of planes at `count` points a scene."""
+        if type(self.decoder) is not OSGDecoder:
+            return False
+        weights = self.decoder.net[0].weight, self.decoder.net[2].weight
+        return pointwise.takes(planes, count, self.plane_axes, weights)
+
+    def _evaluate(
+        self, planes: Tensor, points: Tensor, colors: bool
+    ) -> tuple[Tensor | None, Tensor]:
+        axes = torch.linalg.inv(self.plane_axes)[..., :2].transpose(1, 2)
+        axes = axes * (2 / self.rendering_kwargs["box_warp"])
+        layers = self.decoder.layers()
+        return pointwise.evaluate(planes, points, axes, layers, self._features, colors)
 
     def sigma_grid(self, planes: Tensor, grid: Grid, out: Tensor | None = None) -> Tensor:
         """Raw sigma [B, *grid.shape] on the cells that `grid` keeps, axes x, y, z.
@@ -246,6 +281,7 @@ class TriPlaneGenerator(nn.Module):
         """Volume rendering of cameras c: features [B,32,r,r], image_volume [B,3,r,r], depth."""
         r = resolution or self.neural_rendering_resolution
         origins, directions = cameras.rays(c, r)
+        planes = self.for_points(planes, r * r * int(self.rendering_kwargs["depth_resolution"]))
         features, depth, weights = render_rays(
             lambda points: self.field(planes, points),
             origins,

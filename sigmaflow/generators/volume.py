@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import pointwise
+
 Field = Callable[[Tensor], tuple[Tensor, Tensor]]
 """points [B, M, 3] to (features [B, M, C], raw sigma [B, M, 1])."""
 
@@ -112,6 +114,25 @@ def march_weights(sigmas: Tensor, depths: Tensor) -> Tensor:
     return alpha * torch.cumprod(open_, dim=-2)[:, :, :-1]
 
 
+def sample_weights(weights: Tensor) -> Tensor:
+    """Share [B, R, S, 1] of every sample in a sum over interval midpoints of shares [B,R,S-1,1]."""
+    return (F.pad(weights, (0, 0, 1, 0)) + F.pad(weights, (0, 0, 0, 1))) / 2
+
+
+def _mean_depth(weights: Tensor, depths: Tensor) -> Tensor:
+    """Depth [B, R, 1] of `march`."""
+    depth = (depths[:, :, :-1] + depths[:, :, 1:]) / 2
+    mean = (weights * depth).sum(-2) / weights.sum(2)
+    return torch.nan_to_num(mean, float("inf")).clamp(depths.min(), depths.max())
+
+
+def _finished(rgb: Tensor, weights: Tensor, options: Mapping[str, Any]) -> Tensor:
+    """Features in [-1, 1] from sums [B, R, C] of values in [0, 1], over white if asked for."""
+    if options.get("white_back"):
+        rgb = rgb + 1 - weights.sum(2)
+    return rgb * 2 - 1
+
+
 def march(
     colors: Tensor, sigmas: Tensor, depths: Tensor, options: Mapping[str, Any]
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -121,16 +142,9 @@ def march(
     [-1, 1], depth [B,R,1] in world units, weights [B,R,S-1,1]. Empty rays get the largest depth
     of the batch.
     """
-    color = (colors[:, :, :-1] + colors[:, :, 1:]) / 2
-    depth = (depths[:, :, :-1] + depths[:, :, 1:]) / 2
     weights = march_weights(sigmas, depths)
-    rgb = (weights * color).sum(-2)
-    total = weights.sum(2)
-    mean = (weights * depth).sum(-2) / total
-    mean = torch.nan_to_num(mean, float("inf")).clamp(depths.min(), depths.max())
-    if options.get("white_back"):
-        rgb = rgb + 1 - total
-    return rgb * 2 - 1, mean, weights
+    rgb = pointwise.sum_over_samples(sample_weights(weights), colors)
+    return _finished(rgb, weights, options), _mean_depth(weights, depths), weights
 
 
 def render_rays(
@@ -142,7 +156,8 @@ def render_rays(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Coarse pass, importance pass, integration over the union.
 
-    Returns features [B, R, C], depth [B, R, 1] and the summed weights [B, R, 1].
+    Returns features [B, R, C], depth [B, R, 1] and the summed weights [B, R, 1]. Colours stay in
+    the order in which they were evaluated; only their shares of the rays are put in order.
     """
     sampling = sampling or RaySampling()
     batch, n_rays, _ = origins.shape
@@ -156,15 +171,18 @@ def render_rays(
 
     colors, sigmas = query(start)
     count = int(options.get("depth_resolution_importance") or 0)
-    depths = start
-    if count > 0:
-        with torch.no_grad():
-            weights = march_weights(sigmas, start)
-        fine = fine_depths(start, weights, count, sampling)
-        fine_colors, fine_sigmas = query(fine)
-        depths, order = torch.cat([start, fine], dim=2).sort(dim=2)
-        colors = torch.cat([colors, fine_colors], dim=2)
-        colors = colors.gather(2, order.expand(-1, -1, -1, colors.shape[-1]))
-        sigmas = torch.cat([sigmas, fine_sigmas], dim=2).gather(2, order)
-    rgb, depth, weights = march(colors, sigmas, depths, options)
-    return rgb, depth, weights.sum(2)
+    if count <= 0:
+        rgb, depth, weights = march(colors, sigmas, start, options)
+        return rgb, depth, weights.sum(2)
+    with torch.no_grad():
+        weights = march_weights(sigmas, start)
+    fine = fine_depths(start, weights, count, sampling)
+    fine_colors, fine_sigmas = query(fine)
+    depths, order = torch.cat([start, fine], dim=2).sort(dim=2)
+    weights = march_weights(torch.cat([sigmas, fine_sigmas], dim=2).gather(2, order), depths)
+    shares = sample_weights(weights)
+    shares = torch.zeros_like(shares).scatter(2, order, shares)
+    coarse_shares, fine_shares = shares.split([start.shape[2], count], dim=2)
+    rgb = pointwise.sum_over_samples(coarse_shares, colors)
+    rgb = rgb + pointwise.sum_over_samples(fine_shares, fine_colors)
+    return _finished(rgb, weights, options), _mean_depth(weights, depths), weights.sum(2)

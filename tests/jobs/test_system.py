@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -113,3 +114,35 @@ def test_samples_are_shown_as_system_metrics(tmp_path, monkeypatch):
         (0, 100, 1000000), (15, 101, 1015000), (30, 102, 1030000), (45, 103, 1045000),
     ]  # fmt: skip
     assert run_.data.metrics["system/gpu0_util"] == 90
+
+
+BLOCKS = """
+import ctypes, resource, sys
+from jobs.run.memory import keep_freed_blocks
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+if sys.argv[1] == "keep" and not keep_freed_blocks():
+    sys.exit("no mallopt")
+
+def touch(size=64 * 2**20):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = libc.malloc(size)
+    ctypes.memset(block, 1, size)
+    libc.free(block)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+touch()
+print(touch())
+"""
+
+
+def test_a_stage_finds_its_freed_blocks_again():
+    def faults(how):
+        done = subprocess.run([sys.executable, "-c", BLOCKS, how], capture_output=True, text=True)
+        if "no mallopt" in done.stderr:
+            pytest.skip("the C library has no mallopt")
+        return int(done.stdout)
+
+    assert faults("keep") < 100 < faults("not")
