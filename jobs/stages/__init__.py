@@ -7,7 +7,7 @@ from jobs.stages.faces import FACES, RENDER
 from jobs.stages.fid import FEATURES, FID, REAL
 from jobs.stages.finetune import FINETUNE
 from jobs.stages.judge import JUDGE
-from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
+from jobs.stages.pretrain import ADVERSARIAL, PROJECTED, WARMSTART
 from jobs.stages.rankings import RANKINGS
 from jobs.stages.rehearsal import REHEARSAL
 from jobs.stages.reward import REWARD
@@ -17,6 +17,7 @@ from jobs.stages.views import VIEWS
 from jobs.store.stage import Stage
 
 ALL: tuple[Stage, ...] = (
-    RENDER, FACES, REHEARSAL, WARMSTART, ADVERSARIAL, MEASURES, RANKINGS, SLABS, VIEWS, REWARD,
-    CALIBRATION, COMPARISON, FINETUNE, REAL, FEATURES, FID, EVALUATE, TRIAL, JUDGE, TABLES, SCORES,
+    RENDER, FACES, REHEARSAL, WARMSTART, PROJECTED, ADVERSARIAL, MEASURES, RANKINGS, SLABS, VIEWS,
+    REWARD, CALIBRATION, COMPARISON, FINETUNE, REAL, FEATURES, FID, EVALUATE, TRIAL, JUDGE, TABLES,
+    SCORES,
 )

@@ -15,7 +15,7 @@ from jobs.stages.evaluate import EVALUATE
 from jobs.stages.faces import FACES, RENDER
 from jobs.stages.finetune import FINETUNE
 from jobs.stages.judge import JUDGE
-from jobs.stages.pretrain import ADVERSARIAL, WARMSTART
+from jobs.stages.pretrain import ADVERSARIAL, PROJECTED, WARMSTART
 from jobs.stages.rehearsal import REHEARSAL
 from jobs.stages.tables import TABLES, TRIAL
 from jobs.store.stage import FileInput, Input, Task
@@ -302,7 +302,8 @@ def _rendered(config: PretrainConfig, pictures: RenderedSet, name: str) -> Task:
 
 
 def pretrain_graph(config: PretrainConfig) -> Task:
-    """Task of `kind: pretrain`: render faces, fit them, train against the adversary."""
+    """Task of `kind: pretrain`: render faces, fit them, train against a projected discriminator
+    where that is asked for, then against EG3D's."""
     base = config.stage_base()
     heldout: dict[str, Input] = {}
     if config.images == "mini":
@@ -310,22 +311,30 @@ def pretrain_graph(config: PretrainConfig) -> Task:
         heldout = {"heldout": _rendered(config, config.heldout, "held-out")}
     else:
         images = FileInput(config.images)
-    warm = Task(
+    start = Task(
         WARMSTART,
         {**base, "G": config.G, "D": config.D, "warmstart": dump(config.warmstart)},
         {"images": images, **heldout},
         "warm start by rays",
     )
     if config.refine is not None:
-        warm = Task(
+        start = Task(
             WARMSTART,
             {**base, "warmstart": dump(config.refine)},
-            {"images": images, **heldout, "start": warm},
+            {"images": images, **heldout, "start": start},
             "warm start by images",
+        )
+    seen = {} if config.max_yaw is None else {"max_yaw": config.max_yaw}
+    if config.projected is not None:
+        start = Task(
+            PROJECTED,
+            {**base, **seen, "projected": dump(config.projected)},
+            {"images": images, **heldout, "start": start},
+            "projected training",
         )
     return Task(
         ADVERSARIAL,
-        {**base, "adversarial": dump(config.adversarial)},
-        {"images": images, "start": warm},
+        {**base, **seen, "adversarial": dump(config.adversarial)},
+        {"images": images, "start": start},
         "adversarial training",
     )

@@ -27,7 +27,7 @@ from jobs.sweep.sections import (
     network_of,
 )
 from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
-from sigmaflow.finetune.config import AdversarialConfig, WarmstartConfig
+from sigmaflow.finetune.config import AdversarialConfig, ProjectedConfig, WarmstartConfig
 from sigmaflow.preferences.orders import holds_orders
 from sigmaflow.rewards.config import RewardConfig
 
@@ -258,9 +258,14 @@ class PretrainConfig(Common):
     heldout: RenderedSet = RenderedSet(identities=880, first_seed=2000000, views=2)
     G: dict[str, Any]
     D: dict[str, Any]
+    max_yaw: float | None = Field(0.95, gt=0)
+    """radians: adversaries see no picture whose camera stands farther to a side; null: all. Views
+    from all sides are for the regression, FFHQ has none"""
     warmstart: WarmstartConfig
     refine: WarmstartConfig | None = None
     """a second warm start, from where the first ended, with settings of its own"""
+    projected: ProjectedConfig | None = None
+    """the phase between warm starts and EG3D's training; null: none"""
     adversarial: AdversarialConfig
 
     @model_validator(mode="after")
@@ -270,7 +275,8 @@ class PretrainConfig(Common):
             raise ValueError(f"heldout: seeds {b.start} to {b.stop - 1} meet those of training, "
                              f"{a.start} to {a.stop - 1}; move first_seed")
         shown = self.training.views + self.training.around
-        phases = {"warmstart": self.warmstart, "refine": self.refine}
+        phases = {"warmstart": self.warmstart, "refine": self.refine,
+                  "projected": self.projected}
         for phase, name in itertools.product(phases, ("views", "image_views")):
             wanted = getattr(phases[phase], name, 0)
             if self.images == "mini" and wanted > shown:

@@ -29,6 +29,16 @@ def mirrored(label: np.ndarray) -> np.ndarray:
     return out
 
 
+def yaws(labels: np.ndarray) -> np.ndarray:
+    """Yaw of the cameras of labels ``[..., 25]``, radians in [-pi, pi]; 0 stands in front.
+
+    The angle of the camera's position about the vertical axis, positive towards +x. Where it looks
+    does not matter.
+    """
+    labels = np.asarray(labels, dtype=np.float64)
+    return np.arctan2(labels[..., 3], labels[..., 11])
+
+
 def mirror_name(name: str) -> str:
     """``a/b.png`` -> ``a/b_mirror.png``."""
     base, dot, suffix = name.rpartition(".")

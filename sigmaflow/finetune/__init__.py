@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from sigmaflow.lazy import attach
 
 if TYPE_CHECKING:  # for readers and for the hash of a stage's sources
-    from .config import AdversarialConfig, FinetuneConfig, WarmstartConfig
+    from .config import AdversarialConfig, FinetuneConfig, ProjectedConfig, WarmstartConfig
     from .geometry import PAPER, RELEASED, Semantics
     from .loop import finetune
+    from .projected import ProjectedDiscriminator
+    from .projected_loop import start_projected_state, train_projected
     from .start import start_state
     from .state import GANState, ImageSet, Pause, Tick
     from .terms import Ensemble, ImageView, Member, RewardTerm
@@ -24,14 +26,18 @@ __all__ = [
     "Member",
     "PAPER",
     "Pause",
+    "ProjectedConfig",
+    "ProjectedDiscriminator",
     "RELEASED",
     "RewardTerm",
     "Semantics",
     "Tick",
     "WarmstartConfig",
     "finetune",
+    "start_projected_state",
     "start_state",
     "start_warm_state",
+    "train_projected",
     "warmstart",
 ]
 __getattr__, __dir__ = attach(__name__, __file__)

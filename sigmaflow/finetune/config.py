@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic.functional_serializers import SerializerFunctionWrapHandler
 
 Cutoff = Annotated[int, Field(ge=0)] | Literal["all"]
 MicroBatch = Annotated[int, Field(ge=1)] | Literal["auto"]
@@ -61,7 +62,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class AdversarialConfig(Config):
+class LoopConfig(Config):
     """What the plain GAN part of the loop needs, for pretraining and fine-tuning alike."""
 
     kimg: float = Field(20.0, gt=0, description="thousands of images shown")
@@ -121,7 +122,36 @@ class AdversarialConfig(Config):
         return self
 
 
-class FinetuneConfig(AdversarialConfig):
+class AdversarialConfig(LoopConfig):
+    """EG3D's plain training, before any fine-tune.
+
+    frozen_kimg: length of a first part in which D alone learns: no step of the generator, of its
+    moving average or of w_avg. A discriminator that starts from nothing then knows the generator
+    before it moves it. Fine-tunes have no such setting: they start with a discriminator that is in
+    balance, and what they measure by tick is a generator that moves. It is written only where it is
+    used, so that keys of other runs stay as they are.
+    """
+
+    frozen_kimg: float = Field(
+        0.0, ge=0, description="thousands of images at the start during which only D learns"
+    )
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found = handler(self)
+        if self.frozen_kimg == 0:
+            del found["frozen_kimg"]
+        return found
+
+    @model_validator(mode="after")
+    def _frozen_part_ends(self) -> Self:
+        if self.frozen_kimg > self.kimg:
+            raise ValueError(f"frozen_kimg {self.frozen_kimg} is longer than the whole training, "
+                             f"kimg {self.kimg}")  # fmt: skip
+        return self
+
+
+class FinetuneConfig(LoopConfig):
     """Eq. 5-7, as the paper prints them or as the released code computes them.
 
     semantics names a preset (`PRESETS`) for the fields whose default is None; a field that is given
@@ -234,3 +264,58 @@ class WarmstartConfig(Config):
         "float32", description="of the perceptual network (autocast)"
     )
     seed: int = Field(0, ge=0)
+
+
+class ProjectedConfig(Config):
+    """Training against a projected discriminator (Sauer et al. 2021), between fit and EG3D's own.
+
+    Beside the hinge loss of `batch` images a step regresses `views` pictures of each of
+    `identities` known latents, as the warm start does, with a weight that falls linearly from
+    `regression_weight` to `regression_floor` at the share `regression_end` of kimg.
+    """
+
+    kimg: float = Field(100.0, gt=0, description="thousands of real images shown")
+    batch: int = Field(8, ge=1)
+    tick_kimg: float = Field(2.0, gt=0)
+    g_lr: float = Field(0.001, gt=0)
+    d_lr: float = Field(0.001, gt=0, description="of the discriminator's heads")
+    beta1: float = Field(0.0, ge=0, lt=1)
+    beta2: float = Field(0.99, ge=0, lt=1)
+    ema_kimg: float = Field(2.0, gt=0)
+    known_latents: bool = Field(
+        False, description="judge images of the training identities' latents, not of fresh ones"
+    )
+    width: int = Field(
+        32, ge=1, description="channels of the finest mixed features; doubled at each coarser scale"
+    )
+    head_width: int = Field(64, ge=1, description="channels inside a head")
+    adversarial_weight: float = Field(
+        0.02, ge=0, description="of the generator's hinge loss, whose gradients are large"
+    )
+    regression_weight: float = Field(1.0, ge=0, description="of the regression at the start")
+    regression_end: float = Field(
+        0.5, ge=0, le=1, description="share of kimg at which that weight reaches its floor"
+    )
+    regression_floor: float = Field(0.2, ge=0, description="weight of the regression from there on")
+    identities: int = Field(4, ge=1, description="known latents a step")
+    views: int = Field(1, ge=1, description="pictures of each")
+    perceptual_weight: float = Field(1.0, ge=0, description="within the regression")
+    perceptual_stages: int = Field(3, ge=1, le=5)
+    volume_weight: float = Field(0.5, ge=0, description="within the regression")
+    density_reg: float = Field(0.05, ge=0)
+    gpc_reg_prob: float = Field(0.5, ge=0, le=1, description="share of swapped condition cameras")
+    noise_mode: Literal["random", "const", "none"] = "const"
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of VGG-16 and the fixed mixing (autocast)"
+    )
+    heldout: int = Field(
+        48, ge=0, description="identities of the held-out set that every tick is measured on"
+    )
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _regression_falls(self) -> ProjectedConfig:
+        if self.regression_floor > self.regression_weight:
+            raise ValueError(f"regression_floor {self.regression_floor} is above "
+                             f"regression_weight {self.regression_weight}")  # fmt: skip
+        return self

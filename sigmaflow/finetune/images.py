@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sigmaflow.datasets.images import ImageZip
+from sigmaflow.datasets.labels import yaws
 
 AHEAD = 2  # batches decoded before they are asked for
 Batch = tuple[np.ndarray, list[Future]]
@@ -54,6 +55,7 @@ class StreamedImages:
             raise ValueError(f"workers must be 0 or more, got {workers}")
         self.source = source
         self.seeds = source.seeds
+        self.labels = torch.as_tensor(source.labels, dtype=torch.float32)
         self._pool = ThreadPoolExecutor(workers, "images") if workers else None
         self._coming: Iterator[np.ndarray] = iter(())
         self._ready: deque[Batch] = deque()
@@ -106,6 +108,42 @@ class StreamedImages:
                 future.cancel()
         self._ready.clear()
         self._coming = iter(())
+
+
+class SubsetImages:
+    """Some images of a set, numbered anew. indices: int ``[n]``, of the whole set."""
+
+    def __init__(self, images: MemoryImages | StreamedImages, indices: np.ndarray):
+        self.images, self.indices = images, np.asarray(indices)
+        self.labels = images.labels[torch.as_tensor(self.indices)]
+        seeds = getattr(images, "seeds", None)
+        self.seeds = None if seeds is None else np.asarray(seeds)[self.indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batch(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+        """uint8 images [B, 3, H, W] and labels [B, 25]."""
+        return self.images.batch(self.indices[indices])
+
+    def expect(self, coming: Iterable[np.ndarray]) -> None:
+        """As the whole set's."""
+        self.images.expect(self.indices[some] for some in coming)
+
+
+def facing(
+    images: MemoryImages | StreamedImages, max_yaw: float | None
+) -> MemoryImages | StreamedImages | SubsetImages:
+    """The images whose camera's |yaw| is at most `max_yaw` radians; the set itself for None.
+
+    Raises ValueError where none is left.
+    """
+    if max_yaw is None:
+        return images
+    kept = np.flatnonzero(np.abs(yaws(images.labels.numpy())) <= max_yaw)
+    if not len(kept):
+        raise ValueError(f"no image's camera has a yaw within {max_yaw} rad; raise max_yaw")
+    return SubsetImages(images, kept)
 
 
 def reading(seed: int, images_seen: int, batch: int, length: int) -> Iterator[np.ndarray]:

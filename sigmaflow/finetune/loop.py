@@ -10,7 +10,7 @@ from torch import Tensor
 from sigmaflow.fields.grid import Grid
 from sigmaflow.generators import TriPlaneGenerator
 
-from .config import AdversarialConfig, FinetuneConfig
+from .config import FinetuneConfig, LoopConfig
 from .geometry import REMADE, geometry_terms, semantics_of
 from .losses import (
     View,
@@ -52,7 +52,7 @@ class Step:
         self,
         state: GANState,
         images: ImageSet,
-        config: AdversarialConfig,
+        config: LoopConfig,
         means: Means,
         reward: RewardTerm | None = None,
         G_old: TriPlaneGenerator | None = None,
@@ -61,6 +61,7 @@ class Step:
         self.G, self.D, self.device = state.G, state.D, state.device
         self.reward, self.G_old, self.phase = reward, G_old, geometry_phase(config)
         seen, batch = state.images_seen, config.batch
+        self.frozen = seen < int(getattr(config, "frozen_kimg", 0) * 1000)
         rng = seed_step(config.seed, seen)
         pixels, labels = images.batch(shuffled(config.seed, seen, batch, len(images)))
         self.c_real = labels.to(self.device)
@@ -77,14 +78,15 @@ class Step:
         self.share = 1 / len(self.pieces)
 
     def run(self) -> None:
-        """All phases that are due, and the moving average."""
+        """All phases that are due, and the moving average; of the frozen part D's alone."""
         state, config = self.state, self.config
         number = state.images_seen // config.batch
         state.samples.begin(state.images_seen, config.batch)
-        z = self.generator_main()
-        step_optimizer(state.optimizers["G"])
-        if config.density_reg > 0 and number % config.density_reg_interval == 0:
-            self.density_regularisation(z)
+        if not self.frozen:
+            z = self.generator_main()
+            step_optimizer(state.optimizers["G"])
+            if config.density_reg > 0 and number % config.density_reg_interval == 0:
+                self.density_regularisation(z)
         self.discriminator_main()
         if config.r1_gamma > 0 and number % config.r1_interval == 0:
             self.r1_regularisation()
@@ -95,7 +97,8 @@ class Step:
                 self.geometry(piece, z)
             step_optimizer(state.optimizers["reward"])
         state.images_seen += config.batch
-        update_ema(state.G_ema, self.G, 0.5 ** (config.batch / (config.ema_kimg * 1000)))
+        if not self.frozen:
+            update_ema(state.G_ema, self.G, 0.5 ** (config.batch / (config.ema_kimg * 1000)))
         if state.adaptation is not None:
             state.adaptation.step(number + 1, config.batch)
         state.samples.end()
@@ -155,7 +158,7 @@ class Step:
         step_optimizer(adam)
 
     def discriminator_main(self) -> None:
-        """Non-saturating loss of D. Moves w_avg, as EG3D does."""
+        """Non-saturating loss of D. Moves w_avg, as EG3D does, unless G is frozen."""
         adam = self.state.optimizers["D"]
         self.D.requires_grad_(True)
         adam.zero_grad(set_to_none=True)
@@ -163,7 +166,8 @@ class Step:
         c = self.conditions()
         together = [slice(None)] if self.config.neighbours == "batch" else self.pieces
         with torch.no_grad():
-            ws = torch.cat([self.G.mapping(z[p], c[p], update_emas=True) for p in together])
+            moves = not self.frozen
+            ws = torch.cat([self.G.mapping(z[p], c[p], update_emas=moves) for p in together])
         for piece in self.pieces:
             with torch.no_grad():
                 fake = self.fake(ws[piece], piece)
@@ -172,6 +176,8 @@ class Step:
             logits_fake = self.logits(fake, self.c_fake[piece])
             loss = sum(part.mean() for part in discriminator_loss(logits_fake, logits_real))
             self.means.add(loss_d=loss, logits_real=logits_real)
+            if self.frozen:
+                self.means.add(logits_fake=logits_fake)
             (loss * self.share).backward()
             if self.state.adaptation is not None:
                 self.state.adaptation.observe(logits_real)
@@ -208,7 +214,7 @@ class Step:
 def finetune(
     state: GANState,
     images: ImageSet,
-    config: AdversarialConfig,
+    config: LoopConfig,
     reward: RewardTerm | None = None,
     G_old: TriPlaneGenerator | None = None,
     stop: Callable[[], bool] | None = None,

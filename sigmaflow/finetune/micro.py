@@ -10,7 +10,7 @@ from torch import Tensor
 from sigmaflow.fields.grid import Grid
 from sigmaflow.generators import TriPlaneGenerator
 
-from .config import AdversarialConfig, FinetuneConfig
+from .config import FinetuneConfig, LoopConfig
 from .geometry import geometry_terms, semantics_of
 from .losses import generator_loss, judged, picture, r1_penalty, real_pair
 from .start import geometry_phase
@@ -63,7 +63,7 @@ def graph_bytes(work: Callable[[], Tensor], but: set[int]) -> int:
 
 def image_bytes(
     state: GANState,
-    config: AdversarialConfig,
+    config: LoopConfig,
     reward: RewardTerm | None = None,
     G_old: TriPlaneGenerator | None = None,
 ) -> dict[str, int]:
@@ -103,7 +103,7 @@ def _geometry(
 
 def fitting_micro_batch(
     state: GANState,
-    config: AdversarialConfig,
+    config: LoopConfig,
     reward: RewardTerm | None = None,
     G_old: TriPlaneGenerator | None = None,
 ) -> int:

@@ -9,7 +9,7 @@ import torch
 from sigmaflow.generators import GANCheckpoint
 
 from .augment import Adaptation, AugmentPipe
-from .config import AdversarialConfig, FinetuneConfig
+from .config import FinetuneConfig, LoopConfig
 from .state import GANState
 
 
@@ -19,7 +19,7 @@ def lazy_adam(parameters, lr: float, beta2: float, interval: int) -> torch.optim
     return torch.optim.Adam(parameters, lr=lr * ratio, betas=(0.0, beta2**ratio), eps=1e-8)
 
 
-def geometry_phase(config: AdversarialConfig) -> str | None:
+def geometry_phase(config: LoopConfig) -> str | None:
     """Where Eq. 6's terms come in: "summed", "separate", or None for not at all."""
     if not isinstance(config, FinetuneConfig):
         return None
@@ -27,7 +27,7 @@ def geometry_phase(config: AdversarialConfig) -> str | None:
     return config.reward_phase if config.lambda_r > 0 or config.control_consistency else None
 
 
-def start_state(start: GANCheckpoint, config: AdversarialConfig) -> GANState:
+def start_state(start: GANCheckpoint, config: LoopConfig) -> GANState:
     """Copies of the start networks with cold optimisers, at image 0."""
     G, D, G_ema = (copy.deepcopy(n) for n in (start.G, start.D, start.G_ema))
     G.train().requires_grad_(True)

@@ -113,7 +113,8 @@ class GANState:
 
     augment: what the discriminator's images go through, None for nothing. adaptation: what moves
     its strength, None where that is fixed. means, samples: of the tick that has begun. micro_batch:
-    images at once where the settings leave that to the memory, None before it is known.
+    images at once where the settings leave that to the memory, None before it is known. more:
+    further networks of a loop by name, saved as G and D are; checkpoints do without them.
     """
 
     G: TriPlaneGenerator
@@ -127,6 +128,7 @@ class GANState:
     means: Means = field(default_factory=Means)
     samples: Samples = field(default_factory=Samples)
     micro_batch: int | None = None
+    more: dict[str, nn.Module] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -136,11 +138,15 @@ class GANState:
         """The networks alone."""
         return GANCheckpoint(self.G, self.D, self.G_ema, dict(self.meta))
 
+    def networks(self) -> dict[str, nn.Module]:
+        """All networks by the names under which they are saved."""
+        return {"G": self.G, "D": self.D, "G_ema": self.G_ema, **self.more}
+
     def save(self, path: str | Path) -> None:
         """Write all of it as one safetensors file, atomically."""
         tensors: dict[str, Tensor] = {}
-        for name in ("G", "D", "G_ema"):
-            for key, value in getattr(self, name).state_dict().items():
+        for name, network in self.networks().items():
+            for key, value in network.state_dict().items():
                 tensors[f"{name}/{key}"] = value
         for name, optimizer in self.optimizers.items():
             for index, slots in optimizer.state_dict()["state"].items():
@@ -167,7 +173,8 @@ class GANState:
         Raises ValueError, naming the file, where it is damaged or belongs to other networks.
         """
         tensors, header = read_state(path, FORMAT)
-        parts: dict[str, dict[str, Tensor]] = {"G": {}, "D": {}, "G_ema": {}}
+        networks = self.networks()
+        parts: dict[str, dict[str, Tensor]] = {name: {} for name in networks}
         slots: dict[str, dict[int, dict[str, Tensor]]] = {n: {} for n in self.optimizers}
         self._restore_augment(path, tensors)
         self._restore_tick(tensors, header)
@@ -179,10 +186,16 @@ class GANState:
                     raise ValueError(f"{path}: saved with an optimiser {name!r} that these settings"
                                      " do without; use those of before")  # fmt: skip
                 slots[name].setdefault(int(index), {})[slot] = value
-            else:
+            elif head in parts:
                 parts[head][rest] = value
+            else:
+                raise ValueError(f"{path}: saved with a network {head!r} that these settings do "
+                                 "without; use those of before")  # fmt: skip
         for name, part in parts.items():
-            getattr(self, name).load_state_dict(part, strict=True)
+            if not part:
+                raise ValueError(f"{path}: saved without the network {name!r}; it is of another "
+                                 "phase or of other settings")  # fmt: skip
+            networks[name].load_state_dict(part, strict=True)
         for name, optimizer in self.optimizers.items():
             current = optimizer.state_dict()
             current["state"] = slots[name]

@@ -20,7 +20,7 @@ from sigmaflow.generators.discriminator import resize
 from sigmaflow.generators.volume import RaySampling, render_rays
 from sigmaflow.metrics.vgg import VGGFeatures
 
-from .config import WarmstartConfig
+from .config import ProjectedConfig, WarmstartConfig
 from .losses import density_variation, half, swap_cameras
 from .state import (
     GANState,
@@ -60,6 +60,12 @@ def view_table(seeds: np.ndarray) -> np.ndarray:
     order = np.argsort(seeds, kind="stable")
     _, starts, counts = np.unique(seeds[order], return_index=True, return_counts=True)
     return np.stack([order[s : s + counts.min()] for s in starts])
+
+
+def pick_views(rng: np.random.Generator, table: np.ndarray, count: int) -> np.ndarray:
+    """`count` different views of each row of `table` [n, views], at random: indices [n, count]."""
+    order = rng.permuted(np.tile(np.arange(table.shape[1]), (len(table), 1)), axis=1)
+    return np.take_along_axis(table, order[:, :count], axis=1)
 
 
 def position(config: WarmstartConfig, images_seen: int) -> tuple[bool, int, int]:
@@ -109,8 +115,7 @@ class WarmStep:
         count = config.identities if self.by_rays else config.image_identities
         self.views = self.batch // count
         who = shuffled(config.seed, shown, count, len(table))
-        views = rng.permuted(np.tile(np.arange(table.shape[1]), (len(who), 1)), axis=1)
-        picks = np.take_along_axis(table[who], views[:, : self.views], axis=1)
+        picks = pick_views(rng, table[who], self.views)
         pixels, c = images.batch(picks.reshape(-1))
         self.target, self.c = to_float(pixels, self.device), c.to(self.device)
         z = latents[picks[:, 0]]
@@ -159,27 +164,44 @@ class WarmStep:
         return {"ray_l1": ((features[..., :3] - wanted).abs().mean(), 1.0)}
 
     def image_terms(self, ws: Tensor, planes: Tensor) -> dict[str, tuple[Tensor, float]]:
-        """L1 and perceptual distance of images, L1 of the volume rendering, with their weights."""
-        config = self.config
-        ws = ws.repeat_interleave(self.views, 0)
-        planes = planes.repeat_interleave(self.views, 0)
-        out = self.G.synthesis(ws, self.c, noise_mode="const", planes=planes)
-        low = resize(self.target, out["image_volume"].shape[-1])
-        terms = {
-            "image_l1": ((out["image"] - self.target).abs().mean(), 1.0),
-            "volume_l1": ((out["image_volume"] - low).abs().mean(), config.volume_weight),
-        }
-        if self.perceptual is not None:
-            distance = perceptual_distance(self.perceptual, out["image"], self.target, config)
-            terms["perceptual"] = (distance.mean(), config.perceptual_weight)
-        return terms
+        """`image_terms` of this batch."""
+        return image_terms(self.G, ws, planes, self.c, self.target, self.perceptual, self.config)
+
+
+def image_terms(
+    G: TriPlaneGenerator,
+    ws: Tensor,
+    planes: Tensor,
+    c: Tensor,
+    target: Tensor,
+    perceptual: VGGFeatures | None,
+    config: WarmstartConfig | ProjectedConfig,
+) -> dict[str, tuple[Tensor, float]]:
+    """Terms of the regression of whole images, with their weights.
+
+    ws [B, num_ws, w_dim] and planes of B latents; c [B * V, 25] and target [B * V, 3, R, R] in
+    [-1, 1]: V views of each in turn. L1 and perceptual distance of images, L1 of the raw volume
+    rendering.
+    """
+    views = len(c) // len(ws)
+    ws, planes = ws.repeat_interleave(views, 0), planes.repeat_interleave(views, 0)
+    out = G.synthesis(ws, c, noise_mode="const", planes=planes)
+    low = resize(target, out["image_volume"].shape[-1])
+    terms = {
+        "image_l1": ((out["image"] - target).abs().mean(), 1.0),
+        "volume_l1": ((out["image_volume"] - low).abs().mean(), config.volume_weight),
+    }
+    if perceptual is not None:
+        distance = perceptual_distance(perceptual, out["image"], target, config.precision)
+        terms["perceptual"] = (distance.mean(), config.perceptual_weight)
+    return terms
 
 
 def perceptual_distance(
-    vgg: VGGFeatures, images: Tensor, target: Tensor, config: WarmstartConfig
+    vgg: VGGFeatures, images: Tensor, target: Tensor, precision: str = "float32"
 ) -> Tensor:
     """Distance [B] of images from target [B, 3, R, R]; no gradients to the target."""
-    with half(config.precision, images.device):
+    with half(precision, images.device):
         with torch.no_grad():
             wanted = vgg(target)
         return vgg.distance(vgg(images), wanted)
@@ -199,7 +221,7 @@ class HeldOut:
 
     @torch.no_grad()
     def measure(
-        self, G: TriPlaneGenerator, vgg: VGGFeatures | None, config: WarmstartConfig
+        self, G: TriPlaneGenerator, vgg: VGGFeatures | None, precision: str = "float32"
     ) -> dict[str, float]:
         """Means over all views of |error| of images and volume, and the perceptual distance."""
         device = next(G.parameters()).device
@@ -220,7 +242,8 @@ class HeldOut:
                 "heldout_volume_l1": (out["image_volume"] - low).abs().mean((1, 2, 3)),
             }
             if vgg is not None:
-                found["heldout_perceptual"] = perceptual_distance(vgg, out["image"], target, config)
+                distance = perceptual_distance(vgg, out["image"], target, precision)
+                found["heldout_perceptual"] = distance
             for name, values in found.items():
                 sums[name] = sums.get(name, 0.0) + float(values.sum())
         return {name: value / len(self.c) for name, value in sums.items()}
@@ -256,7 +279,7 @@ def warmstart(
         if seen >= total or seen // tick > before // tick:
             metrics = state.means.read()
             if heldout is not None:
-                metrics |= heldout.measure(state.G_ema, vgg, config)
+                metrics |= heldout.measure(state.G_ema, vgg, config.precision)
             yield Tick(seen, metrics, state)
         elif stop is not None and stop():
             yield Pause(seen, state)
