@@ -11,7 +11,7 @@ from jobs.store.staging import data_workers
 
 WARMSTART = Stage(
     name="warmstart",
-    version=3,
+    version=4,
     run="jobs.stages.pretrain:run_warmstart",
     sources=(
         "sigmaflow/generators",
