@@ -239,6 +239,9 @@ class WarmstartConfig(Config):
     empty_rays: float = Field(
         0.12, ge=0, le=1, description="weight of drawing a ray far from the head; near it, 1"
     )
+    edge_rays: float = Field(
+        0.0, ge=0, description="further weight of rays where a picture has contrast, such as eyes"
+    )
     image_identities: int = Field(4, ge=1)
     image_views: int = Field(2, ge=1)
     perceptual_weight: float = Field(1.0, ge=0, description="of the distance of VGG-16 features")

@@ -203,6 +203,11 @@ def test_rays_are_drawn_near_the_head():
     assert all(len(set(row.tolist())) == 9 for row in near)
     share = (pick_rays(pictures[:1].expand(400, -1, -1, -1), 1, empty=0.25).flatten() % 16 < 10)
     assert 0.5 < share.float().mean() < 0.98  # far ones too
+    stripe = torch.zeros(400, 3, 16, 16)
+    stripe[..., 8] = -1.0  # contrast 1 with columns 7 and 9
+    columns = pick_rays(stripe, 1, empty=0.0, edges=3.0).flatten() % 16
+    expected = 3 * 4 / (3 * 4 + 13)
+    assert abs(((columns - 8).abs() <= 1).float().mean() - expected) < 0.1
 
 
 def test_a_warm_start_goes_from_rays_to_images_without_leaving_an_identity_out():
