@@ -17,7 +17,6 @@ from sigmaflow.card.ladder import (
     HALVES,
     HARMS,
     Distance,
-    distance,
     ladder,
     rank_agreement,
 )
