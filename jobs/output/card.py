@@ -53,7 +53,8 @@ def ladders(
         sets = dict(zip(config["rungs"], (np.load(p / f"{provider}.npy") for p in inputs["real"])))
         real = sets.pop("real")
         generated = np.concatenate([np.load(p / f"{provider}.npy") for p in inputs["samples"]])
-        identities = np.arange(len(real)) if seeds is None else seeds
+        seen = np.load(inputs["real"][0] / f"{provider}-rows.npy")
+        identities = seen if seeds is None else seeds[seen]
         out[provider] = ladder({**sets, GENERATED: generated}, real, identities, config["seed"])
     return out
 

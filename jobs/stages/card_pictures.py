@@ -31,12 +31,19 @@ SHEET_YAWS = (-60.0, -30.0, 0.0, 30.0, 60.0, 120.0, 180.0)
 SHEET_TURNED = 5  # seeds that are shown from SHEET_YAWS
 
 
-def extractors(ctx: Context) -> dict:
-    """Extractors by name: AlexNet, and dlib's embedder where it was found."""
+def extractors(ctx: Context, total: int) -> dict:
+    """By name, extractors and which of ``total`` pictures each sees (indices, ascending): AlexNet
+    all of them, dlib's embedder, where it was found, as many as the settings say."""
+    import numpy as np
+
     from sigmaflow.metrics.features import extractor
 
     alex = extractor("stlpips-alex", device=str(device()))
-    return {alex.name: alex, **_embedder(ctx)}
+    found = {alex.name: (alex, np.arange(total))}
+    for name, dlib in _embedder(ctx).items():
+        count = min(total, ctx.config["embedded"])
+        found[name] = dlib, np.linspace(0, total - 1, count).astype(int)
+    return found
 
 
 def _embedder(ctx: Context) -> dict:
@@ -57,7 +64,8 @@ def _landmarks(ctx: Context):
 
 def run_real(ctx: Context) -> None:
     """One rung of the ladder: `<provider>.npy` float32 [n, d]. Of the untouched pictures also
-    `presence.npy` (logits, where there is a landmark model) and `pictures.npy`."""
+    `<provider>-rows.npy`, which ones these are, `pictures.npy`, and where there is a landmark model
+    `presence.npy` (logits)."""
     import numpy as np
 
     from sigmaflow.card.coding import coding_of
@@ -70,15 +78,19 @@ def run_real(ctx: Context) -> None:
     seen = pictures
     if rung in HARMS:
         seen = coded(harmed(pictures, rung, ctx.config["seed"]))
-    distinct = 1 if rung == "one" else n
-    found = extractors(ctx)
-    for at, (name, extract) in enumerate(found.items()):
-        rows = []
-        for i in range(0, distinct, BATCH):
-            rows.append(extract(seen[i : min(i + BATCH, distinct)]).numpy())
-            ctx.progress(at * distinct + i, len(found) * distinct)
-        features = np.concatenate(rows)
-        np.save(ctx.folder / f"{name}.npy", np.repeat(features, n // distinct, axis=0))
+    found = extractors(ctx, n)
+    whole, done = sum(len(rows) for _, rows in found.values()), 0
+    for name, (extract, rows) in found.items():
+        distinct = rows[:1] if rung == "one" else rows
+        parts = []
+        for i in range(0, len(distinct), BATCH):
+            parts.append(extract(seen[distinct[i : i + BATCH]]).numpy())
+            ctx.progress(done + i, whole)
+        features = np.concatenate(parts)
+        np.save(ctx.folder / f"{name}.npy", np.repeat(features, len(rows) // len(distinct), axis=0))
+        if rung not in HARMS:
+            np.save(ctx.folder / f"{name}-rows.npy", rows)
+        done += len(rows)
     if rung in HARMS:
         return
     np.save(ctx.folder / "pictures.npy", pictures[np.linspace(0, n - 1, min(n, KEPT)).astype(int)])
@@ -102,19 +114,22 @@ def run_samples(ctx: Context) -> None:
     start, stop = ctx.config["part"]
     index = ImageIndex(image_file(ctx.input("images")))
     coded, labels = coding_of(index.read(index.names[0])), torch.as_tensor(index.labels)
-    G, found = generator_of(ctx), extractors(ctx)
-    rows: dict[str, list] = {name: [] for name in found}
+    G, found = generator_of(ctx), extractors(ctx, protocol.images)
+    parts: dict[str, list] = {name: [] for name in found}
     done = 0
     for pixels in generated_blocks(G, labels, protocol, start, stop):
         pixels = coded(pixels)
         if start == 0 and done == 0:
             np.save(ctx.folder / "pictures.npy", pixels[:KEPT])
-        for name, extract in found.items():
-            rows[name].append(features_of(extract, pixels, BATCH).numpy())
+        for name, (extract, rows) in found.items():
+            own = rows[(rows >= start + done) & (rows < start + done + len(pixels))] - start - done
+            if len(own):
+                parts[name].append(features_of(extract, pixels[own], BATCH).numpy())
         done += len(pixels)
         ctx.progress(done, stop - start)
-    for name, parts in rows.items():
-        np.save(ctx.folder / f"{name}.npy", np.concatenate(parts))
+    for name, rows in parts.items():
+        empty = np.zeros((0, found[name][0].dim), np.float32)
+        np.save(ctx.folder / f"{name}.npy", np.concatenate([empty, *rows]))
 
 
 def run_views(ctx: Context) -> None:

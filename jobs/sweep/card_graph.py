@@ -61,10 +61,15 @@ class CardGraph:
         """Settings of stages that take features."""
         return {**self._common(), "weights": shipped_digest("stlpips-alex")}
 
+    @property
+    def _embedded(self) -> dict[str, Any]:
+        return {"embedded": self.card.embedded} if self.embedder else {}
+
     def _real(self, rung: str) -> Task:
         kept = self.landmarks if rung == UNTOUCHED else ()
         return Task(
-            CARD_REAL, {**self._features, "rung": rung, "seed": self.config.seed},
+            CARD_REAL,
+            {**self._features, **self._embedded, "rung": rung, "seed": self.config.seed},
             {"images": self.images, "embedder": self.embedder, "landmarks": kept},
             "real pictures" if rung == UNTOUCHED else f"real pictures, {rung}",
         )  # fmt: skip
@@ -78,7 +83,8 @@ class CardGraph:
         return tuple(
             Task(
                 CARD_SAMPLES,
-                {**self._common(), "protocol": protocol.model_dump(mode="json"), "part": [i, j]},
+                {**self._common(), **self._embedded,
+                 "protocol": protocol.model_dump(mode="json"), "part": [i, j]},
                 {"generator": self.generator, "images": self.images, "embedder": self.embedder},
                 f"samples {i}-{j - 1}",
             )

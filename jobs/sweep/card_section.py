@@ -15,6 +15,8 @@ class CardSection(Section):
     """generated pictures that distances are taken of"""
     shard: int = Field(4 * BLOCK, ge=BLOCK, multiple_of=BLOCK)
     """of them, those that a fan-out task takes; no number depends on it"""
+    embedded: int = Field(640, ge=8)
+    """pictures of each set, evenly spaced, that the second embedder sees: it is slow"""
     first_seed: int = Field(320000, ge=0)
     """of all seeds but the samples' and the training's"""
     landmark_seeds: int = Field(200, ge=2)
