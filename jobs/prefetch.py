@@ -59,7 +59,7 @@ def items(config: Any, network: bool = True) -> Iterator[Item]:
     fids = config.kind == "score" and config.fid
     if config.images == "mini" and (paper or fids and config.scale == "paper"):
         yield Item("images", False, "not given", IMAGES_HELP)
-    elif config.kind in ("sweep", "pretrain") or fids:
+    elif config.kind in ("sweep", "pretrain", "card") or fids:
         yield from _images(config)
     if paper and config.checkpoint == "mini":
         yield Item("checkpoint", False, "not given", CHECKPOINT_HELP)
@@ -69,6 +69,9 @@ def items(config: Any, network: bool = True) -> Iterator[Item]:
         if config.rankings.file is not None:
             yield from _rankings(config.rankings.file)
         yield from _extractor(config.evaluation, network)
+    if config.kind == "card":
+        yield from _checkpoint("checkpoint", config.checkpoint, SCORED_FILES)
+        yield from _optional(config.card)
     if config.kind == "rewards":
         yield from _checkpoint("checkpoint", config.checkpoint, SCORED_FILES)
         if config.rankings.file is not None:
@@ -83,6 +86,16 @@ def items(config: Any, network: bool = True) -> Iterator[Item]:
             if (value := getattr(config, key)) is not None:
                 yield from _checkpoint(key, value, SCORED_FILES)
         yield from _reward(config.reward_model)
+
+
+def _optional(card: Any) -> Iterator[Item]:
+    """What a card does without, saying so, where it is not installed."""
+    from sigmaflow.card.providers import find_embedder, find_heads, find_landmarks
+
+    for key, found in (("card.landmarks", find_landmarks(card.landmarks)),
+                       ("card.embedder", find_embedder(card.embedder)),
+                       ("card.truth_seeds", find_heads())):  # fmt: skip
+        yield Item(key, True, f"will be skipped: {found.why}" if found.why else "installed")
 
 
 def _checkpoint(

@@ -31,6 +31,7 @@ OPTIONS = {
     for path in (ROOT / room).rglob("*.py")
     for option in re.findall(r'"(--[a-z][a-z-]*)"', path.read_text(encoding="utf-8"))
 }
+OPTIONS |= {"--no-deps"}  # pip's own
 IN_CODE = "in code"  # a default too long for a table
 
 

@@ -24,7 +24,7 @@ PARTS = ("finetune", "tuned", "last", "start", "reward")  # of a trial; older le
 METADATA = b"sigmaflow.partial"  # in a partial Parquet file: JSON of `missing`
 LAST = {  # stages that end them
     "sweep": "tables", "rehearsal": "tables", "score": "scores", "pretrain": "adversarial",
-    "rewards": "comparison",
+    "rewards": "comparison", "card": "card",
 }
 
 

@@ -1,6 +1,9 @@
 """The stages. `ALL` is what the version test vouches for."""
 
 from jobs.stages.calibration import CALIBRATION
+from jobs.stages.card import CARD
+from jobs.stages.card_pictures import CARD_REAL, CARD_SAMPLES, CARD_SHEETS, CARD_VIEWS
+from jobs.stages.card_surfaces import CARD_MESHES, CARD_SHAPES, CARD_TRUTH
 from jobs.stages.comparison import COMPARISON
 from jobs.stages.evaluate import EVALUATE
 from jobs.stages.faces import FACES, RENDER
@@ -19,5 +22,6 @@ from jobs.store.stage import Stage
 ALL: tuple[Stage, ...] = (
     RENDER, FACES, REHEARSAL, WARMSTART, PROJECTED, ADVERSARIAL, MEASURES, RANKINGS, SLABS, VIEWS,
     REWARD, CALIBRATION, COMPARISON, FINETUNE, REAL, FEATURES, FID, EVALUATE, TRIAL, JUDGE, TABLES,
-    SCORES,
+    SCORES, CARD_REAL, CARD_SAMPLES, CARD_VIEWS, CARD_SHEETS, CARD_MESHES, CARD_SHAPES, CARD_TRUTH,
+    CARD,
 )

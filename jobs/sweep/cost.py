@@ -235,6 +235,17 @@ MODEL: dict[str, Rates] = {
     "adversarial": Rates(lambda s: s["config"]["adversarial"]["kimg"], (360.0, 1200.0),
                          (50.0, 400.0), lambda s: 7.6e6, ("adversarial.batch",),
                          lambda s: 1.6 * GB),
+    "card_real": Rates(lambda s: 1.0, (10.0, 400.0), (100.0, 4000.0), lambda s: 1e6, ("images",)),
+    "card_samples": Rates(_count, (0.06, 0.3), (0.02, 0.2), lambda s: 8e2 * _count(s),
+                          ("generator",)),
+    "card_views": Rates(_count, (0.5, 3.0), (1.0, 6.0), lambda s: 1.3e4 * _count(s),
+                        ("generator",)),
+    "card_meshes": Rates(_count, (0.2, 1.0), (1.0, 4.0), lambda s: 1e6 * len(s["config"]["lit"]),
+                         ("resolution", "generator")),
+    "card_truth": Rates(_count, (1.0, 10.0), (2.0, 20.0), lambda s: 4e3 + 100 * _count(s)),
+    "card_shapes": Rates(lambda s: 1.0, (5.0, 30.0), (20.0, 200.0), lambda s: 2.5e7),
+    "card_sheets": Rates(_count, (0.3, 2.0), (1.0, 6.0), lambda s: 1e5 * _count(s)),
+    "card": Rates(lambda s: 1.0, (40.0, 200.0), (60.0, 400.0), lambda s: 8e6),
 }  # fmt: skip
 
 

@@ -23,4 +23,8 @@ def first_tasks(config: Any) -> tuple[Any, tuple[Task, ...]]:
         from jobs.sweep.score_graph import ScoreGraph
 
         return None, (ScoreGraph(config).last,)
+    if config.kind == "card":
+        from jobs.sweep.card_graph import CardGraph
+
+        return None, (CardGraph(config).last,)
     return None, (pretrain_graph(config),)

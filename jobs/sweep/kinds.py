@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, model_validator
 
 from jobs.search.outcomes import REWARD
+from jobs.sweep.card_section import CardSection
 from jobs.sweep.sections import (
     AnnotatorSection,
     Checkpoint,
@@ -291,6 +292,21 @@ class PretrainConfig(Common):
         return self
 
 
+class CardConfig(Common):
+    """`kind: card`: measure a generator that was trained on rendered heads; trains nothing."""
+
+    kind: Literal["card"]
+    checkpoint: ScoredCheckpoint = "mini"
+    card: CardSection = CardSection()
+
+    @model_validator(mode="after")
+    def _hours_are_of_curves(self) -> CardConfig:
+        if unknown := sorted(set(self.card.hours) - set(self.card.curves)):
+            raise ValueError(f"card.hours.{unknown[0]} is of no training in card.curves; name both"
+                             " alike")  # fmt: skip
+        return self
+
+
 class RehearsalConfig(SweepConfig):
     """`kind: rehearsal`: a sweep at full size on random weights, to see that all of it holds."""
 
@@ -323,5 +339,5 @@ def check_networks(G: dict[str, Any], D: dict[str, Any]) -> None:
 
 KINDS: dict[str, type[Common]] = {
     "sweep": SweepConfig, "score": ScoreConfig, "pretrain": PretrainConfig,
-    "rehearsal": RehearsalConfig, "rewards": RewardsConfig,
+    "rehearsal": RehearsalConfig, "rewards": RewardsConfig, "card": CardConfig,
 }

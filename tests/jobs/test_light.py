@@ -45,7 +45,7 @@ def test_help(command):
     assert loaded(command, "--help")[0] == []
 
 
-@pytest.mark.parametrize("sweep", ["lambda", "smoke", "pretrain_mini"])
+@pytest.mark.parametrize("sweep", ["lambda", "smoke", "pretrain_mini", "mini_card"])
 def test_dry_runs_of_shipped_sweeps(sweep, tmp_path):
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     path = os.path.join(root, "sweeps", f"{sweep}.yaml")
