@@ -278,11 +278,10 @@ def recorded(folder: Path) -> Iterator[Any]:
             if file.is_file():
                 card = json.loads(file.read_text(encoding="utf-8"))
             else:
-                from PIL import Image
+                from sigmaflow.datasets.pictures import text_of
 
                 file = folder / f"{stem}.png"
-                with Image.open(file) as picture:
-                    card = json.loads(picture.text[ENTRY])
+                card = json.loads(text_of(file.read_bytes(), ENTRY))
             if card["format"] != FORMAT:
                 raise ValueError(f"format {card['format']}, this version reads {FORMAT}")
             for q in card["questions"]:

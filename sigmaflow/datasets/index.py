@@ -12,6 +12,7 @@ from sigmaflow.datasets.labels import label_problems, label_table
 from sigmaflow.datasets.members import AGAIN, open_members
 
 LABELS = "dataset.json"
+# Names of pictures, also of kinds that are refused: none is left out in silence.
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
