@@ -19,6 +19,7 @@ from jobs.output import redact
 from jobs.output.refusals import answered
 from jobs.shapes import BORDERS, LARGEST, checkpoint_folder, choice, number, writable
 from jobs.sweep.config import ConfigError
+from sigmaflow.seeds import MAX_SEED
 
 FORMAT = 1
 ENTRY = "sigmaflow-questions"  # of the PNG's text chunk
@@ -99,8 +100,8 @@ def check(args: argparse.Namespace) -> Order:
         for name, option, given, low, high in (
             ("count", "--count", args.count, 1, MOST),
             ("catches", "--catch", args.catches, 0, 1000),
-            ("seed", "--seed", args.seed, 0, 2**32 - 1),
-            ("first_seed", "--first-seed", args.first_seed, 0, 2**32 - 1),
+            ("seed", "--seed", args.seed, 0, MAX_SEED),
+            ("first_seed", "--first-seed", args.first_seed, 0, MAX_SEED),
             ("lines", "--lines", args.lines, 1, 8),
             ("resolution", "--resolution", args.resolution, 16, LARGEST),
         )
@@ -286,7 +287,10 @@ def recorded(folder: Path) -> Iterator[Any]:
                 raise ValueError(f"format {card['format']}, this version reads {FORMAT}")
             for q in card["questions"]:
                 catch = None if q["catch"] is None else int(q["catch"])
-                yield Asked(int(q["number"]), tuple(int(s) for s in q["seeds"]), catch)
+                seeds = tuple(int(s) for s in q["seeds"])
+                if not all(0 <= s <= MAX_SEED for s in seeds):
+                    raise ValueError(f"seeds {seeds} are not all from 0 to {MAX_SEED}")
+                yield Asked(int(q["number"]), seeds, catch)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError([f"{file}: not a page of questions ({error})"]) from error
 

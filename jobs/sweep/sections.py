@@ -22,6 +22,7 @@ from jobs.sweep.fid_section import FidSection
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid, SlabPads
 from sigmaflow.finetune.config import FinetuneConfig
 from sigmaflow.preferences.config import AnnotatorConfig
+from sigmaflow.preferences.questions import make_questions
 from sigmaflow.rewards.config import (
     REPRESENTATIONS,
     SMALLEST_CLOUD,
@@ -34,6 +35,7 @@ from sigmaflow.rewards.config import (
     Views,
 )
 from sigmaflow.rewards.semantics import Semantics, semantics
+from sigmaflow.seeds import Seed, check_range
 
 # What a validator's context may ask to be left out: looking at outside files (a prefetch looks
 # itself), or building networks (a plan does without torch).
@@ -173,7 +175,7 @@ class Slab(Section):
 class Anchors(Section):
     """High-quality samples from the middle of the latent space (paper section 3.2.1)."""
 
-    count: int = Field(1000, ge=4)
+    count: int = Field(1000, ge=4, le=1_000_000)
     psi: float = Field(0.25, ge=0, le=1)
     use: Literal["auto", "always", "never"] = "auto"
     """auto: only where the annotator prefers them in `least` of the questions."""
@@ -186,12 +188,18 @@ class RankingsSection(Section):
     file: RankingsFile | None = None
     """rankings in the released format (columns index, rank1, rank2), or whole orders (question,
     annotator, rank1 ... rank6); None asks the annotator"""
-    questions: int = Field(4346, ge=4)
+    questions: int = Field(4346, ge=4, le=1_000_000)
     sizes: tuple[Annotated[int, Field(ge=2, le=6)], ...] = (2, 3, 4, 5, 6)
     flip: float = Field(0.1, ge=0, lt=0.5)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     psi: float = Field(1.0, ge=0, le=1)
     anchors: Anchors = Anchors()
+
+    @model_validator(mode="after")
+    def _questions_can_be_made(self) -> RankingsSection:
+        if self.file is None:
+            make_questions(self.seed, self.questions, self.sizes)
+        return self
 
 
 class AnnotatorSection(Section):
@@ -242,13 +250,13 @@ class RewardSection(Settings):
     precision: Literal["float32", "bfloat16"] = "float32"
     """of the backbone, in training and wherever it scores"""
     train: TrainConfig = TrainConfig()
-    split_seed: int = Field(42, ge=0)
-    heldout_seed: int = Field(43, ge=0)
+    split_seed: Seed = 42
+    heldout_seed: Seed = 43
     ensemble: int = Field(0, ge=0)
     """so many rewards more, of the seeds after heldout_seed, which only evaluate"""
     share: float = Field(1.0, gt=0, le=1)
     """of the training answers, drawn by the seed, smaller shares within larger ones"""
-    seed: int | None = Field(None, ge=0)
+    seed: Seed | None = None
     """of the first weights, the order and that draw; None is split_seed"""
     answers: Literal["whole", "best_and_worst"] = "whole"
     """what is learnt of a rankings file of whole orders"""
@@ -260,6 +268,7 @@ class RewardSection(Settings):
 
     @model_validator(mode="after")
     def _fits_itself(self) -> RewardSection:
+        check_range(self.heldout_seed, 1 + self.ensemble, "heldout_seed", "ensemble")
         if self.training().recon_weight > 0 and self.backbone != "unet3d":
             raise ValueError(f"{self.backbone} reconstructs nothing; set train.recon_weight to 0")
         if self.representation == "points" and self.view_resolution**2 < self.points:
@@ -357,16 +366,16 @@ class FinetuneSection(FinetuneConfig):
 
     clamp_low: None = None
     clamp_high: None = None
-    seed: int | None = Field(None, ge=0)
+    seed: Seed | None = None
     clamp: Clamp = Clamp()
-    tick_seeds: int = Field(200, ge=2)
+    tick_seeds: int = Field(200, ge=2, le=1_000_000)
     """fixed seeds from 300000 whose reward is followed at every tick (paper Fig. 8)"""
     watch: Watch = Watch()
     ensemble: EnsembleSection = EnsembleSection()
 
     @model_validator(mode="after")
     def _clamp_is_an_interval(self) -> FinetuneSection:
-        return self
+        return self  # its ends come with the start's rewards
 
     def settings(self, seed: int) -> dict[str, Any]:
         """What the stage is told of the loop, presets filled in. seed: where it has none itself."""
@@ -379,10 +388,15 @@ class EvaluationSection(FidSection):
     """What every generator is measured with; the same latents and poses for all."""
 
     seeds: int = Field(100, ge=8)
-    first_seed: int = Field(200000, ge=0)
+    first_seed: Seed = 200000
     psi: float = Field(0.7, ge=0, le=1)
     annotator_seeds: int = Field(40, ge=4)
     consistency_resolution: int = Field(64, ge=8)
     extractor_weights: File | None = None
     mesh_seeds: int = Field(4, ge=1)
     mesh_resolution: int = Field(256, ge=32)
+
+    @model_validator(mode="after")
+    def _seeds_are_seeds(self) -> EvaluationSection:
+        check_range(self.first_seed, self.seeds, "first_seed", "seeds")
+        return self

@@ -10,6 +10,7 @@ import numpy as np
 
 from sigmaflow.datasets.labels import label_problems, label_table
 from sigmaflow.datasets.members import AGAIN, open_members
+from sigmaflow.seeds import MAX_SEED
 
 LABELS = "dataset.json"
 # Names of pictures, also of kinds that are refused: none is left out in silence.
@@ -80,8 +81,11 @@ class ImageIndex:
             return None
         try:
             known = {name: int(seed) for name, seed in meta["seeds"]}
-            return np.array([known[name] for name in self.names], dtype=np.int64)
-        except (KeyError, TypeError, ValueError) as error:
+            seeds = [known[name] for name in self.names]
+            if not all(0 <= seed <= MAX_SEED for seed in seeds):
+                raise ValueError(f"they go from 0 to {MAX_SEED}")
+            return np.array(seeds, dtype=np.int64)
+        except (OverflowError, KeyError, TypeError, ValueError) as error:
             raise self._error(LABELS, f'"seeds" does not fit the labels ({error!r})') from error
 
     def read(self, name: str) -> bytes:

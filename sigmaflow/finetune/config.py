@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sigmaflow.seeds import Seed
+
 Cutoff = Annotated[int, Field(ge=0)] | Literal["all"]
 MicroBatch = Annotated[int, Field(ge=1)] | Literal["auto"]
 Psi = Annotated[float, Field(ge=0)]
@@ -104,7 +106,7 @@ class AdversarialConfig(Config):
     neighbours: Literal["batch", "micro_batch"] | None = Field(
         None, description="among which images poses are swapped, and w_avg moves once"
     )
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
     def resolved(self) -> Self:
         """With what is None filled in from the preset; again does no harm."""
@@ -234,4 +236,4 @@ class WarmstartConfig(Config):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the perceptual network (autocast)"
     )
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0

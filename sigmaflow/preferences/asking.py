@@ -11,14 +11,9 @@ import numpy as np
 
 from sigmaflow.preferences.orders import Orders
 from sigmaflow.preferences.questions import anchors, make_questions
-from sigmaflow.preferences.rankings import (
-    FIRST_SEED,
-    MAX_SEED,
-    Problem,
-    Rankings,
-    RankingsError,
-)
+from sigmaflow.preferences.rankings import FIRST_SEED, Problem, Rankings, RankingsError
 from sigmaflow.preferences.tables import Report, read_table, whole_number
+from sigmaflow.seeds import MAX_SEED
 
 COLUMNS = ("question", "annotator", "order")
 LETTERS = "ABCDEF"

@@ -18,7 +18,6 @@ import numpy as np
 
 from sigmaflow.atomic import write_text
 from sigmaflow.preferences.rankings import (
-    MAX_SEED,
     Problem,
     Rankings,
     RankingsError,
@@ -26,6 +25,7 @@ from sigmaflow.preferences.rankings import (
     split,
 )
 from sigmaflow.preferences.tables import BOM, read_table, whole_number
+from sigmaflow.seeds import MAX_SEED
 
 PAD = -1  # where a shorter order has no shape
 LONGEST = 6

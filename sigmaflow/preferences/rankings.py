@@ -16,12 +16,12 @@ import numpy as np
 
 from sigmaflow.atomic import write_bytes
 from sigmaflow.preferences.tables import read_table, whole_number
+from sigmaflow.seeds import MAX_SEED
 
 COLUMNS = ("", "rank1", "rank2")
 FIRST_SEED = 20_000
 ANCHOR_FIRST_SEED = 100_000
 ANCHOR_PSI = 0.25
-MAX_SEED = 2**32 - 1  # what numpy's RandomState takes
 
 
 @dataclass(frozen=True)
