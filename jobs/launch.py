@@ -205,7 +205,7 @@ def read_sweep(args: argparse.Namespace):
     """The checked sweep and profile; ConfigError with the problems of both and of --runs."""
     from cluster import profile as profiles
     from jobs.sweep.kinds import KINDS
-    from jobs.sweep.sections import NO_NETWORKS
+    from jobs.sweep.outside import NO_NETWORKS
 
     context = NO_NETWORKS if args.dry_run else None
     problems = _runs_problems(args.runs)

@@ -19,7 +19,7 @@ from rich.console import Console
 from jobs.output import redact
 from jobs.output.refusals import answered
 from jobs.sweep.config import ConfigError
-from jobs.sweep.sections import network_of
+from jobs.sweep.outside import network_of
 
 FORMATS = {
     "ply": "mesh, binary PLY",

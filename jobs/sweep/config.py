@@ -117,9 +117,11 @@ def load_with_places(
             )
     for text in overrides:
         problems += _override(text, values, places)
-    where = Places(places)
+    where, asked = Places(places), dict(context or {})
     try:
-        checked = model.model_validate(values, context=dict(context or {}))
+        checked = model.model_validate(values, context=asked)
+        if not problems and asked.get("files", True) and hasattr(checked, "misfits"):
+            problems += [where.problem(*found) for found in checked.misfits()]
     except ValidationError as error:
         for one, keys in _relevant(error, values):
             problems += _inside(one) or [_describe(one, keys, model, where)]

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
 from jobs.search.outcomes import REWARD
-from jobs.sweep.sections import (
-    AnnotatorSection,
+from jobs.sweep.outside import (
     Checkpoint,
-    EvaluationSection,
-    FinetuneSection,
     Images,
-    RankingsSection,
     RewardFile,
-    RewardSection,
     ScoredCheckpoint,
-    Section,
-    Slab,
     Ticks,
     left_out,
     network_of,
+)
+from jobs.sweep.sections import (
+    AnnotatorSection,
+    EvaluationSection,
+    FinetuneSection,
+    RankingsSection,
+    RewardSection,
+    Section,
+    Slab,
 )
 from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
 from sigmaflow.finetune.config import AdversarialConfig, WarmstartConfig
@@ -59,6 +62,12 @@ class Common(Section):
         found = "numba" if importlib.util.find_spec("numba") else "torch"
         return {"threads": self.threads,
                 "sampler": found if self.sampler == "auto" else self.sampler}
+
+    def misfits(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What its files and settings say against each other: keys, and the text with remedy."""
+        from jobs.sweep.fit import misfits
+
+        return misfits(self)
 
     @property
     def whole_orders(self) -> bool:

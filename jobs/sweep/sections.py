@@ -1,24 +1,21 @@
-"""The sections of a sweep file, and the checks of the outside files that it names."""
+"""The sections of a sweep file."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     FieldSerializationInfo,
     ValidationError,
-    ValidationInfo,
     field_serializer,
     model_validator,
 )
 
 from jobs.sweep.fid_section import FidSection
+from jobs.sweep.outside import File, RankingsFile
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid, SlabPads
 from sigmaflow.finetune.config import FinetuneConfig
 from sigmaflow.preferences.config import AnnotatorConfig
@@ -37,125 +34,11 @@ from sigmaflow.rewards.config import (
 from sigmaflow.rewards.semantics import Semantics, semantics
 from sigmaflow.seeds import Seed, check_range
 
-# What a validator's context may ask to be left out: looking at outside files (a prefetch looks
-# itself), or building networks (a plan does without torch).
-NO_FILES, NO_NETWORKS = {"files": False}, {"networks": False}
-SCORED_FILES = ("config.json", "G_ema.safetensors")
-CHECKPOINT_FILES = (*SCORED_FILES, "G.safetensors", "D.safetensors")
-
 
 class Section(BaseModel):
     """Frozen; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def left_out(info: ValidationInfo, what: str) -> bool:
-    """Whether the context asks to do without."""
-    return bool(info.context) and not info.context.get(what, True)
-
-
-def _checkpoint(value: str, info: ValidationInfo) -> str:
-    return value if left_out(info, "files") else _holds(value, CHECKPOINT_FILES)
-
-
-def _scored(value: str, info: ValidationInfo) -> str:
-    return value if left_out(info, "files") else _holds(value, SCORED_FILES)
-
-
-def _holds(value: str, files: tuple[str, ...]) -> str:
-    """A checkpoint with these files; ValueError with the remedy where some are missing."""
-    if value == "mini":
-        return value
-    if value.endswith(".pkl"):
-        raise ValueError(f"{value!r} is a pickle; convert it once: python -m jobs.convert {value}"
-                         f" {Path(value).stem}, and give that folder")
-    missing = [name for name in files if not (Path(value) / name).is_file()]
-    if missing and not set(missing) & set(SCORED_FILES):
-        raise ValueError(f"{value!r} can be scored but not trained on (no {', '.join(missing)} in"
-                         " it); convert a full snapshot, one that holds G and D too")
-    if missing:
-        raise ValueError(f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
-                         " `mini` or the folder of a converted checkpoint")
-    return value
-
-
-def _images(value: str, info: ValidationInfo) -> str:
-    if value == "mini" or left_out(info, "files"):
-        return value
-    if not Path(value).exists():
-        raise ValueError(f"{value!r} is no file; give `mini`, or a zip or folder in EG3D's layout"
-                         " (images and dataset.json)")
-    from sigmaflow.datasets.index import ImageIndex
-
-    ImageIndex(value).close()
-    return value
-
-
-def _file(value: str, info: ValidationInfo) -> str:
-    if not left_out(info, "files") and not Path(value).is_file():
-        raise ValueError(f"{value!r} is no file; give the path of an existing one")
-    return value
-
-
-def _rankings(value: str, info: ValidationInfo) -> str:
-    from sigmaflow.preferences.orders import Orders, read_preferences
-
-    if left_out(info, "files"):
-        return value
-    found = read_preferences(_file(value, info))
-    orders = isinstance(found, Orders)
-    count, what = (len(set(found.questions.tolist())), "questions") if orders else (
-        len(found), "pairs")
-    if count < 4:  # training, validation and test need one each
-        raise ValueError(f"{value!r} has {count} {what}; give at least 4")
-    return value
-
-
-def _reward(value: str, info: ValidationInfo) -> str:
-    if left_out(info, "files"):
-        return value
-    for path in (Path(value), Path(value).with_suffix(".json")):
-        if not path.is_file():
-            raise ValueError(f"{str(path)!r} is no file; give the `reward.safetensors` of a reward"
-                             " stage, with its `.json` beside it")
-    return value
-
-
-def network_of(reward: str) -> RewardConfig | None:
-    """Settings of a trained reward by its `.safetensors`; None where they cannot be read."""
-    try:
-        said = json.loads(Path(reward).with_suffix(".json").read_text(encoding="utf-8"))
-        return RewardConfig.model_validate(said["config"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _ticks(value: str, info: ValidationInfo) -> str:
-    if left_out(info, "files"):
-        return value
-    from pyarrow import ArrowException, parquet
-
-    lacks = {"images_seen", "seed", "reward"}
-    try:
-        lacks -= set(parquet.read_schema(_file(value, info)).names)
-    except (OSError, ArrowException) as error:
-        raise ValueError(f"{value!r} is no Parquet file ({error}); give the `ticks.parquet` of a"
-                         " fine-tune") from error
-    if lacks:
-        raise ValueError(f"{value!r} has no column {', '.join(sorted(lacks))}; give the"
-                         " `ticks.parquet` of a fine-tune")
-    return value
-
-
-Checkpoint = Annotated[str, AfterValidator(_checkpoint)]
-ScoredCheckpoint = Annotated[str, AfterValidator(_scored)]
-"""A checkpoint of which only G_ema is used: G and D may be missing."""
-Images = Annotated[str, AfterValidator(_images)]
-File = Annotated[str, AfterValidator(_file)]
-RankingsFile = Annotated[str, AfterValidator(_rankings)]
-RewardFile = Annotated[str, AfterValidator(_reward)]
-Ticks = Annotated[str, AfterValidator(_ticks)]
 
 
 class Slab(Section):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sigmaflow.datasets.index import ImageIndex
-from sigmaflow.datasets.pictures import decode
+from sigmaflow.datasets.pictures import decode, unequal
 
 
 class ImageZip(ImageIndex):
@@ -40,8 +40,7 @@ class ImageZip(ImageIndex):
             raise self._error(name, str(error)) from error
         side = self.resolution or pixels.shape[0]
         if pixels.shape != (side, side, 3):
-            raise self._error(name, f"is {pixels.shape[1]}x{pixels.shape[0]} pixels, not "
-                                    f"{side}x{side}; all pictures of a set must be equally large")
+            raise self._error(name, unequal(pixels.shape[1], pixels.shape[0], side))
         image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         return image, torch.from_numpy(self.labels[i].copy())
 

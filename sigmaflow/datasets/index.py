@@ -10,9 +10,11 @@ import numpy as np
 
 from sigmaflow.datasets.labels import label_problems, label_table
 from sigmaflow.datasets.members import AGAIN, open_members
+from sigmaflow.datasets.pictures import HEAD, is_png, size, unequal
 from sigmaflow.seeds import MAX_SEED
 
 LABELS = "dataset.json"
+LOOKED_AT = 2000  # pictures whose size is looked at before any work; others when they are read
 # Names of pictures, also of kinds that are refused: none is left out in silence.
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -94,6 +96,32 @@ class ImageIndex:
             return self.members.read(name)
         except (OSError, KeyError, ValueError) as error:
             raise self._error(name, f"cannot be read ({error}); {AGAIN}") from error
+
+    def side(self, most: int = LOOKED_AT) -> int:
+        """Pixels a side of the pictures, by the first bytes of at most ``most``, evenly spread.
+
+        Raises ValueError naming the first that is not square, of another size than the first one,
+        or that `sigmaflow.datasets.pictures` refuses by its header.
+        """
+        side = 0
+        for at in np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).astype(int)):
+            name = self.names[at]
+            width, height = self._size(name)
+            side = side or width
+            if (width, height) != (side, side):
+                raise self._error(name, unequal(width, height, side))
+        return side
+
+    def _size(self, name: str) -> tuple[int, int]:
+        try:
+            head = self.members.head(name, HEAD)
+        except (OSError, KeyError, ValueError) as error:
+            raise self._error(name, f"cannot be read ({error}); {AGAIN}") from error
+        data = head if is_png(head) else self.read(name)
+        try:
+            return size(data)
+        except ValueError as error:
+            raise self._error(name, str(error)) from error
 
     def __len__(self) -> int:
         return len(self.names)

@@ -20,7 +20,6 @@ HEAD = 64  # bytes that hold a PNG's size, depth and mode
 MODES = ("1", "L", "P", "RGB")
 EIGHT = "save it as 8-bit RGB or grey"
 OPAQUE = "save it as RGB over the background that the set has"
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -40,7 +39,7 @@ def size(data: bytes) -> tuple[int, int]:
     ``data``: the whole file, or at least `HEAD` bytes of a PNG. Raises ValueError as `decode` does,
     of what the header tells.
     """
-    if data[:8] == _PNG and data[12:16] == b"IHDR" and len(data) >= 33:
+    if is_png(data):
         width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
         _check_size(width, height)
         if data[24] > 8:
@@ -50,6 +49,17 @@ def size(data: bytes) -> tuple[int, int]:
         return width, height
     with _opened(data) as picture:
         return picture.size
+
+
+def is_png(data: bytes) -> bool:
+    """Whether bytes begin as a PNG and hold its header whole."""
+    return data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR" and len(data) >= 33
+
+
+def unequal(width: int, height: int, side: int) -> str:
+    """What is said of a picture of another size than its set's."""
+    return (f"is {width}x{height} pixels, not {side}x{side}; all pictures of a set must be equally"
+            " large")  # fmt: skip
 
 
 def text_of(data: bytes, key: str) -> str:

@@ -10,7 +10,7 @@ from jobs.search.search import Search
 from jobs.shapes import check, parser
 from jobs.sweep.config import ConfigError, load_kind
 from jobs.sweep.kinds import KINDS, RenderedSet
-from jobs.sweep.sections import NO_FILES, NO_NETWORKS
+from jobs.sweep.outside import NO_FILES, NO_NETWORKS
 from sigmaflow.metrics.protocol import named
 from sigmaflow.preferences.questions import make_questions
 from sweeps import SCALES, TINY_SWEEP
