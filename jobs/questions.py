@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from jobs.output import redact
 from jobs.output.refusals import answered
 from jobs.shapes import BORDERS, LARGEST, checkpoint_folder, choice, number, writable
 from jobs.sweep.config import ConfigError
+from sigmaflow.jsontext import loads, read_json
 from sigmaflow.seeds import MAX_SEED
 
 FORMAT = 1
@@ -161,7 +163,8 @@ def _write(order: Order, console: Console) -> int:
     if not answers.exists():  # it may be filled in by now
         write_text(answers, answer_sheet([a for page in pages for line in page for a in line]))
     console.print(f"[bold]{len(pages)}[/] pages with {len(asked)} questions, and answers.csv to "
-                  f"fill in: {order.out}", highlight=False, soft_wrap=True)  # fmt: skip
+                  f"fill in: {escape(str(order.out))}", highlight=False,
+                  soft_wrap=True)  # fmt: skip
     return 0
 
 
@@ -190,7 +193,7 @@ def _done(out: Path, card: dict[str, Any]) -> bool:
     file = out / f"{_stem(card['page'])}.json"
     if not (file.is_file() and file.with_suffix(".png").is_file()):
         return False
-    return json.loads(file.read_text(encoding="utf-8")) == card
+    return read_json(file) == card
 
 
 def _no_others(out: Path, cards: Sequence[dict[str, Any]]) -> None:
@@ -198,7 +201,7 @@ def _no_others(out: Path, cards: Sequence[dict[str, Any]]) -> None:
     mine = {_stem(card["page"]): card for card in cards}
     for file in sorted(out.glob("page-*.json")):
         try:
-            same = json.loads(file.read_text(encoding="utf-8")) == mine.get(file.stem)
+            same = read_json(file) == mine.get(file.stem)
         except ValueError:
             same = False
         if not same:
@@ -277,12 +280,12 @@ def recorded(folder: Path) -> Iterator[Any]:
         file = folder / f"{stem}.json"
         try:
             if file.is_file():
-                card = json.loads(file.read_text(encoding="utf-8"))
+                card = read_json(file)
             else:
                 from sigmaflow.datasets.pictures import text_of
 
                 file = folder / f"{stem}.png"
-                card = json.loads(text_of(file.read_bytes(), ENTRY))
+                card = loads(text_of(file.read_bytes(), ENTRY))
             if card["format"] != FORMAT:
                 raise ValueError(f"format {card['format']}, this version reads {FORMAT}")
             for q in card["questions"]:
@@ -322,7 +325,7 @@ def _read(args: argparse.Namespace, console: Console) -> int:
         console.print(text, highlight=False, soft_wrap=True)
 
     for who, (right, n) in sorted(answers.caught.items()):
-        say(f"{who or 'catch trials'}: {right} of {n} anchors were seen to be best")
+        say(f"{escape(who or 'catch trials')}: {right} of {n} anchors were seen to be best")
     people = len(set(answers.orders.annotators))
     if people > 1:
         try:
@@ -335,7 +338,8 @@ def _read(args: argparse.Namespace, console: Console) -> int:
     if tied:
         say(f"[yellow]{len(tied)} questions are left out, their best or worst is a tie:[/] "
             + ", ".join(map(str, tied[:10])))  # fmt: skip
-    say(f"[bold]{len(rankings)}[/] rankings ({answers.blank} lines blank): {args.rankings}")
+    say(f"[bold]{len(rankings)}[/] rankings ({answers.blank} lines blank): "
+        + escape(args.rankings))
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from sigmaflow.datasets.labels import label_problems, label_table
 from sigmaflow.datasets.members import AGAIN, open_members
-from sigmaflow.datasets.pictures import HEAD, is_png, size, unequal
+from sigmaflow.datasets.pictures import HEAD, MOST_BYTES, is_png, size, unequal
+from sigmaflow.jsontext import loads
 from sigmaflow.seeds import MAX_SEED
 
 LABELS = "dataset.json"
@@ -34,10 +34,10 @@ class ImageIndex:
         if LABELS not in self.members.names():
             raise self._error(LABELS, "missing; give a set in EG3D's layout, pictures and "
                               f"{LABELS} at its top")
-        if trouble := self.members.trouble(LABELS):
+        if trouble := self.members.trouble(LABELS, self._most_labels()):
             raise self._error(LABELS, trouble)
         try:
-            meta = json.loads(self.read(LABELS))
+            meta = loads(self.read(LABELS))
             entries = [(str(name), values) for name, values in meta["labels"]]
         except (ValueError, TypeError, KeyError) as error:
             raise self._error(LABELS, f'has no list "labels" of [name, numbers] ({error})'
@@ -53,6 +53,10 @@ class ImageIndex:
         self.labels = table.astype(np.float32)
         self.seeds = self._read_seeds(meta)
 
+    def _most_labels(self) -> int:
+        """Bytes that labels may take: 25 numbers, a name and a seed for every member, and more."""
+        return 2**20 + 4096 * len(self.members.names())
+
     def _file_problems(self) -> Iterable[tuple[str, str]]:
         there, named = self.members.names(), set()
         for name in self.names:
@@ -61,7 +65,7 @@ class ImageIndex:
             named.add(name)
             if name not in there:
                 yield name, f"named in {LABELS} but missing; add it or take its label out"
-            elif trouble := self.members.trouble(name):
+            elif trouble := self.members.trouble(name, MOST_BYTES):
                 yield name, trouble
         for name in there:
             hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/"))

@@ -14,6 +14,11 @@ AGAIN = "copy the set again, or take the picture out of it and of dataset.json"
 _LOCAL = struct.Struct("<4s22xHH")  # a zip's local header: signature, lengths of name and extra
 
 
+def too_large(size: int, most: int) -> str:
+    """What is said of a member that is larger than it may be."""
+    return f"has {size} bytes unpacked, of {most} at most; leave out what is no picture or label"
+
+
 class _Place(NamedTuple):
     offset: int
     packed: int
@@ -49,9 +54,12 @@ class ZipMembers:
     def names(self) -> Collection[str]:
         return self._places.keys()
 
-    def trouble(self, name: str) -> str:
-        """What the directory alone says against a member that is there; empty where nothing."""
+    def trouble(self, name: str, most: int) -> str:
+        """What the directory alone says against a member that is there and may have ``most`` bytes;
+        empty where nothing."""
         place = self._places[name]
+        if place.size > most:
+            return too_large(place.size, most)
         if place.encrypted:
             return "is encrypted; pack the set without a password"
         if place.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -136,7 +144,9 @@ class FolderMembers:
     def names(self) -> Collection[str]:
         return self._sizes.keys()
 
-    def trouble(self, name: str) -> str:
+    def trouble(self, name: str, most: int) -> str:
+        if self._sizes[name] > most:
+            return too_large(self._sizes[name], most)
         return "" if self._sizes[name] else f"is empty; {AGAIN}"
 
     def read(self, name: str) -> bytes:
