@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from jobs.output import redact
 from jobs.output.refusals import answered
@@ -220,7 +221,7 @@ def _run(order: Order, console: Console) -> int:
     for seed in known:
         notes = {manifest.rows[seed, k]["note"] for k in order.formats}
         say(f"[yellow]seed {seed}[/]: {max(notes)}")
-    say(f"[bold]{made - len(empty)}[/] new, {files} in all: {order.out}")
+    say(f"[bold]{made - len(empty)}[/] new, {files} in all: {escape(str(order.out))}")
     return 1 if empty or known else 0
 
 
