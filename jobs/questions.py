@@ -214,7 +214,7 @@ def _no_others(out: Path, cards: Sequence[dict[str, Any]]) -> None:
 def _draw(order: Order, todo: list[tuple[dict[str, Any], Any]], console: Console) -> None:
     from rich.progress import track
 
-    from jobs.output.shapefiles import Settings
+    from jobs.output.shapefiles import NotFinite, Settings
     from jobs.stages.shapes import device
     from sigmaflow.generators import CheckpointError, load_generator
 
@@ -228,7 +228,10 @@ def _draw(order: Order, todo: list[tuple[dict[str, Any], Any]], console: Console
     high = replace(plain, psi=_anchor_psi())
     for card, lines in track(todo, "pages", console=console, transient=True,
                              disable=not console.is_terminal):  # fmt: skip
-        _draw_page(order.out, card, lines, G, plain, high)
+        try:
+            _draw_page(order.out, card, lines, G, plain, high)
+        except NotFinite as error:
+            raise ConfigError([f"{order.folder}: {error}"]) from error
 
 
 def _draw_page(out: Path, card: dict[str, Any], lines: Any, G: Any, plain: Any, high: Any) -> None:

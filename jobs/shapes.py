@@ -235,7 +235,7 @@ def _make(order: Order, settings: Any, manifest: Any, scorer: str, todo: dict[in
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    from jobs.output.shapefiles import SURFACE, Shape
+    from jobs.output.shapefiles import SURFACE, NotFinite, Shape
     from jobs.stages.shapes import device
     from sigmaflow.fields.mesh import EmptySurface
     from sigmaflow.generators import CheckpointError, load_generator
@@ -251,7 +251,10 @@ def _make(order: Order, settings: Any, manifest: Any, scorer: str, todo: dict[in
                   disable=not console.is_terminal) as bar:
         task = bar.add_task("shapes", total=sum(len(kinds) for kinds in todo.values()))
         for seed, kinds in todo.items():
-            shape = Shape(G, seed, settings, order.out)
+            try:
+                shape = Shape(G, seed, settings, order.out)
+            except NotFinite as error:
+                raise ConfigError([f"{order.folder}: {error}"]) from error
             score = (shape.reward(reward), scorer) if reward else None
             notes = []
             for kind in kinds:
