@@ -20,17 +20,22 @@ WALL = re.compile(r"(?:(\d+)-)?(\d{1,3}):(\d{2})(?::(\d{2}))?")
 
 
 def minutes(value: Any) -> Any:
-    """A number of minutes, or the minutes of "HH:MM:SS", "HH:MM" or "D-HH:MM:SS"."""
-    if not isinstance(value, str):
+    """A number of minutes, or the minutes of "HH:MM:SS", "D-HH:MM:SS" or "D-HH:MM", as sbatch reads
+    them. Raises ValueError for others, such as "30:00", which are minutes and seconds there."""
+    if isinstance(value, bool):
+        raise ValueError("give minutes, HH:MM:SS or D-HH:MM:SS, not a yes or no")
+    if not isinstance(value, str) or re.fullmatch(r"\s*\d{1,6}\s*", value):
         return value
     match = WALL.fullmatch(value.strip())
-    if match is None:
-        raise ValueError('give minutes, or quote "HH:MM:SS" or "D-HH:MM:SS"')
+    if match is None or (match[1] is None and match[4] is None):
+        raise ValueError("give minutes, HH:MM:SS or D-HH:MM:SS")
     days, hours, mins, seconds = (int(part or 0) for part in match.groups())
+    if mins > 59 or seconds > 59 or (match[1] is not None and hours > 23):
+        raise ValueError("a day has 24 hours, an hour 60 minutes and a minute 60 seconds")
     return max(1, days * 1440 + hours * 60 + mins + (seconds > 0))
 
 
-Minutes = Annotated[int, Field(ge=1), BeforeValidator(minutes)]
+Minutes = Annotated[int, Field(ge=1, le=366 * 1440), BeforeValidator(minutes)]
 OURS = ("array", "output", "error", "open-mode", "signal", "ntasks-per-node", "job-name")
 
 

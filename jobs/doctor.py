@@ -63,11 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _show(findings: Sequence[Finding]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, show_header=False, padding=(0, 1))
     marks = {True: "[green]ok[/]", None: "[yellow]note[/]", False: "[red]bad[/]"}
     for f in findings:
-        table.add_row(marks[f.good], f.what, f.text + (f"; {f.remedy}" if f.remedy else ""))
+        text = f.text + (f"; {f.remedy}" if f.remedy else "")
+        table.add_row(marks[f.good], f.what, Text(text))
     Console().print(table)
 
 

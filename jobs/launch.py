@@ -140,7 +140,7 @@ def run(
             executor.on_job = ledger.slurm_job
             if executor.slots > 1:
                 show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
-                         f"{executor.slots} stages at once, results in {runs}[/]")
+                         f"{executor.slots} stages at once, results in {escape(str(runs))}[/]")
             driver = Driver(store, executor, Listener(show, ledger, begin), stop, retries)
             code = _all(config, graph, first, runs, store, driver, show, ledger, uri)
             if show.again:
@@ -205,7 +205,7 @@ def read_sweep(args: argparse.Namespace):
     """The checked sweep and profile; ConfigError with the problems of both and of --runs."""
     from cluster import profile as profiles
     from jobs.sweep.kinds import KINDS
-    from jobs.sweep.sections import NO_NETWORKS
+    from jobs.sweep.outside import NO_NETWORKS
 
     context = NO_NETWORKS if args.dry_run else None
     problems = _runs_problems(args.runs)
@@ -358,14 +358,15 @@ def _single(config, last, runs: Path, driver: Driver, show: Show) -> int:
         driver.step()
     result = driver.results[last.key]
     if not result.ok:
-        show.say(f"[red]not finished[/]; see {runs / 'store'}")
+        show.say(f"[red]not finished[/]; see {escape(str(runs / 'store'))}")
         return 1
     publish(result.path, runs, config.name)
     if (said := result.path / "summary.txt").exists():
         for line in said.read_text().splitlines():
             show.say(escape(line))
     done = "nothing to do, all of it is here" if show.counts["done"] == 0 else "finished"
-    show.say(f"[bold]{config.name}[/]: {done} in {duration(show.elapsed)}; {result.path}")
+    show.say(f"[bold]{config.name}[/]: {done} in {duration(show.elapsed)};"
+             f" {escape(str(result.path))}")
     return 0
 
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import os
 import re
-import struct
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -22,7 +20,14 @@ from jobs.output import redact
 from jobs.sweep.config import ConfigError, load_with_places
 from jobs.sweep.kinds import KINDS
 from jobs.sweep.lines import read
-from jobs.sweep.sections import CHECKPOINT_FILES, NO_FILES, NO_NETWORKS, SCORED_FILES
+from jobs.sweep.outside import (
+    CHECKPOINT_FILES,
+    NO_FILES,
+    NO_NETWORKS,
+    SCORED_FILES,
+    checkpoint_config,
+    whole_safetensors,
+)
 from sigmaflow.atomic import write_text, write_with
 from sigmaflow.files import sha256_file
 
@@ -78,6 +83,8 @@ def items(config: Any, network: bool = True) -> Iterator[Item]:
             yield from _rankings(config.rankings.file)
     if config.kind == "rehearsal":
         yield Item("checkpoint", True, "made by the run itself")
+        if config.rankings.file is not None:
+            yield from _rankings(config.rankings.file)
         yield from _extractor(config.evaluation, network)
     if fids:
         yield from _extractor(config.evaluation, network)
@@ -98,6 +105,16 @@ def _optional(card: Any) -> Iterator[Item]:
         yield Item(key, True, f"will be skipped: {found.why}" if found.why else "installed")
 
 
+def _all(config: Any, network: bool) -> Iterator[Item]:
+    """`items`, and where each is good by itself, what they say against each other."""
+    good = True
+    for item in items(config, network):
+        good &= item.good
+        yield item
+    for keys, said in config.misfits() if good else ():
+        yield Item(".".join(keys), False, said)
+
+
 def _checkpoint(
     key: str, value: str, files: tuple[str, ...] = CHECKPOINT_FILES
 ) -> Iterator[Item]:
@@ -109,29 +126,13 @@ def _checkpoint(
         yield Item(key, False, f"{value}: no {', '.join(missing)}", remedy)
         return
     try:
-        json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        checkpoint_config(str(folder), len(files) > len(SCORED_FILES))
+        for name in files[1:]:
+            whole_safetensors(folder / name)
     except ValueError as error:
-        yield Item(key, False, f"{value}: config.json: {error}", remedy)
-        return
-    cut = [name for name in files[1:] if not _whole_safetensors(folder / name)]
-    if cut:
-        yield Item(key, False, f"{value}: {', '.join(cut)} cut off or damaged; copy again", remedy)
+        yield Item(key, False, f"{value}: {error}", remedy)
     else:
         yield Item(key, True, f"{value}: {len(files)} files, whole")
-
-
-def _whole_safetensors(path: Path) -> bool:
-    """Whether the file is as long as its header says."""
-    try:
-        with open(path, "rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > 100 * 2**20:
-                return False
-            header = json.loads(file.read(length))
-        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
-        return path.stat().st_size == 8 + length + max(ends, default=0)
-    except (OSError, ValueError, KeyError, TypeError, struct.error):
-        return False
 
 
 def _images(config: Any) -> Iterator[Item]:
@@ -149,6 +150,7 @@ def _images(config: Any) -> Iterator[Item]:
     try:
         index = ImageIndex(path)
         index.read(index.names[0]), index.read(index.names[-1])
+        index.side()
     except ValueError as error:
         yield Item("images", False, str(error), remedy)
     else:
@@ -175,8 +177,11 @@ def _reward(value: str) -> Iterator[Item]:
     missing = [str(p) for p in (path, path.with_suffix(".json")) if not p.is_file()]
     if missing:
         yield Item("reward_model", False, f"no {', '.join(missing)}", remedy)
-    elif not _whole_safetensors(path):
-        yield Item("reward_model", False, f"{value}: cut off or damaged", remedy)
+        return
+    try:
+        whole_safetensors(path)
+    except ValueError as error:
+        yield Item("reward_model", False, str(error), remedy)
     else:
         yield Item("reward_model", True, f"{value}: whole")
 
@@ -284,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     missing = 0
-    for item in items(config, not args.offline):
+    for item in _all(config, not args.offline):
         missing += not item.good
         remedy = f"; {item.remedy}" if item.remedy and not item.good else ""
         print(f"{'ok' if item.good else 'MISSING':8} {item.key}: {item.text}{remedy}")

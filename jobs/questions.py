@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from jobs.output import redact
 from jobs.output.refusals import answered
 from jobs.shapes import BORDERS, LARGEST, checkpoint_folder, choice, number, writable
 from jobs.sweep.config import ConfigError
+from sigmaflow.jsontext import loads, read_json
+from sigmaflow.seeds import MAX_SEED
 
 FORMAT = 1
 ENTRY = "sigmaflow-questions"  # of the PNG's text chunk
@@ -99,8 +102,8 @@ def check(args: argparse.Namespace) -> Order:
         for name, option, given, low, high in (
             ("count", "--count", args.count, 1, MOST),
             ("catches", "--catch", args.catches, 0, 1000),
-            ("seed", "--seed", args.seed, 0, 2**32 - 1),
-            ("first_seed", "--first-seed", args.first_seed, 0, 2**32 - 1),
+            ("seed", "--seed", args.seed, 0, MAX_SEED),
+            ("first_seed", "--first-seed", args.first_seed, 0, MAX_SEED),
             ("lines", "--lines", args.lines, 1, 8),
             ("resolution", "--resolution", args.resolution, 16, LARGEST),
         )
@@ -160,7 +163,8 @@ def _write(order: Order, console: Console) -> int:
     if not answers.exists():  # it may be filled in by now
         write_text(answers, answer_sheet([a for page in pages for line in page for a in line]))
     console.print(f"[bold]{len(pages)}[/] pages with {len(asked)} questions, and answers.csv to "
-                  f"fill in: {order.out}", highlight=False, soft_wrap=True)  # fmt: skip
+                  f"fill in: {escape(str(order.out))}", highlight=False,
+                  soft_wrap=True)  # fmt: skip
     return 0
 
 
@@ -189,7 +193,7 @@ def _done(out: Path, card: dict[str, Any]) -> bool:
     file = out / f"{_stem(card['page'])}.json"
     if not (file.is_file() and file.with_suffix(".png").is_file()):
         return False
-    return json.loads(file.read_text(encoding="utf-8")) == card
+    return read_json(file) == card
 
 
 def _no_others(out: Path, cards: Sequence[dict[str, Any]]) -> None:
@@ -197,7 +201,7 @@ def _no_others(out: Path, cards: Sequence[dict[str, Any]]) -> None:
     mine = {_stem(card["page"]): card for card in cards}
     for file in sorted(out.glob("page-*.json")):
         try:
-            same = json.loads(file.read_text(encoding="utf-8")) == mine.get(file.stem)
+            same = read_json(file) == mine.get(file.stem)
         except ValueError:
             same = False
         if not same:
@@ -210,7 +214,7 @@ def _no_others(out: Path, cards: Sequence[dict[str, Any]]) -> None:
 def _draw(order: Order, todo: list[tuple[dict[str, Any], Any]], console: Console) -> None:
     from rich.progress import track
 
-    from jobs.output.shapefiles import Settings
+    from jobs.output.shapefiles import NotFinite, Settings
     from jobs.stages.shapes import device
     from sigmaflow.generators import CheckpointError, load_generator
 
@@ -224,7 +228,10 @@ def _draw(order: Order, todo: list[tuple[dict[str, Any], Any]], console: Console
     high = replace(plain, psi=_anchor_psi())
     for card, lines in track(todo, "pages", console=console, transient=True,
                              disable=not console.is_terminal):  # fmt: skip
-        _draw_page(order.out, card, lines, G, plain, high)
+        try:
+            _draw_page(order.out, card, lines, G, plain, high)
+        except NotFinite as error:
+            raise ConfigError([f"{order.folder}: {error}"]) from error
 
 
 def _draw_page(out: Path, card: dict[str, Any], lines: Any, G: Any, plain: Any, high: Any) -> None:
@@ -276,18 +283,20 @@ def recorded(folder: Path) -> Iterator[Any]:
         file = folder / f"{stem}.json"
         try:
             if file.is_file():
-                card = json.loads(file.read_text(encoding="utf-8"))
+                card = read_json(file)
             else:
-                from PIL import Image
+                from sigmaflow.datasets.pictures import text_of
 
                 file = folder / f"{stem}.png"
-                with Image.open(file) as picture:
-                    card = json.loads(picture.text[ENTRY])
+                card = loads(text_of(file.read_bytes(), ENTRY))
             if card["format"] != FORMAT:
                 raise ValueError(f"format {card['format']}, this version reads {FORMAT}")
             for q in card["questions"]:
                 catch = None if q["catch"] is None else int(q["catch"])
-                yield Asked(int(q["number"]), tuple(int(s) for s in q["seeds"]), catch)
+                seeds = tuple(int(s) for s in q["seeds"])
+                if not all(0 <= s <= MAX_SEED for s in seeds):
+                    raise ValueError(f"seeds {seeds} are not all from 0 to {MAX_SEED}")
+                yield Asked(int(q["number"]), seeds, catch)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError([f"{file}: not a page of questions ({error})"]) from error
 
@@ -319,7 +328,7 @@ def _read(args: argparse.Namespace, console: Console) -> int:
         console.print(text, highlight=False, soft_wrap=True)
 
     for who, (right, n) in sorted(answers.caught.items()):
-        say(f"{who or 'catch trials'}: {right} of {n} anchors were seen to be best")
+        say(f"{escape(who or 'catch trials')}: {right} of {n} anchors were seen to be best")
     people = len(set(answers.orders.annotators))
     if people > 1:
         try:
@@ -332,7 +341,8 @@ def _read(args: argparse.Namespace, console: Console) -> int:
     if tied:
         say(f"[yellow]{len(tied)} questions are left out, their best or worst is a tie:[/] "
             + ", ".join(map(str, tied[:10])))  # fmt: skip
-    say(f"[bold]{len(rankings)}[/] rankings ({answers.blank} lines blank): {args.rankings}")
+    say(f"[bold]{len(rankings)}[/] rankings ({answers.blank} lines blank): "
+        + escape(args.rankings))
     return 0
 
 

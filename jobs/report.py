@@ -68,7 +68,7 @@ def summary(
     yield ""
     for event in show.failed:
         where = store.work(event.task) if event.kind == "failed" else ""
-        yield f"[red]{event.kind}[/]: {event.task.label}  {where or ''}"
+        yield f"[red]{event.kind}[/]: {escape(event.task.label)}  {escape(str(where or ''))}"
     reward = graph.reward
     path = store.find(reward)
     if path is not None:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from jobs.output import redact
 from jobs.output.refusals import answered
 from jobs.sweep.config import ConfigError
-from jobs.sweep.sections import network_of
+from jobs.sweep.outside import network_of
 
 FORMATS = {
     "ply": "mesh, binary PLY",
@@ -220,7 +221,7 @@ def _run(order: Order, console: Console) -> int:
     for seed in known:
         notes = {manifest.rows[seed, k]["note"] for k in order.formats}
         say(f"[yellow]seed {seed}[/]: {max(notes)}")
-    say(f"[bold]{made - len(empty)}[/] new, {files} in all: {order.out}")
+    say(f"[bold]{made - len(empty)}[/] new, {files} in all: {escape(str(order.out))}")
     return 1 if empty or known else 0
 
 
@@ -234,7 +235,7 @@ def _make(order: Order, settings: Any, manifest: Any, scorer: str, todo: dict[in
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    from jobs.output.shapefiles import SURFACE, Shape
+    from jobs.output.shapefiles import SURFACE, NotFinite, Shape
     from jobs.stages.shapes import device
     from sigmaflow.fields.mesh import EmptySurface
     from sigmaflow.generators import CheckpointError, load_generator
@@ -250,7 +251,10 @@ def _make(order: Order, settings: Any, manifest: Any, scorer: str, todo: dict[in
                   disable=not console.is_terminal) as bar:
         task = bar.add_task("shapes", total=sum(len(kinds) for kinds in todo.values()))
         for seed, kinds in todo.items():
-            shape = Shape(G, seed, settings, order.out)
+            try:
+                shape = Shape(G, seed, settings, order.out)
+            except NotFinite as error:
+                raise ConfigError([f"{order.folder}: {error}"]) from error
             score = (shape.reward(reward), scorer) if reward else None
             notes = []
             for kind in kinds:

@@ -238,7 +238,9 @@ def _last(error: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return str(text).replace("[", "\\[")
+    from rich.markup import escape
+
+    return escape(str(text))
 
 
 # ---------------------------------------------------------------------- the command

@@ -143,6 +143,6 @@ def pairs_latex(table: pd.DataFrame) -> str:
     return tabular(
         pd.DataFrame(rows),
         "Accuracy on regular test pairs by the number of answers (and pairs) learnt from: means"
-        " over seeds, which draw the answers and the first weights, and of the ends of the 95\\%"
+        " over seeds, which draw the answers and the first weights, and of the ends of the 95%"
         " Wilson intervals. Test pairs are the same throughout.",
     )

@@ -131,7 +131,7 @@ def _make(
 ) -> None:  # fmt: skip
     """Write the tables and draw the figures, each file whole or not at all."""
     from jobs.output.pictures import draw_sweep
-    from jobs.output.tables import latex, sweep_tables
+    from jobs.output.tables import escape, latex, sweep_tables
 
     tables = sweep_tables(inputs, config)
     for kind in ("tables", "figures"):
@@ -143,7 +143,7 @@ def _make(
         path = runs / "tables" / f"{name}-partial-{table}.parquet"
         write_with(path, lambda p, frame=frame: _write_marked(p, frame, missing))
     for table, text in latex(tables, config).items():
-        text = text.replace("\\caption{", "\\caption{" + mark.replace("_", "\\_"), 1)
+        text = text.replace("\\caption{", "\\caption{" + escape(mark), 1)
         write_text(runs / "tables" / f"{name}-partial-{table}.tex", text)
     folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=runs / "figures"))
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jobs.output.tables import between, escape, tabular
+from jobs.output.tables import between, tabular
 from sigmaflow.analyses.compression import slope_against_control, spread_ratio
 from sigmaflow.analyses.shift import reward_shift
 from sigmaflow.analyses.slope import final_on_initial
@@ -126,13 +126,13 @@ def latex(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     t, s = tables["table2"], tables["slope"]
     short = t[["configuration"]].copy()
     name = t["fid_name"].iloc[0]
-    caption = "Mean reward of the same seeds and its gain with 95\\% intervals"
+    caption = "Mean reward of the same seeds and its gain with 95% intervals"
     if name:
         short[name] = [between(*v) for v in t[["fid", "fid_low", "fid_high"]].to_numpy()]
         change = t[["fid_change", "fid_change_low", "fid_change_high"]].to_numpy()
         short["change"] = [between(*v, form="+.3f") for v in change]
-        caption = (f"{escape(name)} (lower is better) with its paired change, and mean reward of "
-                   "the same seeds with its gain; 95\\% intervals; protocol "
+        caption = (f"{name} (lower is better) with its paired change, and mean reward of "
+                   "the same seeds with its gain; 95% intervals; protocol "
                    f"{t['protocol'].iloc[0][:12]}")  # fmt: skip
     short["reward"] = t["reward_mean"].map("{:.2f}".format)
     gains = t[["gain", "gain_low", "gain_high"]].to_numpy()
@@ -150,5 +150,5 @@ def latex(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     return {
         "table2": tabular(short, caption + "."),
         "slope": tabular(slopes, "Slope b of final on initial reward, its test against b = 1, and "
-                         "the ratio of their standard deviations, with 95\\% intervals."),
+                         "the ratio of their standard deviations, with 95% intervals."),
     }

@@ -112,6 +112,10 @@ def file_of(folder: Path, seed: int, kind: str) -> Path:
     return folder / f"seed{seed:04d}{SUFFIX[kind]}"
 
 
+class NotFinite(ValueError):
+    """A seed for which a generator gives no numbers."""
+
+
 class Shape:
     """One seed's planes, and from them whatever is asked for, each thing made once."""
 
@@ -126,6 +130,9 @@ class Shape:
         with torch.no_grad():
             ws = G.mapping(z, G.canonical_label().to(device), truncation_psi=settings.psi)
             self.planes = G.planes(ws)
+        if not bool(torch.isfinite(self.planes).all()):
+            raise NotFinite(f"seed {seed}: the generator's planes hold NaN or infinity; take a"
+                            " checkpoint from before its training diverged")
         self._mesh: Any = None  # a Mesh, or the error of there being none
         self._frames: list[np.ndarray] | None = None
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -62,7 +63,8 @@ class Show:
             self._running.pop(task.key, None)
             self.again[event.result.cause] += 1
             where = f" on {event.result.node}" if event.result.node else ""
-            self.say(f"{self._clock()}  [yellow]again[/]   {_what(task)}: {event.note}{where}, "
+            said = _plain(event.note + where)
+            self.say(f"{self._clock()}  [yellow]again[/]   {_what(task)}: {said}, "
                      f"attempt {event.result.attempt + 1} follows")
         else:
             self._running.pop(task.key, None)
@@ -73,7 +75,7 @@ class Show:
             elif event.kind in ("failed", "blocked"):
                 self.failed.append(event)
                 last = event.result.error.strip().splitlines()[-1:] or [""]
-                tried = f" ({event.note})" if event.note else ""
+                tried = f" ({_plain(event.note)})" if event.note else ""
                 self.say(f"{self._clock()}  [red]{event.kind}[/]  {_what(task)}: "
                          f"{_plain(last[0])}{tried}")
 
@@ -107,13 +109,13 @@ def _what(task: Task) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
+    return escape(text)
 
 
 def _progress(event: Event | None) -> str:
     if event is None:
         return ""
-    note = f"{event.note} " if event.note else ""
+    note = f"{_plain(event.note)} " if event.note else ""
     return f"{note}{100 * event.done / event.total:.0f} %" if event.total else note
 
 

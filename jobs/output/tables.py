@@ -185,9 +185,9 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     short = trials[["trial", *params]].copy()
     short["gain"] = trials["reward_delta_mean"].map("{:+.2f}".format)
     short["held out"] = trials["heldout_delta_mean"].map("{:+.2f}".format)
-    short["rising"] = (100 * trials["reward_share_positive"]).map("{:.0f}\\%".format)
+    short["rising"] = (100 * trials["reward_share_positive"]).map("{:.0f}%".format)
     short["slope"] = trials["slope_slope"].map("{:.2f}".format)
-    short["preferred"] = (100 * trials["preference_share_tuned"]).map("{:.0f}\\%".format)
+    short["preferred"] = (100 * trials["preference_share_tuned"]).map("{:.0f}%".format)
     short["FID"] = trials["fid"].map("{:.3f}".format)
     accuracy = tables["accuracy"].copy()
     accuracy["accuracy"] = [
@@ -206,11 +206,11 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     fid["KID"] = [between(*v, form=".4g") for v in kid.itertuples(index=False)]
     captions = {
         "trials": "Trials of the sweep.",
-        "repeats": "Means over seeds of the fine-tune with 95\\% Student t intervals.",
-        "fid": f"{name} of the start and of each trial (lower is better), with 95\\% bootstrap "
+        "repeats": "Means over seeds of the fine-tune with 95% Student t intervals.",
+        "fid": f"{name} of the start and of each trial (lower is better), with 95% bootstrap "
                f"intervals over the generated images; protocol {protocol}.",
         "preferences": "Simulated preference: a synthetic annotator, not people.",
-        "accuracy": "Accuracy on held-out pairs with 95\\% Wilson intervals.",
+        "accuracy": "Accuracy on held-out pairs with 95% Wilson intervals.",
     }
     frames = {
         "trials": short, "fid": fid, "preferences": preferences, "accuracy": accuracy,
@@ -231,19 +231,29 @@ def between(value: float, low: float, high: float, form: str = ".3f") -> str:
 
 
 def tabular(frame: pd.DataFrame, caption: str) -> str:
-    """A plain table environment. Written out here since pandas needs jinja2 for its own."""
+    """A plain table environment; columns, texts and ``caption`` are plain text, escaped here.
+    Written out since pandas needs jinja2 for its own."""
     head = " & ".join(escape(c) for c in frame.columns)
     rows = [" & ".join(_cell(v) for v in row) for row in frame.itertuples(index=False)]
     body = f"{head} \\\\\n\\hline\n" + " \\\\\n".join(rows)
     columns = "l" + "r" * (len(frame.columns) - 1)
     return (
-        f"\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n\\begin{{tabular}}{{{columns}}}\n"
+        f"\\begin{{table}}\n\\centering\n\\caption{{{escape(caption)}}}\n\\begin{{tabular}}{{{columns}}}\n"
         f"{body} \\\\\n\\end{{tabular}}\n\\end{{table}}\n"
     )
 
 
+ESCAPES = {
+    "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}",
+    "<": "\\textless{}", ">": "\\textgreater{}", **{c: f"\\{c}" for c in "&%$#_{}"},
+}  # fmt: skip
+
+
 def escape(text: str) -> str:
-    return str(text).replace("_", "\\_")
+    """Text that LaTeX prints as it stands, on one line, also behind the end of a table's row."""
+    plain = "".join(c if c.isprintable() else " " for c in str(text))
+    found = "".join(ESCAPES.get(c, c) for c in plain)
+    return f"{{{found[0]}}}{found[1:]}" if found[:1] in ("[", "*") else found
 
 
 def _cell(value: Any) -> str:

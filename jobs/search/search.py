@@ -136,7 +136,7 @@ class Search:
             else Seen(params)
             for n, params in enumerate(self.trials)
         ]
-        return proposer(self.seed * 100_003 + number, trials, self._seen_by(number))
+        return proposer((self.seed * 100_003 + number) % 2**32, trials, self._seen_by(number))
 
     def _given(self, number: int, name: str) -> Any:
         value, entry = self.enqueue[number][name], self.space[name]

@@ -155,12 +155,12 @@ def caption(table: pd.DataFrame) -> str:
     small = [f"{one} stands beside its {STANDS_FOR[one]}" for one in table["backbone"].unique()
              if one in STANDS_FOR]  # fmt: skip
     return (
-        "Test accuracy of rewards by representation, with 95\\% Wilson intervals. "
+        "Test accuracy of rewards by representation, with 95% Wilson intervals. "
         f"{budget}; {start}. Sigma fields have one latent. The paper's column is Table 1 of "
         "arXiv 2606.27305: other shapes, people's answers, and depth maps and clouds by public "
         "code that draws a latent for each view"
         f"{''.join('; ' + one for one in small)}."
-    ).replace("_", "\\_")
+    )
 
 
 def _share(row: Mapping[str, Any] | None, pairs: str) -> str:

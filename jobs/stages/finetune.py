@@ -24,7 +24,7 @@ FINETUNE = Stage(
     gpu=1,
     actor=True,
 )
-TICK_FIRST_SEED = 300000
+TICK_FIRST_SEED = 300_000  # as in jobs/sweep/fit.py
 
 
 def clamp_bounds(clamp: dict, start_rewards, standardise: bool = False) -> tuple[float, float]:

@@ -203,6 +203,8 @@ def extent(path: str | Path) -> tuple[int, int]:
         return status.st_size, status.st_mtime_ns
     size, changed = 0, status.st_mtime_ns
     for one in Path(path).rglob("*"):  # a folder's own time tells of names that came and went
+        if one.is_symlink() and not one.exists():
+            continue  # a link to nothing, such as an editor's lock, holds no bytes
         status = one.stat()
         size += 0 if one.is_dir() else status.st_size
         changed = max(changed, status.st_mtime_ns)

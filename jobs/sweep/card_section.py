@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from jobs.sweep.sections import File, Section
+from jobs.sweep.outside import File
+from jobs.sweep.sections import Section
 from sigmaflow.metrics.protocol import BLOCK
+from sigmaflow.seeds import Seed, check_range
 
 
 class CardSection(Section):
@@ -17,7 +19,7 @@ class CardSection(Section):
     """of them, those that a fan-out task takes; no number depends on it"""
     embedded: int = Field(640, ge=8)
     """pictures of each set, evenly spaced, that the second embedder sees: it is slow"""
-    first_seed: int = Field(320000, ge=0)
+    first_seed: Seed = 320000
     """of all seeds but the samples' and the training's"""
     landmark_seeds: int = Field(200, ge=2)
     identities: int = Field(100, ge=3)
@@ -27,9 +29,17 @@ class CardSection(Section):
     lit_seeds: int = Field(12, ge=1)
     annotator_seeds: int = Field(300, ge=6)
     truth_seeds: int = Field(20, ge=2)
-    training_first_seed: int = Field(1000000, ge=0, lt=2**32)
+    training_first_seed: Seed = 1000000
     training_identities: int = Field(20000, ge=1)
     landmarks: File | None = None
     embedder: File | None = None
     curves: dict[str, File] = {}
     hours: dict[str, float] = {}
+
+    @model_validator(mode="after")
+    def _seeds_exist(self) -> CardSection:
+        largest = max(self.landmark_seeds, self.identities, self.mesh_seeds, self.annotator_seeds)
+        check_range(self.first_seed, largest, "first_seed", "seeds")
+        check_range(self.training_first_seed, self.training_identities, "training_first_seed",
+                    "training_identities")  # fmt: skip
+        return self

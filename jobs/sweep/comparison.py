@@ -23,7 +23,8 @@ def proposals(search: SearchSection, seed: int) -> list[Params]:
     """
     known = search.known()[: search.trials]
     draw = Proposer("random", search.entries(), ["minimize"], startup=0, population=2)
-    return known + [draw(seed * 100_003 + n, [], 0) for n in range(len(known), search.trials)]
+    seeds = ((seed * 100_003 + n) % 2**32 for n in range(len(known), search.trials))
+    return known + [draw(one, [], 0) for one in seeds]
 
 
 class RewardsGraph(RewardGraph):

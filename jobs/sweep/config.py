@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from jobs.sweep.lines import Keys, dotted, read, scalar
@@ -69,8 +68,10 @@ def load_kind(
 ) -> Any:
     """As `load`, with the model that the file's ``kind:`` names."""
     values, places, found = read(Path(path))
+    if found and not values:
+        raise ConfigError(found)  # nothing of it was read
     kind = values.get("kind") if isinstance(values, dict) else None
-    if kind in kinds:
+    if isinstance(kind, str) and kind in kinds:
         return load(path, kinds[kind], scale, overrides, scales, context)
     where = places.get(("kind",), f"{path}:1") if isinstance(values, dict) else f"{path}:1"
     said = f"kind: {kind!r} must be one of {', '.join(kinds)}{_mean(str(kind), kinds)}"
@@ -117,9 +118,11 @@ def load_with_places(
             )
     for text in overrides:
         problems += _override(text, values, places)
-    where = Places(places)
+    where, asked = Places(places), dict(context or {})
     try:
-        checked = model.model_validate(values, context=dict(context or {}))
+        checked = model.model_validate(values, context=asked)
+        if not problems and asked.get("files", True) and hasattr(checked, "misfits"):
+            problems += [where.problem(*found) for found in checked.misfits()]
     except ValidationError as error:
         for one, keys in _relevant(error, values):
             problems += _inside(one) or [_describe(one, keys, model, where)]
@@ -146,8 +149,8 @@ def _override(text: str, values: dict[str, Any], places: dict[Keys, str]) -> lis
         return [f"{place}: must look like key=value or a.b=value"]
     try:
         value = scalar(given)
-    except yaml.YAMLError:
-        return [f"{place}: {given!r} is not YAML; quote it"]
+    except ValueError as error:
+        return [f"{place}: {error}"]
     inner = values
     for i, key in enumerate(keys[:-1]):
         inner = inner.setdefault(key, {})
@@ -213,7 +216,8 @@ def _describe(error: Any, keys: Keys, model: type[BaseModel], places: Places) ->
         options = _words(context.get("expected", ""))
         said = f"must be one of {', '.join(options)}{_mean(str(value), options)}"
     said = said[:1].lower() + said[1:]
-    shown = "" if isinstance(value, (dict, list, BaseModel)) else f"{value!r}: "
+    text = repr(value) if len(repr(value)) < 100 else f"{repr(value)[:97]}..."
+    shown = "" if isinstance(value, (dict, list, BaseModel)) else f"{text}: "
     return places.problem(keys, f"{shown}{said}")
 
 

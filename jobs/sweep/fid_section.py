@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-from sigmaflow.metrics.protocol import BLOCK
+from sigmaflow.metrics.protocol import BLOCK, FIRST_SEED
+from sigmaflow.seeds import MAX_SEED
 
 
 def _statistics(value: str, info: ValidationInfo) -> str:
@@ -30,7 +31,7 @@ class FidSection(BaseModel):
     extractor: Literal["clean-fid-inception", "nvidia-inception", "stlpips-alex"] = (
         "clean-fid-inception"
     )
-    fid_images: int = Field(50000, ge=8)
+    fid_images: int = Field(50000, ge=8, le=MAX_SEED + 1 - FIRST_SEED)
     fid_psi: float = Field(1.0, ge=0, le=1)
     fid_shard: int = Field(32 * BLOCK, ge=BLOCK, multiple_of=BLOCK)
     """images a fan-out task takes; no number depends on it"""

@@ -22,8 +22,9 @@ from jobs.store.stage import FileInput, Input, Task
 from jobs.sweep.fid_graph import FidGraph
 from jobs.sweep.judges import MEMBER, REGULAR, unique
 from jobs.sweep.kinds import PretrainConfig, RehearsalConfig, RenderedSet, SweepConfig
+from jobs.sweep.outside import CHECKPOINT_FILES
 from jobs.sweep.reward_graph import RewardGraph, calibration_of, dump
-from jobs.sweep.sections import CHECKPOINT_FILES, FinetuneSection, RewardSection
+from jobs.sweep.sections import FinetuneSection, RewardSection
 from jobs.sweep.space import apply, tables_config
 
 PACKAGE = Path(__file__).resolve().parents[2] / "sigmaflow"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,26 +12,29 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from jobs.search.outcomes import REWARD
 from jobs.sweep.card_section import CardSection
-from jobs.sweep.sections import (
-    AnnotatorSection,
+from jobs.sweep.outside import (
     Checkpoint,
-    EvaluationSection,
-    FinetuneSection,
     Images,
-    RankingsSection,
     RewardFile,
-    RewardSection,
     ScoredCheckpoint,
-    Section,
-    Slab,
     Ticks,
     left_out,
     network_of,
+)
+from jobs.sweep.sections import (
+    AnnotatorSection,
+    EvaluationSection,
+    FinetuneSection,
+    RankingsSection,
+    RewardSection,
+    Section,
+    Slab,
 )
 from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
 from sigmaflow.finetune.config import AdversarialConfig, ProjectedConfig, WarmstartConfig
 from sigmaflow.preferences.orders import holds_orders
 from sigmaflow.rewards.config import RewardConfig
+from sigmaflow.seeds import Seed, check_range
 
 
 class Common(Section):
@@ -38,7 +42,7 @@ class Common(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     scale: Literal["mini", "paper"] = "mini"
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     threads: int = Field(1, ge=1)
     """threads of every stage; float sums depend on it, so it is part of each stage's key"""
     sampler: Literal["auto", "torch", "numba"] = "auto"
@@ -59,6 +63,12 @@ class Common(Section):
         found = "numba" if importlib.util.find_spec("numba") else "torch"
         return {"threads": self.threads,
                 "sampler": found if self.sampler == "auto" else self.sampler}
+
+    def misfits(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What its files and settings say against each other: keys, and the text with remedy."""
+        from jobs.sweep.fit import misfits
+
+        return misfits(self)
 
     @property
     def whole_orders(self) -> bool:
@@ -202,7 +212,12 @@ class ScoreConfig(Common):
     reward_model: RewardFile
     """path of a trained reward (`reward.safetensors` of a sweep)"""
     seeds: int = Field(100, ge=3)
-    first_seed: int = Field(200000, ge=0)
+    first_seed: Seed = 200000
+
+    @model_validator(mode="after")
+    def _seeds_are_seeds(self) -> ScoreConfig:
+        check_range(self.first_seed, self.seeds, "first_seed", "seeds")
+        return self
 
     @model_validator(mode="after")
     def _reward_can_be_shown_what_it_knows(self) -> ScoreConfig:
@@ -241,9 +256,14 @@ class RenderedSet(Section):
     from all sides. Identities are those of the seeds from `first_seed` on."""
 
     identities: int = Field(ge=8)
-    first_seed: int = Field(ge=0, lt=2**32)
+    first_seed: Seed
     views: int = Field(ge=1)
     around: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _seeds_are_seeds(self) -> RenderedSet:
+        check_range(self.first_seed, self.identities, "first_seed", "identities")
+        return self
 
     @property
     def seeds(self) -> range:

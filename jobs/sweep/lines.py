@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 import yaml
 
 Keys = tuple[str | int, ...]  # the way to a value from the root: ("space", "lambda_r", "low")
+
+
+MOST_BYTES = 2**18  # of a file
+MOST_VALUES = 100_000  # in a file, with what its aliases repeat
+DEEPEST = 50  # levels of nesting
 
 
 def parse(text: str, name: str) -> tuple[Any, dict[Keys, str], list[str]]:
@@ -20,16 +26,25 @@ def parse(text: str, name: str) -> tuple[Any, dict[Keys, str], list[str]]:
         line = mark.line + 1 if mark else 1
         said = getattr(error, "problem", None) or str(error)
         return {}, {}, [f"{name}:{line}: not YAML: {said}; check indentation, colons and quotes"]
-    places: dict[Keys, str] = {(): f"{name}:1"}
-    problems: list[str] = []
-    value = {} if node is None else _value(node, (), name, places, problems)
-    return value, places, problems
+    except RecursionError:
+        return {}, {}, [f"{name}:1: nested deeper than {DEEPEST} levels; write it flatter"]
+    reader = _Reader(name)
+    try:
+        value = {} if node is None else reader.value(node, ())
+    except _TooMuch as error:
+        return {}, {}, [str(error)]
+    return value, reader.places, reader.problems
 
 
 def read(path: Path) -> tuple[Any, dict[Keys, str], list[str]]:
     """As `parse`, of a file; one that cannot be read is a problem, not an exception."""
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            said = f"{path}: more than {MOST_BYTES} bytes; give a file of settings"
+            return {}, {(): str(path)}, [said]
+        return parse(data.decode("utf-8-sig"), str(path))
     except FileNotFoundError:
         near = _near_files(path)
         return {}, {(): str(path)}, [f"{path}: no such file{near}"]
@@ -38,60 +53,99 @@ def read(path: Path) -> tuple[Any, dict[Keys, str], list[str]]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, and with 1e-5 a number: YAML 1.1 asks for a dot before the exponent."""
+    """Safe, with the numbers of YAML 1.2: 1e-5 is one, 010 is ten, and 4:00:00 is a text."""
 
 
+_NUMBERS = {
+    "int": r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)",
+    "float": r"[-+]?(?:(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
+             r"|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
+}  # fmt: skip
+_TAG = "tag:yaml.org,2002:"
 _Loader.yaml_implicit_resolvers = {
-    first: list(resolvers) for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    first: [one for one in resolvers if one[0].removeprefix(_TAG) not in _NUMBERS]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)  # fmt: skip
+for _name, _pattern in _NUMBERS.items():
+    _Loader.add_implicit_resolver(
+        _TAG + _name, re.compile(f"^(?:{_pattern})$"), list("-+.0123456789")
+    )
 
 
-def _value(
-    node: yaml.Node, keys: Keys, name: str, places: dict[Keys, str], problems: list[str]
-) -> Any:
-    if isinstance(node, yaml.SequenceNode):
-        for i, item in enumerate(node.value):
-            places[(*keys, i)] = f"{name}:{item.start_mark.line + 1}"
-        return [_value(v, (*keys, i), name, places, problems) for i, v in enumerate(node.value)]
-    if isinstance(node, yaml.MappingNode):
+class _TooMuch(Exception):
+    """The text holds more than any file of settings."""
+
+
+class _Reader:
+    """Values of nodes, with their places and problems. Aliases are repeated, within bounds."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.count = name, 0
+        self.places: dict[Keys, str] = {(): f"{name}:1"}
+        self.problems: list[str] = []
+
+    def value(self, node: yaml.Node, keys: Keys) -> Any:
+        self.count += 1
+        if len(keys) > DEEPEST or self.count > MOST_VALUES:
+            raise _TooMuch(
+                f"{self._at(node)}: {dotted(keys[:4])}: more than {MOST_VALUES} values or deeper"
+                f" than {DEEPEST} levels, aliases counted; write it flatter and without them"
+            )
+        if isinstance(node, yaml.SequenceNode):
+            for i, item in enumerate(node.value):
+                self.places[(*keys, i)] = self._at(item)
+            return [self.value(item, (*keys, i)) for i, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, keys)
+        return self._scalar(node, keys)
+
+    def _mapping(self, node: yaml.MappingNode, keys: Keys) -> dict[str, Any]:
         result: dict[str, Any] = {}
         first: dict[str, int] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is None:
-                problems.append(f"{name}:{line}: a key must be a plain word")
+                self.problems.append(f"{self.name}:{line}: a key must be a plain word")
                 continue
             if key in result:
-                problems.append(
-                    f"{name}:{line}: {dotted((*keys, key))}: given twice, first in line "
+                self.problems.append(
+                    f"{self.name}:{line}: {dotted((*keys, key))}: given twice, first in line "
                     f"{first[key]}; remove one"
                 )
                 continue
             first[key] = line
-            places[(*keys, key)] = f"{name}:{line}"
-            result[key] = _value(value_node, (*keys, key), name, places, problems)
+            self.places[(*keys, key)] = f"{self.name}:{line}"
+            result[key] = self.value(value_node, (*keys, key))
         return result
-    loader = _Loader("")
-    try:
-        return loader.construct_object(node)
-    except (yaml.YAMLError, ValueError):
-        problems.append(
-            f"{name}:{node.start_mark.line + 1}: {dotted(keys)}: {node.value!r} cannot be "
-            "understood; quote it if it is text"
-        )
-        return None
-    finally:
-        loader.dispose()
+
+    def _scalar(self, node: yaml.Node, keys: Keys) -> Any:
+        loader, shown = _Loader(""), repr(node.value)[:80]
+        try:
+            value = loader.construct_object(node)
+        except (yaml.YAMLError, ValueError, ArithmeticError, TypeError, AttributeError):
+            self.problems.append(f"{self._at(node)}: {dotted(keys)}: {shown} cannot be understood;"
+                                 " quote it if it is text")  # fmt: skip
+            return None
+        finally:
+            loader.dispose()
+        if isinstance(value, float) and not math.isfinite(value):
+            self.problems.append(f"{self._at(node)}: {dotted(keys)}: {shown} is no finite number;"
+                                 " give one, or leave the key out")  # fmt: skip
+            return None
+        return value
+
+    def _at(self, node: yaml.Node) -> str:
+        return f"{self.name}:{node.start_mark.line + 1}"
 
 
 def scalar(text: str) -> Any:
-    """The value of a text from the command line, read as YAML. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
+    """The value of a text from the command line, read as YAML. Raises ValueError saying why not."""
+    value, _, problems = parse(text, "value") if text.strip() else (None, {}, [])
+    if problems:
+        said = [one.split(": ", 1)[1].removeprefix(f"{dotted(())}: ") for one in problems]
+        raise ValueError("; ".join(said))
+    return value
 
 
 def dotted(keys: Keys) -> str:

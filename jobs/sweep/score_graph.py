@@ -13,8 +13,8 @@ from jobs.store.stage import FileInput, Task
 from jobs.sweep.fid_graph import FidGraph
 from jobs.sweep.graph import checkpoint_files, image_file
 from jobs.sweep.kinds import ScoreConfig
+from jobs.sweep.outside import network_of
 from jobs.sweep.reward_graph import blocks
-from jobs.sweep.sections import network_of
 
 
 class ScoreGraph(FidGraph):

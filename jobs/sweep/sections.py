@@ -1,27 +1,25 @@
-"""The sections of a sweep file, and the checks of the outside files that it names."""
+"""The sections of a sweep file."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     FieldSerializationInfo,
     ValidationError,
-    ValidationInfo,
     field_serializer,
     model_validator,
 )
 
 from jobs.sweep.fid_section import FidSection
+from jobs.sweep.outside import File, RankingsFile
 from sigmaflow.fields.grid import SLAB_ENTIRE, Grid, SlabPads
 from sigmaflow.finetune.config import FinetuneConfig
 from sigmaflow.preferences.config import AnnotatorConfig
+from sigmaflow.preferences.questions import make_questions
 from sigmaflow.rewards.config import (
     REPRESENTATIONS,
     SMALLEST_CLOUD,
@@ -34,126 +32,13 @@ from sigmaflow.rewards.config import (
     Views,
 )
 from sigmaflow.rewards.semantics import Semantics, semantics
-
-# What a validator's context may ask to be left out: looking at outside files (a prefetch looks
-# itself), or building networks (a plan does without torch).
-NO_FILES, NO_NETWORKS = {"files": False}, {"networks": False}
-SCORED_FILES = ("config.json", "G_ema.safetensors")
-CHECKPOINT_FILES = (*SCORED_FILES, "G.safetensors", "D.safetensors")
+from sigmaflow.seeds import Seed, check_range
 
 
 class Section(BaseModel):
     """Frozen; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def left_out(info: ValidationInfo, what: str) -> bool:
-    """Whether the context asks to do without."""
-    return bool(info.context) and not info.context.get(what, True)
-
-
-def _checkpoint(value: str, info: ValidationInfo) -> str:
-    return value if left_out(info, "files") else _holds(value, CHECKPOINT_FILES)
-
-
-def _scored(value: str, info: ValidationInfo) -> str:
-    return value if left_out(info, "files") else _holds(value, SCORED_FILES)
-
-
-def _holds(value: str, files: tuple[str, ...]) -> str:
-    """A checkpoint with these files; ValueError with the remedy where some are missing."""
-    if value == "mini":
-        return value
-    if value.endswith(".pkl"):
-        raise ValueError(f"{value!r} is a pickle; convert it once: python -m jobs.convert {value}"
-                         f" {Path(value).stem}, and give that folder")
-    missing = [name for name in files if not (Path(value) / name).is_file()]
-    if missing and not set(missing) & set(SCORED_FILES):
-        raise ValueError(f"{value!r} can be scored but not trained on (no {', '.join(missing)} in"
-                         " it); convert a full snapshot, one that holds G and D too")
-    if missing:
-        raise ValueError(f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
-                         " `mini` or the folder of a converted checkpoint")
-    return value
-
-
-def _images(value: str, info: ValidationInfo) -> str:
-    if value == "mini" or left_out(info, "files"):
-        return value
-    if not Path(value).exists():
-        raise ValueError(f"{value!r} is no file; give `mini`, or a zip or folder in EG3D's layout"
-                         " (images and dataset.json)")
-    from sigmaflow.datasets.index import ImageIndex
-
-    ImageIndex(value).close()
-    return value
-
-
-def _file(value: str, info: ValidationInfo) -> str:
-    if not left_out(info, "files") and not Path(value).is_file():
-        raise ValueError(f"{value!r} is no file; give the path of an existing one")
-    return value
-
-
-def _rankings(value: str, info: ValidationInfo) -> str:
-    from sigmaflow.preferences.orders import Orders, read_preferences
-
-    if left_out(info, "files"):
-        return value
-    found = read_preferences(_file(value, info))
-    orders = isinstance(found, Orders)
-    count, what = (len(set(found.questions.tolist())), "questions") if orders else (
-        len(found), "pairs")
-    if count < 4:  # training, validation and test need one each
-        raise ValueError(f"{value!r} has {count} {what}; give at least 4")
-    return value
-
-
-def _reward(value: str, info: ValidationInfo) -> str:
-    if left_out(info, "files"):
-        return value
-    for path in (Path(value), Path(value).with_suffix(".json")):
-        if not path.is_file():
-            raise ValueError(f"{str(path)!r} is no file; give the `reward.safetensors` of a reward"
-                             " stage, with its `.json` beside it")
-    return value
-
-
-def network_of(reward: str) -> RewardConfig | None:
-    """Settings of a trained reward by its `.safetensors`; None where they cannot be read."""
-    try:
-        said = json.loads(Path(reward).with_suffix(".json").read_text(encoding="utf-8"))
-        return RewardConfig.model_validate(said["config"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _ticks(value: str, info: ValidationInfo) -> str:
-    if left_out(info, "files"):
-        return value
-    from pyarrow import ArrowException, parquet
-
-    lacks = {"images_seen", "seed", "reward"}
-    try:
-        lacks -= set(parquet.read_schema(_file(value, info)).names)
-    except (OSError, ArrowException) as error:
-        raise ValueError(f"{value!r} is no Parquet file ({error}); give the `ticks.parquet` of a"
-                         " fine-tune") from error
-    if lacks:
-        raise ValueError(f"{value!r} has no column {', '.join(sorted(lacks))}; give the"
-                         " `ticks.parquet` of a fine-tune")
-    return value
-
-
-Checkpoint = Annotated[str, AfterValidator(_checkpoint)]
-ScoredCheckpoint = Annotated[str, AfterValidator(_scored)]
-"""A checkpoint of which only G_ema is used: G and D may be missing."""
-Images = Annotated[str, AfterValidator(_images)]
-File = Annotated[str, AfterValidator(_file)]
-RankingsFile = Annotated[str, AfterValidator(_rankings)]
-RewardFile = Annotated[str, AfterValidator(_reward)]
-Ticks = Annotated[str, AfterValidator(_ticks)]
 
 
 class Slab(Section):
@@ -173,7 +58,7 @@ class Slab(Section):
 class Anchors(Section):
     """High-quality samples from the middle of the latent space (paper section 3.2.1)."""
 
-    count: int = Field(1000, ge=4)
+    count: int = Field(1000, ge=4, le=1_000_000)
     psi: float = Field(0.25, ge=0, le=1)
     use: Literal["auto", "always", "never"] = "auto"
     """auto: only where the annotator prefers them in `least` of the questions."""
@@ -186,12 +71,18 @@ class RankingsSection(Section):
     file: RankingsFile | None = None
     """rankings in the released format (columns index, rank1, rank2), or whole orders (question,
     annotator, rank1 ... rank6); None asks the annotator"""
-    questions: int = Field(4346, ge=4)
+    questions: int = Field(4346, ge=4, le=1_000_000)
     sizes: tuple[Annotated[int, Field(ge=2, le=6)], ...] = (2, 3, 4, 5, 6)
     flip: float = Field(0.1, ge=0, lt=0.5)
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     psi: float = Field(1.0, ge=0, le=1)
     anchors: Anchors = Anchors()
+
+    @model_validator(mode="after")
+    def _questions_can_be_made(self) -> RankingsSection:
+        if self.file is None:
+            make_questions(self.seed, self.questions, self.sizes)
+        return self
 
 
 class AnnotatorSection(Section):
@@ -242,13 +133,13 @@ class RewardSection(Settings):
     precision: Literal["float32", "bfloat16"] = "float32"
     """of the backbone, in training and wherever it scores"""
     train: TrainConfig = TrainConfig()
-    split_seed: int = Field(42, ge=0)
-    heldout_seed: int = Field(43, ge=0)
+    split_seed: Seed = 42
+    heldout_seed: Seed = 43
     ensemble: int = Field(0, ge=0)
     """so many rewards more, of the seeds after heldout_seed, which only evaluate"""
     share: float = Field(1.0, gt=0, le=1)
     """of the training answers, drawn by the seed, smaller shares within larger ones"""
-    seed: int | None = Field(None, ge=0)
+    seed: Seed | None = None
     """of the first weights, the order and that draw; None is split_seed"""
     answers: Literal["whole", "best_and_worst"] = "whole"
     """what is learnt of a rankings file of whole orders"""
@@ -260,6 +151,7 @@ class RewardSection(Settings):
 
     @model_validator(mode="after")
     def _fits_itself(self) -> RewardSection:
+        check_range(self.heldout_seed, 1 + self.ensemble, "heldout_seed", "ensemble")
         if self.training().recon_weight > 0 and self.backbone != "unet3d":
             raise ValueError(f"{self.backbone} reconstructs nothing; set train.recon_weight to 0")
         if self.representation == "points" and self.view_resolution**2 < self.points:
@@ -357,16 +249,16 @@ class FinetuneSection(FinetuneConfig):
 
     clamp_low: None = None
     clamp_high: None = None
-    seed: int | None = Field(None, ge=0)
+    seed: Seed | None = None
     clamp: Clamp = Clamp()
-    tick_seeds: int = Field(200, ge=2)
+    tick_seeds: int = Field(200, ge=2, le=1_000_000)
     """fixed seeds from 300000 whose reward is followed at every tick (paper Fig. 8)"""
     watch: Watch = Watch()
     ensemble: EnsembleSection = EnsembleSection()
 
     @model_validator(mode="after")
     def _clamp_is_an_interval(self) -> FinetuneSection:
-        return self
+        return self  # its ends come with the start's rewards
 
     def settings(self, seed: int) -> dict[str, Any]:
         """What the stage is told of the loop, presets filled in. seed: where it has none itself."""
@@ -379,10 +271,15 @@ class EvaluationSection(FidSection):
     """What every generator is measured with; the same latents and poses for all."""
 
     seeds: int = Field(100, ge=8)
-    first_seed: int = Field(200000, ge=0)
+    first_seed: Seed = 200000
     psi: float = Field(0.7, ge=0, le=1)
     annotator_seeds: int = Field(40, ge=4)
     consistency_resolution: int = Field(64, ge=8)
     extractor_weights: File | None = None
     mesh_seeds: int = Field(4, ge=1)
     mesh_resolution: int = Field(256, ge=32)
+
+    @model_validator(mode="after")
+    def _seeds_are_seeds(self) -> EvaluationSection:
+        check_range(self.first_seed, self.seeds, "first_seed", "seeds")
+        return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sigmaflow.datasets.index import ImageIndex
-from sigmaflow.datasets.members import AGAIN
+from sigmaflow.datasets.pictures import decode, unequal
 
 
 class ImageZip(ImageIndex):
@@ -20,7 +19,7 @@ class ImageZip(ImageIndex):
     ``(image, label)`` with a uint8 tensor ``[3, H, W]`` and a float32 tensor ``[25]`` (cam2world
     16, intrinsics 9). ``resolution``: pixels, of the first image. Any threads, forks and spawned
     processes may read at once. Raises ValueError naming file and member when an image cannot be
-    read, or is not square or of another size.
+    read, is not square or of another size, or has transparency or more than 8 bits a channel.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -33,18 +32,15 @@ class ImageZip(ImageIndex):
         return self.read(self.names[i])
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        from PIL import Image
-
         name = self.names[i]
+        data = self.read(name)
         try:
-            with Image.open(io.BytesIO(self.read(name))) as picture:
-                pixels = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise self._error(name, f"is no readable image ({error}); {AGAIN}") from error
+            pixels = decode(data)
+        except ValueError as error:
+            raise self._error(name, str(error)) from error
         side = self.resolution or pixels.shape[0]
         if pixels.shape != (side, side, 3):
-            raise self._error(name, f"is {pixels.shape[1]}x{pixels.shape[0]} pixels, not "
-                                    f"{side}x{side}; all pictures of a set must be equally large")
+            raise self._error(name, unequal(pixels.shape[1], pixels.shape[0], side))
         image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         return image, torch.from_numpy(self.labels[i].copy())
 

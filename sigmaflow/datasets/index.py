@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,8 +9,13 @@ import numpy as np
 
 from sigmaflow.datasets.labels import label_problems, label_table
 from sigmaflow.datasets.members import AGAIN, open_members
+from sigmaflow.datasets.pictures import HEAD, MOST_BYTES, is_png, size, unequal
+from sigmaflow.jsontext import loads
+from sigmaflow.seeds import MAX_SEED
 
 LABELS = "dataset.json"
+LOOKED_AT = 2000  # pictures whose size is looked at before any work; others when they are read
+# Names of pictures, also of kinds that are refused: none is left out in silence.
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -30,10 +34,10 @@ class ImageIndex:
         if LABELS not in self.members.names():
             raise self._error(LABELS, "missing; give a set in EG3D's layout, pictures and "
                               f"{LABELS} at its top")
-        if trouble := self.members.trouble(LABELS):
+        if trouble := self.members.trouble(LABELS, self._most_labels()):
             raise self._error(LABELS, trouble)
         try:
-            meta = json.loads(self.read(LABELS))
+            meta = loads(self.read(LABELS))
             entries = [(str(name), values) for name, values in meta["labels"]]
         except (ValueError, TypeError, KeyError) as error:
             raise self._error(LABELS, f'has no list "labels" of [name, numbers] ({error})'
@@ -49,6 +53,10 @@ class ImageIndex:
         self.labels = table.astype(np.float32)
         self.seeds = self._read_seeds(meta)
 
+    def _most_labels(self) -> int:
+        """Bytes that labels may take: 25 numbers, a name and a seed for every member, and more."""
+        return 2**20 + 4096 * len(self.members.names())
+
     def _file_problems(self) -> Iterable[tuple[str, str]]:
         there, named = self.members.names(), set()
         for name in self.names:
@@ -57,7 +65,7 @@ class ImageIndex:
             named.add(name)
             if name not in there:
                 yield name, f"named in {LABELS} but missing; add it or take its label out"
-            elif trouble := self.members.trouble(name):
+            elif trouble := self.members.trouble(name, MOST_BYTES):
                 yield name, trouble
         for name in there:
             hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
@@ -79,8 +87,11 @@ class ImageIndex:
             return None
         try:
             known = {name: int(seed) for name, seed in meta["seeds"]}
-            return np.array([known[name] for name in self.names], dtype=np.int64)
-        except (KeyError, TypeError, ValueError) as error:
+            seeds = [known[name] for name in self.names]
+            if not all(0 <= seed <= MAX_SEED for seed in seeds):
+                raise ValueError(f"they go from 0 to {MAX_SEED}")
+            return np.array(seeds, dtype=np.int64)
+        except (OverflowError, KeyError, TypeError, ValueError) as error:
             raise self._error(LABELS, f'"seeds" does not fit the labels ({error!r})') from error
 
     def read(self, name: str) -> bytes:
@@ -89,6 +100,32 @@ class ImageIndex:
             return self.members.read(name)
         except (OSError, KeyError, ValueError) as error:
             raise self._error(name, f"cannot be read ({error}); {AGAIN}") from error
+
+    def side(self, most: int = LOOKED_AT) -> int:
+        """Pixels a side of the pictures, by the first bytes of at most ``most``, evenly spread.
+
+        Raises ValueError naming the first that is not square, of another size than the first one,
+        or that `sigmaflow.datasets.pictures` refuses by its header.
+        """
+        side = 0
+        for at in np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).astype(int)):
+            name = self.names[at]
+            width, height = self._size(name)
+            side = side or width
+            if (width, height) != (side, side):
+                raise self._error(name, unequal(width, height, side))
+        return side
+
+    def _size(self, name: str) -> tuple[int, int]:
+        try:
+            head = self.members.head(name, HEAD)
+        except (OSError, KeyError, ValueError) as error:
+            raise self._error(name, f"cannot be read ({error}); {AGAIN}") from error
+        data = head if is_png(head) else self.read(name)
+        try:
+            return size(data)
+        except ValueError as error:
+            raise self._error(name, str(error)) from error
 
     def __len__(self) -> int:
         return len(self.names)

@@ -14,6 +14,11 @@ AGAIN = "copy the set again, or take the picture out of it and of dataset.json"
 _LOCAL = struct.Struct("<4s22xHH")  # a zip's local header: signature, lengths of name and extra
 
 
+def too_large(size: int, most: int) -> str:
+    """What is said of a member that is larger than it may be."""
+    return f"has {size} bytes unpacked, of {most} at most; leave out what is no picture or label"
+
+
 class _Place(NamedTuple):
     offset: int
     packed: int
@@ -49,9 +54,12 @@ class ZipMembers:
     def names(self) -> Collection[str]:
         return self._places.keys()
 
-    def trouble(self, name: str) -> str:
-        """What the directory alone says against a member that is there; empty where nothing."""
+    def trouble(self, name: str, most: int) -> str:
+        """What the directory alone says against a member that is there and may have ``most`` bytes;
+        empty where nothing."""
         place = self._places[name]
+        if place.size > most:
+            return too_large(place.size, most)
         if place.encrypted:
             return "is encrypted; pack the set without a password"
         if place.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -69,11 +77,7 @@ class ZipMembers:
         the set was closed.
         """
         place = self._places[name]
-        header = self._bytes(_LOCAL.size, place.offset)
-        signature, name_length, extra = _LOCAL.unpack(header.ljust(_LOCAL.size, b"\0"))
-        if signature != b"PK\3\4":
-            raise OSError("nothing of a zip lies at its place")
-        data = self._bytes(place.packed, place.offset + _LOCAL.size + name_length + extra)
+        data = self._bytes(place.packed, self._begin(place))
         if place.method == zipfile.ZIP_DEFLATED:
             try:
                 data = zlib.decompressobj(-15).decompress(data, place.size + 1)
@@ -84,6 +88,26 @@ class ZipMembers:
         if zlib.crc32(data) != place.crc:
             raise OSError("its checksum is wrong")
         return data
+
+    def head(self, name: str, count: int) -> bytes:
+        """The first ``count`` bytes of a member, or all of a shorter one. Raises as `read`; no
+        checksum is looked at."""
+        place = self._places[name]
+        data = self._bytes(min(place.packed, count + 64), self._begin(place))
+        if place.method == zipfile.ZIP_DEFLATED:
+            try:
+                data = zlib.decompressobj(-15).decompress(data, count)
+            except zlib.error as error:
+                raise OSError(str(error)) from error
+        return data[:count]
+
+    def _begin(self, place: _Place) -> int:
+        """Where a member's bytes lie in the file."""
+        header = self._bytes(_LOCAL.size, place.offset)
+        signature, name_length, extra = _LOCAL.unpack(header.ljust(_LOCAL.size, b"\0"))
+        if signature != b"PK\3\4":
+            raise OSError("nothing of a zip lies at its place")
+        return place.offset + _LOCAL.size + name_length + extra
 
     def _bytes(self, count: int, offset: int) -> bytes:
         parts, file = [], self._file.fileno()
@@ -120,13 +144,21 @@ class FolderMembers:
     def names(self) -> Collection[str]:
         return self._sizes.keys()
 
-    def trouble(self, name: str) -> str:
+    def trouble(self, name: str, most: int) -> str:
+        if self._sizes[name] > most:
+            return too_large(self._sizes[name], most)
         return "" if self._sizes[name] else f"is empty; {AGAIN}"
 
     def read(self, name: str) -> bytes:
         if name not in self._sizes:
             raise KeyError(name)
         return (self.path / name).read_bytes()
+
+    def head(self, name: str, count: int) -> bytes:
+        if name not in self._sizes:
+            raise KeyError(name)
+        with open(self.path / name, "rb") as file:
+            return file.read(count)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from pydantic.functional_serializers import SerializerFunctionWrapHandler
 
+from sigmaflow.seeds import Seed
+
 Cutoff = Annotated[int, Field(ge=0)] | Literal["all"]
 MicroBatch = Annotated[int, Field(ge=1)] | Literal["auto"]
 Psi = Annotated[float, Field(ge=0)]
@@ -105,7 +107,7 @@ class LoopConfig(Config):
     neighbours: Literal["batch", "micro_batch"] | None = Field(
         None, description="among which images poses are swapped, and w_avg moves once"
     )
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
     def resolved(self) -> Self:
         """With what is None filled in from the preset; again does no harm."""
@@ -266,7 +268,7 @@ class WarmstartConfig(Config):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the perceptual network (autocast)"
     )
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
 
 class ProjectedConfig(Config):
@@ -314,7 +316,7 @@ class ProjectedConfig(Config):
     heldout: int = Field(
         48, ge=0, description="identities of the held-out set that every tick is measured on"
     )
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _regression_falls(self) -> ProjectedConfig:

@@ -13,12 +13,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sigmaflow.jsontext import read_json
+
 from .discriminator import DualDiscriminator
 from .triplane import TriPlaneGenerator
 
 FORMAT = 1
 NETWORKS = ("G", "D", "G_ema")
 LABEL_STD = "dataset_label_std"  # a buffer of EG3D's training loop, used by nothing here
+MOST_LAYERS, MOST_SIZE = 100, 2**20  # of a mapping network; of any other argument
 MINI = Path(__file__).parent / "weights" / "mini"
 
 
@@ -110,11 +113,9 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     """The parsed config.json of a checkpoint folder; CheckpointError where it can't be used."""
     path = resolve(folder) / "config.json"
     try:
-        config = json.loads(path.read_text())
-    except OSError as e:
-        raise CheckpointError(f"{path}: {e.strerror}; give the folder of a checkpoint") from e
+        config = read_json(path)
     except ValueError as e:
-        said = f"{path}: not JSON ({e}); convert or copy the checkpoint again"
+        said = f"{e}; give the folder of a checkpoint, or convert or copy it again"
         raise CheckpointError(said) from e
     found = config.get("format") if isinstance(config, dict) else None
     if found != FORMAT:
@@ -130,9 +131,48 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: unreadable ({e}); copy the checkpoint again") from e
 
 
+def _check_buildable(config: Mapping[str, Any], name: str, folder: Path) -> None:
+    """Raise CheckpointError where a network's arguments are not those of its class, or ask for more
+    than its file can fill. Allocates no weights."""
+    path, key = folder / "config.json", "D" if name == "D" else "G"
+    kind = DualDiscriminator if key == "D" else TriPlaneGenerator
+    again = "convert or copy the checkpoint again"
+    kwargs = config.get(key)
+    if not isinstance(kwargs, dict):
+        raise CheckpointError(f"{path}: holds no arguments of {key}; {again}")
+    if said := _excess(kwargs, key):
+        raise CheckpointError(f"{path}: {said}; {again}")
+    try:
+        with torch.device("meta"):
+            numbers = sum(p.numel() for p in kind(**kwargs).parameters())
+    except Exception as error:  # whatever a class says of arguments that nobody checked
+        said = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{path}: {key} can't be built ({said}); {again}") from error
+    file = folder / f"{name}.safetensors"
+    if file.is_file() and numbers > file.stat().st_size:
+        raise CheckpointError(f"{path}: {key} has {numbers} weights, more than {file} can hold;"
+                              f" {again}")
+
+
+def _excess(value: Any, key: str, depth: int = 0) -> str:
+    """An argument that no network has; empty where there is none."""
+    most = MOST_LAYERS if key.endswith("num_layers") else MOST_SIZE
+    if isinstance(value, (int, float)) and not abs(value) <= most:
+        return f"{key} is {str(value)[:40]}, of {most} at most"
+    if isinstance(value, (dict, list)) and (depth > 8 or len(value) > 1000):
+        return f"{key} is nested deeper or longer than arguments are"
+    pairs = value.items() if isinstance(value, dict) else (
+        enumerate(value) if isinstance(value, list) else ())
+    return next((said for k, v in pairs if (said := _excess(v, f"{key}.{k}", depth + 1))), "")
+
+
 def _load_into(module: nn.Module, path: Path) -> None:
     state = read_tensors(path)
     state.pop(LABEL_STD, None)
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise CheckpointError(f"{path}: {name} holds NaN or infinity, so the network draws"
+                                  " nothing; take a checkpoint from before its training diverged")
     try:
         module.load_state_dict({k: v.float() for k, v in state.items()}, strict=True)
     except RuntimeError as e:
@@ -161,7 +201,10 @@ def load_gan(source: str | Path) -> GANCheckpoint:
             f"{folder}: has no {' and no '.join(missing)}, which training needs; its G_ema can be"
             " scored. Convert a full snapshot to train on it"
         )
-    checkpoint = build(read_config(folder))
+    config = read_config(folder)
+    for name in NETWORKS:
+        _check_buildable(config, name, folder)
+    checkpoint = build(config)
     for name in NETWORKS:
         _load_into(getattr(checkpoint, name), folder / f"{name}.safetensors")
     return checkpoint
@@ -170,6 +213,8 @@ def load_gan(source: str | Path) -> GANCheckpoint:
 def load_generator(source: str | Path) -> TriPlaneGenerator:
     """G_ema of a checkpoint folder, or of `mini`, in eval mode without gradients."""
     folder = resolve(source)
-    G = TriPlaneGenerator(**read_config(folder)["G"])
+    config = read_config(folder)
+    _check_buildable(config, "G_ema", folder)
+    G = TriPlaneGenerator(**config["G"])
     _load_into(G, folder / "G_ema.safetensors")
     return G.eval().requires_grad_(False)

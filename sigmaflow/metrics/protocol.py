@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sigmaflow.seeds import Seed, check_range
+
 Name = Literal["clean", "nvidia", "mini"]
 BLOCK = 100  #: images whose moments are summed as one; never split between shards
 BATCH = 25  #: images that the feature network sees at once: float rounding depends on it
@@ -63,8 +65,8 @@ class Protocol(BaseModel):
     """the labelled set whose cameras are drawn, each alike"""
     images: int = Field(ge=2)
     """generated, exactly so many"""
-    first_seed: int = Field(FIRST_SEED, ge=0)
-    pose_seed: int = Field(0, ge=0)
+    first_seed: Seed = FIRST_SEED
+    pose_seed: Seed = 0
     psi: float = Field(1.0, ge=0, le=1)
     noise: Literal["const", "random"] = "const"
     """of the backbone"""
@@ -81,6 +83,7 @@ class Protocol(BaseModel):
                 )
         if self.block % self.batch:
             raise ValueError(f"block {self.block} must be a multiple of batch {self.batch}")
+        check_range(self.first_seed, self.images, "first_seed", "images")
         return self
 
     @property

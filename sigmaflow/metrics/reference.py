@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from sigmaflow.arrays import open_npz
 from sigmaflow.atomic import write_with
 from sigmaflow.files import sha256_file
+from sigmaflow.jsontext import loads
 from sigmaflow.metrics.frechet import Moments
 from sigmaflow.metrics.protocol import Protocol, ProtocolError, differences
 
@@ -64,7 +66,7 @@ def load_reference(path: str | Path, protocol: Protocol) -> Reference:
     with _open(path) as arrays:
         if "protocol" not in arrays:
             return _published(Path(path), arrays, protocol)
-        made = json.loads(str(arrays["protocol"]))
+        made = loads(str(arrays["protocol"]))
         if wrong := differences(made, protocol.of_reals()):
             raise ProtocolError(
                 f"{path}: statistics of another protocol, {'; '.join(wrong)} (file against run)"
@@ -96,11 +98,9 @@ class _open:
 
     def __enter__(self) -> Any:
         try:
-            self._file = np.load(self.path, allow_pickle=False)
+            self._file = open_npz(self.path)
             known = set(self._file.files)
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError, AttributeError, EOFError) as error:
+        except ValueError as error:
             raise ValueError(f"{self.path}: no .npz of statistics ({error})") from error
         if not ({"protocol", "mean", "scatter", "n"} <= known or {"mu", "sigma"} <= known):
             self._file.close()

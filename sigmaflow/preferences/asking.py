@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import numpy as np
 from sigmaflow.preferences.orders import Orders
 from sigmaflow.preferences.questions import anchors, make_questions
 from sigmaflow.preferences.rankings import FIRST_SEED, Problem, Rankings, RankingsError
+from sigmaflow.preferences.tables import Report, read_table, whole_number
+from sigmaflow.seeds import MAX_SEED
 
 COLUMNS = ("question", "annotator", "order")
 LETTERS = "ABCDEF"
@@ -83,16 +84,16 @@ def read_answers(path: str | Path, asked: Sequence[Asked]) -> Answers:
     caught: dict[str, list[bool]] = {}
     blank = 0
 
-    def report(line: int, column: str, value: str, message: str, remedy: str) -> None:
-        problems.append(Problem(str(path), line, column, value[:80], message, remedy))
+    def report(line: int, column: str, value: object, message: str, remedy: str) -> None:
+        problems.append(Problem(str(path), line, column, str(value)[:80], message, remedy))
 
     for line, row in _rows(path, report):
         number, who, order = row
-        if not (number.isascii() and number.isdigit() and int(number) in by_number):
+        if (known := whole_number(number, MAX_SEED)) not in by_number:
             report(line, "question", number, "there is no such question",
                    f"questions are {min(by_number)} to {max(by_number)}")  # fmt: skip
             continue
-        question = by_number[int(number)]
+        question = by_number[known]
         letters = re.sub(r"[\s>,;/-]", "", order).upper()
         if not letters:
             blank += 1
@@ -102,44 +103,38 @@ def read_answers(path: str | Path, asked: Sequence[Asked]) -> Answers:
             report(line, "question", number, f"{who or 'somebody'} answered it in line {before}",
                    "keep one of the two")  # fmt: skip
         seen.setdefault((question.number, who), line)
-        known = LETTERS[: len(question.seeds)]
-        if len(set(letters)) < len(letters) or not set(letters) <= set(known):
-            report(line, "order", order, f"names other than {', '.join(known)}, or one twice",
+        named = LETTERS[: len(question.seeds)]
+        if len(set(letters)) < len(letters) or not set(letters) <= set(named):
+            report(line, "order", order, f"names other than {', '.join(named)}, or one twice",
                    "write each letter once, best first")  # fmt: skip
-        elif len(letters) not in (2, len(known)):
-            report(line, "order", order, f"names {len(letters)} of {len(known)} shapes",
+        elif len(letters) not in (2, len(named)):
+            report(line, "order", order, f"names {len(letters)} of {len(named)} shapes",
                    "name all, or the best and the worst only")  # fmt: skip
         elif question.catch is not None:
-            best = question.seeds[known.index(letters[0])]
+            best = question.seeds[named.index(letters[0])]
             caught.setdefault(who, []).append(best == question.catch)
         else:
-            seeds = tuple(question.seeds[known.index(letter)] for letter in letters)
+            seeds = tuple(question.seeds[named.index(letter)] for letter in letters)
             found.append((question.number, who, seeds))
     if not found and not problems:
         report(0, "order", "", "no question is answered", "fill in the column order")
     if problems:
-        raise RankingsError(problems)
+        raise RankingsError(sorted(problems, key=lambda problem: problem.line))
     numbers, people, orders = zip(*found)
     orders = Orders(tuple(orders), np.array(numbers, dtype=np.int64), tuple(people))
     return Answers(orders, blank, {w: (sum(right), len(right)) for w, right in caught.items()})
 
 
-def _rows(path: Path, report: Callable[..., None]) -> list[tuple[int, list[str]]]:
+def _rows(path: Path, report: Report) -> list[tuple[int, list[str]]]:
     """Lines (from 2) and their three cells; headers of files put together are let through."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        report(0, "", path.name, f"cannot be read as UTF-8 text ({error})", "check the file")
+    rows = read_table(path, report)
+    if not rows:
         return []
-    # Spreadsheets of some countries write semicolons.
-    head = text.split("\n", 1)[0]
-    reader = csv.reader(text.splitlines(), delimiter=";" if head.count(";") == 2 else ",")
-    rows = [[cell.strip() for cell in row] for row in reader]
-    if not rows or tuple(rows[0]) != COLUMNS:
-        report(1, "", head, "these are other columns", f"give {','.join(COLUMNS)}")
+    if tuple(rows[0][1]) != COLUMNS:
+        report(1, "", ",".join(rows[0][1]), "these are other columns", f"give {','.join(COLUMNS)}")
         return []
     good = []
-    for line, row in enumerate(rows[1:], start=2):
+    for line, row in rows[1:]:
         if not any(row) or tuple(row) == COLUMNS:
             continue
         if len(row) != len(COLUMNS):

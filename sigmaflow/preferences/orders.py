@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ import numpy as np
 
 from sigmaflow.atomic import write_text
 from sigmaflow.preferences.rankings import (
-    MAX_SEED,
     Problem,
     Rankings,
     RankingsError,
     read_rankings,
     split,
 )
+from sigmaflow.preferences.tables import BOM, read_table, whole_number
+from sigmaflow.seeds import MAX_SEED
 
 PAD = -1  # where a shorter order has no shape
 LONGEST = 6
@@ -132,13 +134,17 @@ def split_questions(orders: Orders, seed: int = 42) -> tuple[Orders, Orders, Ord
 
 
 def write_orders(path: str | Path, orders: Orders) -> None:
-    """Write the wide file, atomically."""
+    """Write the wide file, atomically. ValueError where an order is longer than six, or a name has
+    line breaks or spaces around it, which the file would not give back."""
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
     table.writerow(COLUMNS)
     for question, who, order in zip(orders.questions.tolist(), orders.annotators, orders.orders):
         if len(order) > LONGEST:
             raise ValueError(f"question {question} has {len(order)} shapes, of {LONGEST} at most")
+        if who != who.strip() or len(who.splitlines()) > 1:
+            raise ValueError(f"question {question}: annotator {who!r} must be one line without"
+                             " spaces around it")  # fmt: skip
         table.writerow([question, who, *order, *[""] * (LONGEST - len(order))])
     write_text(path, stream.getvalue())
 
@@ -147,10 +153,10 @@ def holds_orders(path: str | Path) -> bool:
     """Whether a file is of whole orders, by its first column. False where it cannot be read."""
     try:
         with open(path, "rb") as file:
-            first = file.readline(80).decode("utf-8-sig", "replace")
+            first = file.readline(80).decode("utf-8", "replace")
     except OSError:
         return False
-    return first.split(",")[0].strip(' \t\r"') == COLUMNS[0]
+    return re.split("[,;]", first.lstrip(BOM))[0].strip(' \t\r\n"') == COLUMNS[0]
 
 
 def read_preferences(path: str | Path) -> Rankings | Orders:
@@ -166,20 +172,17 @@ def read_orders(path: str | Path) -> Orders:
     def report(line: int, column: str, value: object, message: str, remedy: str) -> None:
         problems.append(Problem(str(path), line, column, str(value)[:80], message, remedy))
 
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        report(0, "", path.name, f"cannot be read as UTF-8 text ({error})", "check the file")
-        raise RankingsError(problems) from error
-    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]
-    header = tuple(rows[0]) if rows else ()
+    rows = read_table(path, report)
+    if not rows:
+        raise RankingsError(problems)
+    header = tuple(rows[0][1])
     if header != COLUMNS:
         report(1, "", ",".join(header), "these are other columns", f"give {','.join(COLUMNS)}")
         raise RankingsError(problems)
     if len(rows) == 1:
         report(2, "", "", "there are no answers", "give at least one line below the header")
     found, seen = [], {}
-    for line, row in enumerate(rows[1:], start=2):
+    for line, row in rows[1:]:
         if len(row) != len(COLUMNS):
             message = f"{len(row)} fields instead of {len(COLUMNS)}"
             report(line, "", ",".join(row), message, "restore or remove the line")
@@ -188,22 +191,23 @@ def read_orders(path: str | Path) -> Orders:
         order = [cell for cell in cells if cell]
         before = len(problems)
         for column, cell in zip(("question", *RANKS), (question, *cells)):
-            number = cell.isascii() and cell.isdigit() and len(cell) <= 10
-            if (cell or column == "question") and not (number and int(cell) <= MAX_SEED):
+            if (cell or column == "question") and whole_number(cell, MAX_SEED) is None:
                 message = f"is not an integer from 0 to {MAX_SEED}"
                 report(line, column, cell, message, "correct it")
         if len(order) < 2 or cells[: len(order)] != order:
             message = "the order has a gap or fewer than two shapes"
             report(line, "rank1", ",".join(cells), message, "fill it from rank1 on")
-        if len(set(order)) < len(order):
+        seeds = [whole_number(cell, MAX_SEED) for cell in order]
+        if len(set(seeds) - {None}) < len(seeds) - seeds.count(None):
             report(line, "rank1", ",".join(order), "a shape is there twice", "name each once")
-        if (question, who) in seen:
-            message = f"{who or 'somebody'} answered this question in line {seen[question, who]}"
+        answer = whole_number(question, MAX_SEED), who  # "07" is question 7
+        if answer[0] is not None and answer in seen:
+            message = f"{who or 'somebody'} answered this question in line {seen[answer]}"
             report(line, "question", question, message, "keep one of the two")
-        seen.setdefault((question, who), line)
+        seen.setdefault(answer, line)
         if len(problems) == before:
-            found.append((int(question), who, tuple(map(int, order))))
+            found.append((*answer, tuple(seeds)))
     if problems:
-        raise RankingsError(problems)
+        raise RankingsError(sorted(problems, key=lambda problem: problem.line))
     questions, annotators, orders = zip(*found)
     return Orders(tuple(orders), np.array(questions, dtype=np.int64), tuple(annotators))

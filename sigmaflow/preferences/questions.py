@@ -12,6 +12,7 @@ from sigmaflow.preferences.rankings import (
     FIRST_SEED,
     Rankings,
 )
+from sigmaflow.seeds import check_range
 
 if TYPE_CHECKING:
     from sigmaflow.preferences.orders import Orders
@@ -29,7 +30,7 @@ def make_questions(
 
     Sizes are drawn uniformly from `sizes`; the seeds run on from `first_seed`, so the shapes needed
     are `first_seed ... questions[-1][-1]`. Raises ValueError on sizes below 2, or where the seeds
-    would reach those of the anchors.
+    would reach those of the anchors or go beyond 2^32 - 1.
     """
     if not sizes or min(sizes) < 2:
         raise ValueError(f"a question needs at least two shapes, sizes is {tuple(sizes)}")
@@ -42,6 +43,8 @@ def make_questions(
             f"{n} questions from seed {first_seed} run into the anchors at {ANCHOR_FIRST_SEED};"
             " ask fewer or start lower"
         )
+    if stops:
+        check_range(first_seed, stops[-1] - first_seed, "first seed", "shapes")
     return [tuple(range(stop - int(count), stop)) for stop, count in zip(stops, counts)]
 
 

@@ -7,6 +7,7 @@ The file is the released one: an unnamed index column, `rank1` (the seed that wo
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from sigmaflow.atomic import write_bytes
+from sigmaflow.preferences.tables import read_table, whole_number
+from sigmaflow.seeds import MAX_SEED
 
 COLUMNS = ("", "rank1", "rank2")
 FIRST_SEED = 20_000
 ANCHOR_FIRST_SEED = 100_000
 ANCHOR_PSI = 0.25
-MAX_SEED = 2**32 - 1  # what numpy's RandomState takes
 
 
 @dataclass(frozen=True)
@@ -90,42 +92,20 @@ def read_rankings(path: str | Path) -> Rankings:
     def report(line: int, column: str, value: Any, message: str, remedy: str) -> None:
         problems.append(Problem(str(path), line, column, str(value)[:80], message, remedy))
 
-    text = _text(path, report)
-    # Split by hand: a stray quote must not swallow the lines below it, nor shift their numbers.
-    lines = text.removesuffix("\n").split("\n")
-    rows = [[cell.strip(' \t\r"') for cell in line.split(",")] for line in lines]
-    if not text.strip():
-        if not problems:
-            report(1, "", "", "the file is empty", "give a file with columns ,rank1,rank2")
+    numbered = read_table(path, report)
+    if not numbered:
         raise RankingsError(problems)
+    rows = [row for _, row in numbered]
     header = rows[0]
     _check_header(header, report)
-    if not text.endswith("\n"):
-        report(
-            len(rows),
-            "",
-            ",".join(rows[-1]),
-            "the last line has no end, so the file may be cut off within a number",
-            "restore the file, or end the line if it is complete",
-        )
     if len(rows) == 1:
         report(2, "", "", "there are no pairs", "give at least one line below the header")
-    table = _parse(header, rows, report)
+    table = _parse(header, numbered, report)
     _check_pairs(table, report)
     if problems:
         raise RankingsError(sorted(problems, key=lambda problem: problem.line))
     values = np.array([row for _, *row in table], dtype=np.int64).reshape(-1, 3)
     return Rankings(values[:, 0], values[:, 1], values[:, 2])
-
-
-def _text(path: Path, report: Any) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        report(0, "", path.name, f"cannot be read: {error.strerror}", "check the path")
-    except UnicodeDecodeError as error:
-        report(0, "", f"byte {error.start}", "is not UTF-8 text", "save it as a UTF-8 CSV")
-    return ""
 
 
 def _check_header(header: list[str], report: Any) -> None:
@@ -142,14 +122,16 @@ def _check_header(header: list[str], report: Any) -> None:
             report(1, name, name, "column is unknown or there twice", "remove or rename it")
 
 
-def _parse(header: list[str], rows: list[list[str]], report: Any) -> list[tuple[int, ...]]:
+def _parse(
+    header: list[str], rows: list[tuple[int, list[str]]], report: Any
+) -> list[tuple[int, ...]]:
     """Rows `(line, index, rank1, rank2)` whose three values are good."""
     where = {name: header.index(name) for name in ("rank1", "rank2") if name in header}
     where = {"": 0, **where}
     table = []
-    for line, row in enumerate(rows[1:], start=2):
+    for line, row in rows[1:]:
         if len(row) != len(header):
-            last = " in the last line: the file looks cut off" if line == len(rows) else ""
+            last = " in the last line: the file looks cut off" if line == rows[-1][0] else ""
             message = f"{len(row)} fields instead of {len(header)}{last}"
             report(line, "", ",".join(row), message, "restore or remove the line")
             continue
@@ -164,10 +146,9 @@ def _seed(text: str, line: int, column: str, report: Any) -> int | None:
         what = "seed" if column else "index"
         report(line, column or "index", text, f"the {what} is not an integer >= 0", "correct it")
         return None
-    if len(text) > 10 or int(text) > MAX_SEED:
+    if (number := whole_number(text, MAX_SEED)) is None:
         report(line, column or "index", text, f"is above {MAX_SEED}", "use a seed of 32 bits")
-        return None
-    return int(text)
+    return number
 
 
 def _check_pairs(table: list[tuple[int, ...]], report: Any) -> None:
@@ -216,8 +197,13 @@ def split(rankings: Rankings | Sequence[int] | np.ndarray, seed: int = 42) -> Sp
     n = len(rankings)
     if n < 4:
         raise ValueError(f"{n} items cannot be split in three parts; give at least 4")
-    from sklearn.model_selection import train_test_split  # seconds to import
-
-    train, rest = train_test_split(np.arange(n), test_size=0.3, train_size=0.7, random_state=seed)
-    val, test = train_test_split(rest, test_size=0.5, random_state=seed)
+    train, rest = _parted(np.arange(n), math.floor(0.7 * n), math.ceil(0.3 * n), seed)
+    later = math.ceil(0.5 * len(rest))
+    val, test = _parted(rest, len(rest) - later, later, seed)
     return Split(train, val, test)
+
+
+def _parted(items: np.ndarray, first: int, last: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """As scikit-learn's train_test_split, whose import takes seconds."""
+    order = np.random.RandomState(seed).permutation(len(items))
+    return items[order[last : last + first]], items[order[:last]]

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from sigmaflow.preferences.orders import Orders, read_orders, split_questions
+from sigmaflow.preferences.orders import Orders, read_orders
+from sigmaflow.preferences.parts import HEADER, in_two_parts
 from sigmaflow.preferences.rankings import (
     Problem,
     Rankings,
     RankingsError,
-    Split,
     read_rankings,
-    split,
 )
 from sigmaflow.rewards.data import Bank, Source
 
 BATCH = 16
-HEADER = 2  # line of a file's first row
 LEAST = 4  # questions that can be split in three parts
-PARTS = ("train", "val", "test")
 
 A = TypeVar("A", Rankings, Orders)
 
@@ -40,10 +36,7 @@ def check_data(
     every slab once, slabs that are constant or not finite.
     """
 
-    def shared(rankings: Rankings) -> Iterator[Problem]:
-        return shared_seeds(rankings, split(rankings, split_seed), path)
-
-    return _checked(path, bank, values, read_rankings, shared)
+    return _checked(path, bank, values, read_rankings, split_seed)
 
 
 def check_orders(
@@ -54,18 +47,12 @@ def check_orders(
     Annotators may contradict each other, and answer the same question: questions are what is split.
     """
 
-    def shared(orders: Orders) -> Iterator[Problem]:
-        parts = zip(PARTS, split_questions(orders, split_seed))
-        part_of = {q: name for name, part in parts for q in part.questions.tolist()}
-        named = [part_of[q] for q in orders.questions.tolist()]
-        yield from _in_two_parts(zip(named, orders), path)
-
-    return _checked(path, bank, values, read_orders, shared)
+    return _checked(path, bank, values, read_orders, split_seed)
 
 
 def _checked(
     path: str | Path, bank: Source | None, values: bool, read: Callable[[str | Path], A],
-    shared: Callable[[A], Iterable[Problem]],
+    split_seed: int,
 ) -> A:  # fmt: skip
     problems: list[Problem] = []
     answers = None
@@ -76,7 +63,7 @@ def _checked(
     if answers is not None:
         n, what = _questions(answers)
         if n >= LEAST:
-            problems += shared(answers)
+            problems += in_two_parts(answers, split_seed, path)
         else:
             message = f"{n} {what} cannot be split in three parts"
             problems.append(Problem(str(path), 0, "", str(n), message, f"give at least {LEAST}"))
@@ -97,35 +84,6 @@ def _questions(answers: Rankings | Orders) -> tuple[int, str]:
     if isinstance(answers, Orders):
         return len(set(answers.questions.tolist())), "questions"
     return len(answers), "pairs"
-
-
-def shared_seeds(rankings: Rankings, parts: Split, path: str | Path = "") -> Iterator[Problem]:
-    """Seeds in more than one part of a split, each with the lines it is in.
-
-    A reward that has trained on a shape is not tested on it.
-    """
-    part_of = {row: name for name in PARTS for row in getattr(parts, name).tolist()}
-    yield from _in_two_parts(((part_of[i], pair) for i, pair in enumerate(rankings)), path)
-
-
-def _in_two_parts(
-    answers: Iterable[tuple[str, tuple[int, ...]]], path: str | Path
-) -> Iterator[Problem]:
-    """Of answers line by line: the part that each is in, and its seeds."""
-    where: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for line, (name, seeds) in enumerate(answers, start=HEADER):
-        for seed in seeds:
-            where[seed][name].append(line)
-    for seed, found in sorted(where.items()):
-        if len(found) > 1:
-            lines = "; ".join(f"{name}: line {', '.join(map(str, sorted(found[name])[:5]))}"
-                              for name in PARTS if name in found)  # fmt: skip
-            first = min(min(rows) for rows in found.values())
-            yield Problem(
-                str(path), first, "rank1,rank2", str(seed), f"the seed is in two parts ({lines})",
-                "ask about each shape in one question, or keep its questions in one part"
-                " (split_questions)",
-            )  # fmt: skip
 
 
 def _absent(answers: Rankings | Orders, bank: Bank, path: str | Path) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from pydantic.functional_serializers import SerializerFunctionWrapHandler
 
 from sigmaflow.fields.grid import SLAB_ENTIRE, UPPER, Grid
+from sigmaflow.seeds import Seed
 
 Head = Literal["scalar", "bt", "pairs"]
 Likelihood = Literal["pairs", "plackett_luce"]
@@ -201,7 +202,7 @@ class TrainConfig(Settings):
         " annotator_decay tf32".split()
     )
 
-    seed: int = Field(default=42, ge=0)
+    seed: Seed = 42
     epochs: int = Field(default=10, ge=1)
     batch: int = Field(default=1, ge=1)
     lr: float = Field(default=1e-5, gt=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from sigmaflow.fields.depth import depth_input
 from sigmaflow.fields.grid import Grid
 from sigmaflow.fields.points import point_input
 from sigmaflow.fields.slab import normalise_slab
+from sigmaflow.jsontext import read_json
 from sigmaflow.rewards.backbones import BACKBONES
 from sigmaflow.rewards.config import Head, RewardConfig, mini_config
 
@@ -214,7 +214,7 @@ class RewardModel(nn.Module):
                 raise FileNotFoundError(f"reward file is missing: {file}")
         data = path.read_bytes()
         try:
-            record = json.loads(sidecar.read_text())
+            record = read_json(sidecar)
             if record["format"] != FORMAT:
                 raise ValueError(f"format {record['format']} is not {FORMAT}")
             if record["sha256"] != hashlib.sha256(data).hexdigest():

@@ -23,6 +23,7 @@ import torch
 from sigmaflow.atomic import TEMPORARY, write_bytes, write_json
 from sigmaflow.fields.grid import Grid
 from sigmaflow.files import sha256_file
+from sigmaflow.jsontext import read_json
 from sigmaflow.rewards.data import SlabBank
 
 FORMAT = 1
@@ -103,7 +104,7 @@ class SlabStore:
             if card.name == "recipe.json" or card.name.startswith(TEMPORARY):
                 continue
             try:
-                record = json.loads(card.read_text(encoding="utf-8"))
+                record = read_json(card)
                 seeds, size = [int(seed) for seed in record["seeds"]], int(record["bytes"])
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"{card} cannot be read ({error}); remove it") from error

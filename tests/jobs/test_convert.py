@@ -98,7 +98,7 @@ def test_what_can_only_be_scored(tiny_gan, tiny_images, tmp_path, capsys):
 
     from jobs.launch import main as launch
     from jobs.sweep.graph import checkpoint_files
-    from jobs.sweep.sections import SCORED_FILES, _holds
+    from jobs.sweep.outside import SCORED_FILES, _holds
     from sigmaflow.generators.pickles.write import Emitter
     from sweeps import write_sweep
 

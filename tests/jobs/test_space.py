@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from jobs.sweep.config import ConfigError, load
 from jobs.sweep.graph import SweepGraph
 from jobs.sweep.kinds import SweepConfig
-from jobs.sweep.sections import NO_FILES, FinetuneSection, RewardSection
+from jobs.sweep.outside import NO_FILES
+from jobs.sweep.sections import FinetuneSection, RewardSection
 from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
 from sigmaflow.finetune.config import PAPER, RELEASED
 from sweeps import SCALES, launch, write_sweep

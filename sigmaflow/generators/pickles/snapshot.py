@@ -194,7 +194,7 @@ def plain(value: Any, name: str) -> Any:
             return [visit(v, depth + 1) for v in value]
         if type(value) is set:
             return [visit(v, depth + 1) for v in sorted(value, key=str)]
-        if type(value) is Stored and value.cost <= SMALL:
+        if type(value) is Stored and value.cost <= SMALL and value.cells <= SMALL:
             return visit(value.read().tolist(), depth + 1)
         return f"<{getattr(value, 'class_name', type(value).__name__)}>"
 

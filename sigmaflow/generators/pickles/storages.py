@@ -67,6 +67,11 @@ class Stored:
         return math.prod(self.size)
 
     @property
+    def cells(self) -> int:
+        """Numbers and empty lists that a list of it has at most: (2^27, 0) has no numbers."""
+        return math.prod(max(n, 1) for n in self.size)
+
+    @property
     def extent(self) -> int:
         """Numbers of the storage from the first to the last that belong to it."""
         if not self.numel:

@@ -1,0 +1,196 @@
+"""Small files that ask for much: every reader refuses them within bounds of memory and time."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sigmaflow.generators.cameras import frontal_label
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 60  # of CPU, imports included
+SPARE = 300 * 2**20  # bytes over what the imports take
+
+CHILD = """
+import resource, sys
+{imports}
+with open("/proc/self/statm") as file:
+    held = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + {spare}, held + {spare}))
+resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
+for path in sys.argv[1:]:
+    try:
+        {call}
+    except (ValueError, ConfigError) as error:
+        print("refused:", str(error).replace("\\n", " "))
+    else:
+        print("read")
+"""
+READERS = {
+    "images": ("from sigmaflow.datasets.images import ImageZip; from PIL import Image;"
+               "import PIL.PngImagePlugin, PIL.JpegImagePlugin, PIL.WebPImagePlugin",
+               "ImageZip(path).load_all()"),
+    "npz": ("from sigmaflow.metrics.reference import source_of", "source_of(path)"),
+    "csv": ("from sigmaflow.preferences.orders import read_preferences", "read_preferences(path)"),
+    "sweep": ("from jobs.sweep.config import load_kind; from jobs.sweep.kinds import KINDS",
+              "load_kind(path, KINDS)"),
+    "checkpoint": ("from sigmaflow.generators import load_generator", "load_generator(path)"),
+    "set": ("from jobs.sweep.lines import scalar", "scalar(open(path).read())"),
+}  # fmt: skip
+
+
+def refused(kind, path, *words):
+    all_refused(kind, {path: words})
+
+
+def all_refused(kind, files):
+    """Reads files in one child process; each must be refused in words."""
+    imports, call = READERS[kind]
+    code = CHILD.format(imports=f"{imports}\nfrom jobs.sweep.config import ConfigError",
+                        spare=SPARE, seconds=SECONDS, call=call)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, files)], capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(files), (done.stdout[-500:], done.stderr[-2000:])
+    for line, words in zip(lines, files.values()):
+        assert line.startswith("refused:") and len(line) < 3000
+        for word in words:
+            assert word in line, line
+
+
+def image_set(path, picture=b"", labels=None):
+    label = frontal_label()[0].double().tolist()
+    text = labels if labels is not None else json.dumps({"labels": [["a.png", label]]})
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("dataset.json", text)
+        archive.writestr("a.png", picture)
+    return path
+
+
+def png(side, data=b""):
+    def chunk(name, body):
+        return (len(body).to_bytes(4, "big") + name + body
+                + zlib.crc32(name + body).to_bytes(4, "big"))  # fmt: skip
+
+    head = side.to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 0])
+    body = zlib.compress(bytes((side + 1) * side), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + data + chunk(b"IDAT", body) + chunk(
+        b"IEND", b"")  # fmt: skip
+
+
+def test_pictures_and_labels_that_unpack_to_much(tmp_path):
+    deep = '{"labels": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n{ } loop\n"
+    bombs = (
+        (png(9000), None, "a.png: is 9000x9000 pixels"),
+        (bytes(200 * 2**20), None, "a.png: has 209715200 bytes unpacked"),
+        (png(4), b" " * (200 * 2**20), "dataset.json: has 209715200"),
+        (png(4), deep, "dataset.json: has no list .labels. of .name, numbers. (JSON is nested"),
+        (png(4), '{"labels": [["a.png", [NaN]]]}', "NaN is no number of JSON"),
+        (program, None, "a.png: is no PNG"),  # for PostScript, Pillow would start Ghostscript
+    )
+    files = {}
+    for i, (picture, labels, said) in enumerate(bombs):
+        said = said.replace(".labels.", '"labels"').replace(".name, numbers.", "[name, numbers]")
+        files[image_set(tmp_path / f"{i}.zip", picture, labels)] = (f"{i}.zip: ", said)
+    all_refused("images", files)
+
+
+@pytest.mark.parametrize("size", [(2**27, 0), (2**40, 0), (2**20, 2**20, 0), (0, 2**27)])
+def test_empty_tensors_make_no_lists(tmp_path, size):
+    import torch
+
+    from sigmaflow.generators.pickles.snapshot import plain
+    from sigmaflow.generators.pickles.storages import Storage, Stored
+
+    tensor = Stored(Storage(torch.float32, 0, memoryview(b"")), 0, size, (0,) * len(size))
+    assert plain([tensor], "x") == ["<Stored>"]
+    assert plain(Stored(tensor.storage, 0, (3, 0), (0, 0)), "x") == [[], [], []]
+
+
+def npz(path, name, body, size=None):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{name}.npy", body)
+    return path
+
+
+def header(shape, dtype="<f8"):
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": dtype, "fortran_order": False, "shape": shape})  # fmt: skip
+    return stream.getvalue()
+
+
+def test_arrays_that_claim_more_than_they_hold(tmp_path):
+    path = tmp_path / "s.npz"
+    refused("npz", npz(path, "mean", header((2**40,))), "s.npz", "mean.npy", "its header tells")
+    refused("npz", npz(path, "mean", header((10**9,)) + bytes(100)), "s.npz", "mean.npy")
+    refused("npz", npz(path, "mean", header((2,), "|O") + bytes(16)), "s.npz", "objects")
+    refused("npz", npz(path, "mean", b"no array"), "s.npz", "no whole .npz")
+    path.write_bytes(path.read_bytes()[:60])
+    refused("npz", path, "s.npz: no whole .npz")
+
+
+def test_tables_of_long_cells_and_many_columns(tmp_path):
+    path = tmp_path / "r.csv"
+    head = "question,annotator,rank1,rank2,rank3,rank4,rank5,rank6\n"
+    path.write_text(head + "0," + "x" * 200_000 + ",1,2,,,,\n")
+    refused("csv", path, "r.csv:2", "of 10000 at most")
+    path.write_text(",rank1,rank2" + ",x" * 10**7 + "\n0,1,2\n")
+    refused("csv", path, "r.csv:1", "of 10000 at most")
+    path.write_text('question,"' + "\n" * 1000 + "0,a,1,2,,,,\n")
+    refused("csv", path, "r.csv:1", "a quote or a NUL")
+
+
+LAUGHS = "kind: sweep\na0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
+)
+
+
+@pytest.mark.parametrize("text,words", [
+    (LAUGHS, ["aliases counted"]),
+    ("kind: sweep\na: &a\n  b: *a\n", ["s.yaml:2", "aliases counted"]),
+    ("kind: sweep\na: " + "[" * 100_000, ["s.yaml:1", "nested deeper"]),
+    ("kind: sweep\na: " + "[" * 60 + "]" * 60, ["s.yaml:2", "50 levels"]),
+    ("kind: sweep\nseed: 1" + ":00" * 50_000 + "\n", ["s.yaml:2: seed"]),
+    ("kind: sweep\nseed: " + "9" * 100_000 + "\n", ["s.yaml:2: seed", "cannot be understood"]),
+    ("kind: sweep\n" + "#" * 2**20, ["s.yaml: more than 262144 bytes"]),
+])  # fmt: skip
+def test_yaml_that_grows_or_never_ends(tmp_path, text, words):
+    path = tmp_path / "s.yaml"
+    path.write_text(text)
+    refused("sweep", path, *words)
+
+
+def test_values_of_the_command_line_are_bounded_too(tmp_path):
+    path = tmp_path / "value"
+    for text in ("[" * 50_000, "&a [*a]", "{low: .nan}", "[&a [x,x], &b [*a,*a], .inf]"):
+        path.write_text(text)
+        refused("set", path)
+
+
+def test_a_checkpoint_that_asks_for_many_layers(tmp_path, tiny_checkpoint):
+    good = json.loads((tiny_checkpoint / "config.json").read_text())
+    files = {}
+    for i, (change, said) in enumerate((
+        ({"mapping_kwargs": {"num_layers": 10**6}}, "G.mapping_kwargs.num_layers is 1000000"),
+        ({"channel_base": 2**18, "channel_max": 2**18, "w_dim": 2**16}, "more than"),
+        ({"w_dim": 10**400}, "G.w_dim is"),
+        ({"unheard_of": 1}, "G can't be built (TypeError"),
+        (None, "not JSON (JSON is nested too deeply"),
+    )):  # fmt: skip
+        shutil.copytree(tiny_checkpoint, gan := tmp_path / f"gan{i}")
+        text = json.dumps({**good, "G": {**good["G"], **change}}) if change else "[" * 100_000
+        (gan / "config.json").write_text(text)
+        files[gan] = f"gan{i}/config.json: ", said
+    all_refused("checkpoint", files)
