@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, model_validator
 
 from jobs.search.outcomes import REWARD
+from jobs.sweep.idle import Given, problems
+from jobs.sweep.lines import Keys
 from jobs.sweep.sections import (
     AnnotatorSection,
     Checkpoint,
@@ -58,6 +60,10 @@ class Common(Section):
         found = "numba" if importlib.util.find_spec("numba") else "torch"
         return {"threads": self.threads,
                 "sampler": found if self.sampler == "auto" else self.sampler}
+
+    def idle(self, given: Given) -> list[tuple[Keys, str]]:
+        """What was given and cannot take effect, with the reason."""
+        return problems(self, given)
 
     @property
     def whole_orders(self) -> bool:
