@@ -342,8 +342,9 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
     if result is not None and result.ok:
         publish(result.path, runs, config.name)
         best = trials[strongest(values)]
-        publish_models(*(driver.results[task.key].path for task in
-                         (best.reward, best.finetune)), runs, config.name)
+        made = [driver.results[task.key].path for task in (best.reward, best.finetune)]
+        if None not in made:  # trials are found though their reward, made again, may have failed
+            publish_models(*made, runs, config.name)
     for line in summary(config, graph, values, result, store, runs, show, uri):
         show.say(line)
     return 1 if show.failed else 0

@@ -89,7 +89,7 @@ def summary(
 
 
 def accuracy_line(reward: Path) -> str:
-    """How good a finished reward is, beside trivial scorers and what noise allows."""
+    """How good a finished reward is, beside trivial scorers (of slabs) and what noise allows."""
     from pyarrow.parquet import ParquetFile  # read_table would load pandas
 
     rows = ParquetFile(reward / "accuracy.parquet").read().to_pylist()
@@ -98,8 +98,9 @@ def accuracy_line(reward: Path) -> str:
     line = (f"[bold]reward[/]  right on {100 * own['share']:.0f} % of {own['n']} held-out pairs "
             f"({100 * own['low']:.0f} to {100 * own['high']:.0f} %)")
     trivial = [s for s in ("slab_mean", "total_variation", "fraction_above") if s in regular]
-    best = max(trivial, key=lambda scorer: regular[scorer]["share"])
-    line += f"; best trivial scorer ({best}) {100 * regular[best]['share']:.0f} %"
+    if trivial:  # they are of slabs: a reward that sees depth or points has none beside it
+        best = max(trivial, key=lambda scorer: regular[scorer]["share"])
+        line += f"; best trivial scorer ({best}) {100 * regular[best]['share']:.0f} %"
     if "noise_ceiling" in regular:
         line += f", noise ceiling {100 * regular['noise_ceiling']['share']:.0f} %"
     return line
