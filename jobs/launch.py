@@ -29,6 +29,7 @@ from jobs.store.staging import read_with
 from jobs.sweep.config import ConfigError, load_kind
 
 GOES_ON = "stopped; the same command goes on from here"
+FOLDERS = ("store", "sweeps", "optuna", "tables", "figures", "models", "queue", "spool")  # of runs
 BEFORE_END = 60.0  # seconds before the end of a batch job that somebody launches from
 PROFILES = Path(__file__).resolve().parent.parent / "cluster"
 
@@ -268,7 +269,10 @@ def _runs_problems(name: str) -> list[str]:
         return [f"--runs {name}: {place} is no folder; give another place"]
     if not os.access(place, os.W_OK | os.X_OK):
         return [f"--runs {name}: {place} cannot be written; give another folder"]
-    return []
+    ours = [Path(name, one) for one in FOLDERS]
+    ours += [path for path in Path(name, "store").glob("[!.]*") if not path.suffix]
+    return [f"--runs {name}: {path} is a file where a folder of results belongs; move it away"
+            for path in ours if path.exists() and not path.is_dir()]  # fmt: skip
 
 
 def _runs_folder(name: str) -> Path:
@@ -337,11 +341,14 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
         driver.add(tables)
         while driver.busy:
             driver.step()
+        best = trials[strongest(values)]
+        driver.recheck([tables, best.reward, best.finetune])
+        while driver.busy:
+            driver.step()
     search.close()
     result = driver.results.get(tables.key) if tables else None
     if result is not None and result.ok:
         publish(result.path, runs, config.name)
-        best = trials[strongest(values)]
         made = [driver.results[task.key].path for task in (best.reward, best.finetune)]
         if None not in made:  # trials are found though their reward, made again, may have failed
             publish_models(*made, runs, config.name)
@@ -355,6 +362,9 @@ def _single(config, last, runs: Path, driver: Driver, show: Show) -> int:
     from jobs.report import publish
 
     driver.add(last)
+    while driver.busy:
+        driver.step()
+    driver.recheck([last])
     while driver.busy:
         driver.step()
     result = driver.results[last.key]

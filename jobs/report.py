@@ -19,7 +19,9 @@ from jobs.output import redact
 from jobs.output.show import Show, duration
 from jobs.run.attempt import Result
 from jobs.search.outcomes import LEAST, feasible, shown
+from jobs.store.sound import damage
 from jobs.store.stage import Task
+from jobs.store.store import Store
 from sigmaflow import atomic
 
 
@@ -155,6 +157,27 @@ def trial_table(
         yield f"  [dim]importances: from {LEAST} finished trials on; {len(values)} are[/]"
 
 
+def set_aside_damaged(sweep: Any, store: Store) -> tuple[list[str], list[str]]:
+    """Set aside finished results of a `jobs.status.Sweep` that are not as they were published.
+
+    Lines about those, and about such as cannot be moved.
+    """
+    aside, kept = [], []
+    for one in sweep.tasks:
+        if one.state != "done" or (name := store.damaged(one.entry)) is None:
+            continue
+        file = store.path(one.entry) / name
+        try:
+            place = store.set_aside(one.entry)
+        except OSError as error:
+            kept.append(f"{one.entry.label}: {file} is not as it was published, and cannot be set"
+                        f" aside ({error.strerror}); move its folder away")  # fmt: skip
+        else:
+            said = damage(one.entry.label, file, place).removesuffix("; it is made again")
+            aside.append(f"{said}; the next launch makes it again")
+    return aside, kept
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """0, 1 where nothing is finished yet, 2 where there is nothing by that name."""
     parser = argparse.ArgumentParser(
@@ -176,6 +199,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LookupError as error:
         print(error, file=sys.stderr)
         return 2
+    aside, kept = set_aside_damaged(sweep, Store(Path(args.runs).absolute() / "store"))
+    for line in (*aside, *kept):
+        print(redact.text(line), file=sys.stderr)
+    if kept:
+        return 1
+    if aside:
+        sweep = asked(args.runs, sweep.latest.name)
     catch_up(Path(os.path.abspath(args.runs)), [sweep.latest.name], args.track)
     made, said = report(sweep, Path(args.runs).absolute())
     for line in said:

@@ -16,6 +16,7 @@ from typing import Any
 from jobs.report import accuracy_line, publish, trial_table
 from jobs.search.outcomes import pareto, read_summary, searches_reward
 from jobs.status import Sweep
+from jobs.store.ledger import LAUNCH
 from jobs.store.store import Store
 from jobs.sweep.space import SearchSection, tables_config
 from sigmaflow.atomic import write_bytes, write_text, write_with
@@ -40,6 +41,9 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
     if not record["trials"]:
         todo = [one.entry.label for one in sweep.tasks if one.state != "done"]
         return False, [f"not finished: {len(todo)} stages are missing, first {todo[0]}"]
+    if not isinstance(record["config"].get("search"), dict):
+        said = f"{sweep.latest.folder / LAUNCH} is damaged: it has no config.search; launch again"
+        return False, [said]
     lines = list(_numbers(sweep, store))
     missing = _missing_trials(sweep)
     inputs, config = _inputs(sweep, store)

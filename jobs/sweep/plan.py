@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobs.run.slurm_files import home
+from jobs.store.sound import LARGE
 from jobs.store.stage import Stage, Task, walk
 from jobs.store.store import MARKER, SPEC, Store
 from jobs.sweep.cost import Cost, Costs, Span, hours, size
@@ -65,7 +66,9 @@ def _planned(
     task: Task, store: Store, cached: _Cached, found: Mapping[str, Planned]
 ) -> Planned:
     if store.find(task) is not None:
-        return Planned(task, "HIT", left=0.0)
+        if (name := store.damaged(task, LARGE)) is None:
+            return Planned(task, "HIT", left=0.0)
+        return Planned(task, "RUN", f"its {name} is damaged; made again")
     if (owner := store.owner(task)) is not None:
         said = store.progress(task) or {}
         done = f", {100 * said['done'] / said['total']:.0f} % done" if said.get("total") else ""
