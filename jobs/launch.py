@@ -20,13 +20,15 @@ from cluster.executor import Refused
 from cluster.profile import Retries
 from jobs.output import redact
 from jobs.output.show import Show, duration
-from jobs.run.driver import Driver, Event
+from jobs.run.driver import Driver
+from jobs.run.listener import Listener
 from jobs.run.retry import told
 from jobs.run.signals import terminable
 from jobs.run.stop import AGAIN, Stop, Stopped, deadline
 from jobs.store.stage import Task
 from jobs.store.staging import read_with
 from jobs.sweep.config import ConfigError, load_kind
+from jobs.sweep.rerun import rerun, rerun_problems
 
 GOES_ON = "stopped; the same command goes on from here"
 FOLDERS = ("store", "sweeps", "optuna", "tables", "figures", "models", "queue", "spool")  # of runs
@@ -47,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return show(config, profile, Path(os.path.abspath(args.runs)))
         runs = _runs_folder(args.runs)
+        rerun(config, runs, args.rerun, console.print)
         if profile.kind == "slurm":
             from jobs.run import slurm
 
@@ -106,6 +109,7 @@ def run(
     from jobs.output import notify as webhook
     from jobs.store.digests import remembered
     from jobs.store.ledger import Ledger, new_folder, plan_id
+    from jobs.store.stale import told as told_stale
     from jobs.store.store import Store
     from jobs.sweep.graphs import first_tasks
     from jobs.track import provenance
@@ -142,8 +146,11 @@ def run(
             if executor.slots > 1:
                 show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
                          f"{executor.slots} stages at once, results in {runs}[/]")
-            driver = Driver(store, executor, Listener(show, ledger, begin), stop, retries)
+            listener = Listener(show, ledger, begin)
+            driver = Driver(store, executor, listener, stop, retries)
             code = _all(config, graph, first, runs, store, driver, show, ledger, uri)
+            for line in told_stale(listener.stale):
+                show.say(f"[yellow]{line}[/]")
             if show.again:
                 show.say(f"tried again: {told(show.again)}")
             ledger.close("failed" if code else "done")
@@ -156,22 +163,6 @@ def run(
             console.print(word, style="yellow", highlight=False, markup=False, soft_wrap=True)
         if notify:
             webhook.tell_end(notify, runs, config.name, folder)
-
-
-class Listener:
-    """Hands a driver's events to who shows and who records them. The first start calls ``begin``.
-    """
-
-    def __init__(self, show: Show, ledger: Any, begin: Callable[[], None]) -> None:
-        self.show, self.ledger = show, ledger
-        self._begin: Callable[[], None] | None = begin
-
-    def __call__(self, event: Event) -> None:
-        self.show(event)
-        self.ledger.event(event)
-        if event.kind == "start" and self._begin is not None:
-            begin, self._begin = self._begin, None
-            begin()
 
 
 def _all(config, graph, first, runs: Path, store, driver: Driver, show: Show, ledger, uri) -> int:
@@ -197,6 +188,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
                         "`later`: the next report or ui enters all")
     parser.add_argument("--notify", metavar="VARIABLE", help="environment variable that holds the "
                         "URL to tell of the end, over the profile's")
+    parser.add_argument("--rerun", action="extend", nargs="+", default=[], metavar="STAGE",
+                        help="make results of this stage anew that other sources made, and all "
+                        "that depends on them")
     parser.add_argument("--dry-run", action="store_true",
                         help="say what would run, why and what it would cost; run nothing")
     return parser.parse_args(argv)
@@ -239,7 +233,7 @@ def read_sweep(args: argparse.Namespace):
             problems += error.problems
         except ValueError:
             problems.append("--notify: give the name of an environment variable, not its value")
-    problems += _safety_problems(args, config, profile)
+    problems += [*rerun_problems(args.rerun), *_safety_problems(args, config, profile)]
     if problems:
         raise ConfigError(problems)
     return config, profile

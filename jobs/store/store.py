@@ -4,6 +4,7 @@
     <root>/<stage>/.work/<key[:20]>-<attempt>/  unfinished: outputs so far, checkpoint/, error.json
     <root>/<stage>/.claim-<key[:20]>            who works on it; touched while that process lives
     <root>/<stage>/.broken-<key[:20]>-*/        moved aside because its files were not whole
+    <root>/<stage>/.old-<key[:20]>-*/           moved aside to be made anew (--rerun)
 
 A work folder is renamed to the attempt that owns it, so a process that lost its claim finds its
 folder gone and can neither publish nor disturb the next one.
@@ -28,6 +29,7 @@ from typing import Any, Protocol, TypeVar
 from jobs.store.claim import Claim, owner_of
 from jobs.store.sound import damaged, stamp
 from jobs.store.stage import Stage, Task
+from jobs.store.stale import sources_now
 from sigmaflow.atomic import TEMPORARY, fsync_file, fsync_folder, move_folder, write_json
 from sigmaflow.files import sha256_file
 
@@ -87,6 +89,16 @@ class Store:
         path = self.path(task)
         marker = read_marker(path, task)
         return None if marker is None else damaged(path, marker, most)
+
+    def marker(self, task: Named) -> dict[str, Any] | None:
+        """What a finished result's ``done.json`` says; None where it is not finished."""
+        return read_marker(self.path(task), task)
+
+    def retire(self, task: Named) -> None:
+        """Move a finished result away, so that it is made anew. Raises OSError."""
+        path = self.path(task)
+        with _locked(path.parent):
+            move_folder(path, path.parent / f".old-{path.name}-{secrets.token_hex(4)}")
 
     def set_aside(self, task: Named) -> Path | None:
         """Move a damaged result away, to be made again; its new place, None where it was gone.
@@ -303,6 +315,7 @@ class Work:
             "stamps": {
                 path.relative_to(self.folder).as_posix(): stamp(path.stat()) for path in files
             },
+            **({"sources": made} if (made := sources_now(self.task.stage.name)) else {}),
             "seconds": round(seconds, 3),
             "peak": dict(peak),
             "finished": time.time(),
