@@ -24,6 +24,8 @@ from jobs.store.stage import Task
 from jobs.store.store import Store
 from sigmaflow import atomic
 
+PARTIAL = ".{}.partial.json"  # in tables/: the files that a report of an unfinished sweep wrote
+
 
 def publish(folder: Path, runs: Path, name: str) -> None:
     """Copy a result's tables and figures to `runs/tables/<name>-*` and `runs/figures/<name>-*`.
@@ -34,9 +36,24 @@ def publish(folder: Path, runs: Path, name: str) -> None:
         if (folder / kind).is_dir():
             for path in sorted((folder / kind).iterdir()):
                 _copy(path, runs / kind / f"{name}-{path.name}")
-            for path in (runs / kind).glob(f"{name}-partial-*"):
-                path.unlink()
+    if (folder / "tables").is_dir():
+        drop_partial(runs, name)
     _copy_gan(folder / "gan", runs / "models" / name)
+
+
+def drop_partial(runs: Path, name: str) -> None:
+    """Remove what `jobs.output.partial` wrote for a sweep, and nothing else: ``x-partial-`` also
+    begins the files of a sweep that is called ``x-partial``."""
+    listed = runs / "tables" / PARTIAL.format(name)
+    try:
+        written = list(json.loads(listed.read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for one in written:
+        kind, _, file = str(one).partition("/")
+        if kind in ("tables", "figures") and file.startswith(f"{name}-partial-") and "/" not in file:
+            (runs / kind / file).unlink(missing_ok=True)
+    listed.unlink(missing_ok=True)
 
 
 def publish_models(reward: Path, finetune: Path, runs: Path, name: str) -> None:

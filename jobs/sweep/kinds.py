@@ -37,7 +37,7 @@ from sigmaflow.rewards.config import RewardConfig
 class Common(Section):
     """What every kind of sweep has."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
     scale: Literal["mini", "paper"] = "mini"
     seed: int = Field(0, ge=0)
     threads: int = Field(1, ge=1)
