@@ -19,7 +19,7 @@ from rich.markup import escape
 from cluster.executor import Refused
 from cluster.profile import Retries
 from jobs.output import redact
-from jobs.output.show import Show, duration
+from jobs.output.show import Show, Terminal, duration
 from jobs.run.driver import Driver
 from jobs.run.listener import Listener
 from jobs.run.retry import told
@@ -28,6 +28,7 @@ from jobs.run.stop import AGAIN, Stop, Stopped, deadline
 from jobs.store.stage import Task
 from jobs.store.staging import read_with
 from jobs.sweep.config import ConfigError, load_kind
+from jobs.sweep.lines import spread
 from jobs.sweep.rerun import rerun, rerun_problems
 
 GOES_ON = "stopped; the same command goes on from here"
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     when the system wanted the end: all is saved, and the same command goes on."""
     argv = sys.argv[1:] if argv is None else list(argv)
     args = _arguments(argv)
-    console = Console()
+    console = Terminal()
     try:
         config, profile = read_sweep(args)
         if args.dry_run:
@@ -181,7 +182,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
                         help="where to run: cluster/X.yaml, or the name of a shipped profile")
     parser.add_argument("--scale", choices=("mini", "paper"), help="how big, over the sweep file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="set a value of the sweep, such as search.trials=4; may be repeated")
+                        help="set values of the sweep, such as search.trials=4; may be repeated")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     parser.add_argument("--track", metavar="URI", help="MLflow's server (default: "
                         "MLFLOW_TRACKING_URI, else runs/mlflow.db, which `local` names too), or "
@@ -193,7 +194,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
                         "that depends on them")
     parser.add_argument("--dry-run", action="store_true",
                         help="say what would run, why and what it would cost; run nothing")
-    return parser.parse_args(argv)
+    return parser.parse_args(spread(sys.argv[1:] if argv is None else argv))
 
 
 def read_sweep(args: argparse.Namespace):
@@ -227,7 +228,7 @@ def read_sweep(args: argparse.Namespace):
         try:
             profile = load_kind(place, profiles.KINDS)
             if args.notify:
-                checked = {**profile.model_dump(), "notify": args.notify}
+                checked = {**profile.model_dump(exclude_unset=True), "notify": args.notify}
                 profile = type(profile).model_validate(checked)
         except ConfigError as error:
             problems += error.problems
