@@ -51,7 +51,8 @@ def drop_partial(runs: Path, name: str) -> None:
         return
     for one in written:
         kind, _, file = str(one).partition("/")
-        if kind in ("tables", "figures") and file.startswith(f"{name}-partial-") and "/" not in file:
+        ours = kind in ("tables", "figures") and file.startswith(f"{name}-partial-")
+        if ours and "/" not in file:
             (runs / kind / file).unlink(missing_ok=True)
     listed.unlink(missing_ok=True)
 
