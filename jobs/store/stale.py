@@ -62,12 +62,13 @@ def is_stale(marker: Mapping[str, Any], root: Path = ROOT) -> bool:
 
 
 def told(stages: Mapping[str, int]) -> list[str]:
-    """A line for each stage with stale results, by how many."""
-    return [f"{stage}: {count} found result{'s' * (count > 1)} may be stale, made by other sources "
-            f"than are here now under the same version; --rerun {stage} makes "
-            f"{'them' if count > 1 else 'it'} and what depends on {'them' if count > 1 else 'it'}"
-            " anew, and a raised version (docs/contributing.md) does so for everybody"
-            for stage, count in stages.items()]  # fmt: skip
+    """What to say of stages with stale results, by how many: one line, or none."""
+    if not stages:
+        return []
+    counts = ", ".join(f"{stage} ({count})" for stage, count in stages.items())
+    return [f"may be stale: found results of {counts}: other sources made them than are here now"
+            f" under the same version; --rerun {' '.join(stages)} makes them and what depends"
+            " on them anew (docs/contributing.md: raise a stage's version to do so for everybody)"]
 
 
 def stale_lines(hits: Iterable[Any], store: Any) -> list[str]:
