@@ -19,7 +19,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -148,7 +147,7 @@ class _Node:
         self.ip = node_address(here.node) or socket.gethostbyname(socket.gethostname())
         self.log = meeting / f"ray-{here.node}.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self._folder, self._lock = own_folder(_short_folder())
+        self._folder, self._lock = own_folder()
 
     def start_head(self) -> str:
         """Start the head on ports that are free; its address."""
@@ -299,12 +298,6 @@ def _free_ports(ip: str, count: int) -> list[int]:
         for probe in probes:
             probe.bind((ip, 0))
         return [probe.getsockname()[1] for probe in probes]
-
-
-def _short_folder() -> str:
-    """The temporary folder, or /tmp where its name leaves no room for sockets (107 bytes)."""
-    place = tempfile.gettempdir()
-    return place if len(place) <= 25 else "/tmp"
 
 
 def _has(folder: Path, name: str) -> bool:

@@ -18,6 +18,8 @@ from cluster.executor import Refused
 from cluster.profile import RayProfile
 from cluster.ray_tasks import RayTasks, first_line, sigterm_kept
 
+ROOM = 25  # bytes of a temporary folder's name with which those of Ray's sockets still fit
+
 
 class RayExecutor(RayTasks):
     """`RayTasks` on a Ray that lives as long as this. Raises RuntimeError when this process
@@ -60,13 +62,20 @@ class RayExecutor(RayTasks):
         self._lock.close()
 
 
+def short_folder() -> str:
+    """The temporary folder, or /tmp where its name leaves no room for sockets (107 bytes)."""
+    place = tempfile.gettempdir()
+    return place if len(os.fsencode(place)) <= ROOM else "/tmp"
+
+
 def own_folder(place: str | None = None) -> tuple[str, IO[bytes]]:
     """A folder for Ray with a lock that lives as long as we do; those of the dead are removed.
 
-    Short, because sockets in it may not have names beyond 107 bytes. ``place`` is the system's
-    temporary folder where it is not given.
+    Short, because sockets in it may not have names beyond 107 bytes. ``place`` is `short_folder`
+    where it is not given.
     """
-    for left in Path(place or tempfile.gettempdir()).glob("sf-*/alive"):
+    place = place or short_folder()
+    for left in Path(place).glob("sf-*/alive"):
         with contextlib.suppress(OSError), open(left, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(left.parent, ignore_errors=True)

@@ -20,6 +20,7 @@ from typing import Any
 
 from jobs.output import redact
 from jobs.store.store import MARKER, SHORT, SPEC
+from jobs.sweep.lines import spread
 
 SWEEP = Path(__file__).resolve().parent.parent / "sweeps" / "score.yaml"
 PAPER = 128  # grids from this many points a side are of the paper's scale
@@ -214,11 +215,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", choices=("mini", "paper"),
                         help="of meshes and FIDs (default: from the reward's grid)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="any other value of sweeps/score.yaml; may be repeated")
+                        help="any other values of sweeps/score.yaml; may be repeated")
     parser.add_argument("--on", default="local", metavar="PROFILE", help="as in jobs.launch")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and its cost")
-    args = parser.parse_args(argv)
+    args = parser.parse_args(spread(sys.argv[1:] if argv is None else argv))
     if len(args.places) > 2:
         parser.error("give AFTER, or BEFORE and AFTER")
     try:

@@ -19,16 +19,20 @@ from rich.markup import escape
 from cluster.executor import Refused
 from cluster.profile import Retries
 from jobs.output import redact
-from jobs.output.show import Show, duration
-from jobs.run.driver import Driver, Event
+from jobs.output.show import Show, Terminal, duration
+from jobs.run.driver import Driver
+from jobs.run.listener import Listener
 from jobs.run.retry import told
 from jobs.run.signals import terminable
 from jobs.run.stop import AGAIN, Stop, Stopped, deadline
 from jobs.store.stage import Task
 from jobs.store.staging import read_with
 from jobs.sweep.config import ConfigError, load_kind
+from jobs.sweep.lines import spread
+from jobs.sweep.rerun import rerun, rerun_problems
 
 GOES_ON = "stopped; the same command goes on from here"
+FOLDERS = ("store", "sweeps", "optuna", "tables", "figures", "models", "queue", "spool")  # of runs
 BEFORE_END = 60.0  # seconds before the end of a batch job that somebody launches from
 PROFILES = Path(__file__).resolve().parent.parent / "cluster"
 
@@ -38,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     when the system wanted the end: all is saved, and the same command goes on."""
     argv = sys.argv[1:] if argv is None else list(argv)
     args = _arguments(argv)
-    console = Console()
+    console = Terminal()
     try:
         config, profile = read_sweep(args)
         if args.dry_run:
@@ -46,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return show(config, profile, Path(os.path.abspath(args.runs)))
         runs = _runs_folder(args.runs)
+        rerun(config, runs, args.rerun, console.print)
         if profile.kind == "slurm":
             from jobs.run import slurm
 
@@ -105,6 +110,7 @@ def run(
     from jobs.output import notify as webhook
     from jobs.store.digests import remembered
     from jobs.store.ledger import Ledger, new_folder, plan_id
+    from jobs.store.stale import told as told_stale
     from jobs.store.store import Store
     from jobs.sweep.graphs import first_tasks
     from jobs.track import provenance
@@ -141,8 +147,11 @@ def run(
             if executor.slots > 1:
                 show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
                          f"{executor.slots} stages at once, results in {escape(str(runs))}[/]")
-            driver = Driver(store, executor, Listener(show, ledger, begin), stop, retries)
+            listener = Listener(show, ledger, begin)
+            driver = Driver(store, executor, listener, stop, retries)
             code = _all(config, graph, first, runs, store, driver, show, ledger, uri)
+            for line in told_stale(listener.stale):
+                show.say(f"[yellow]{line}[/]")
             if show.again:
                 show.say(f"tried again: {told(show.again)}")
             ledger.close("failed" if code else "done")
@@ -155,22 +164,6 @@ def run(
             console.print(word, style="yellow", highlight=False, markup=False, soft_wrap=True)
         if notify:
             webhook.tell_end(notify, runs, config.name, folder)
-
-
-class Listener:
-    """Hands a driver's events to who shows and who records them. The first start calls ``begin``.
-    """
-
-    def __init__(self, show: Show, ledger: Any, begin: Callable[[], None]) -> None:
-        self.show, self.ledger = show, ledger
-        self._begin: Callable[[], None] | None = begin
-
-    def __call__(self, event: Event) -> None:
-        self.show(event)
-        self.ledger.event(event)
-        if event.kind == "start" and self._begin is not None:
-            begin, self._begin = self._begin, None
-            begin()
 
 
 def _all(config, graph, first, runs: Path, store, driver: Driver, show: Show, ledger, uri) -> int:
@@ -189,16 +182,19 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
                         help="where to run: cluster/X.yaml, or the name of a shipped profile")
     parser.add_argument("--scale", choices=("mini", "paper"), help="how big, over the sweep file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="set a value of the sweep, such as search.trials=4; may be repeated")
+                        help="set values of the sweep, such as search.trials=4; may be repeated")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     parser.add_argument("--track", metavar="URI", help="MLflow's server (default: "
                         "MLFLOW_TRACKING_URI, else runs/mlflow.db, which `local` names too), or "
                         "`later`: the next report or ui enters all")
     parser.add_argument("--notify", metavar="VARIABLE", help="environment variable that holds the "
                         "URL to tell of the end, over the profile's")
+    parser.add_argument("--rerun", action="extend", nargs="+", default=[], metavar="STAGE",
+                        help="make results of this stage anew that other sources made, and all "
+                        "that depends on them")
     parser.add_argument("--dry-run", action="store_true",
                         help="say what would run, why and what it would cost; run nothing")
-    return parser.parse_args(argv)
+    return parser.parse_args(spread(sys.argv[1:] if argv is None else argv))
 
 
 def read_sweep(args: argparse.Namespace):
@@ -232,13 +228,13 @@ def read_sweep(args: argparse.Namespace):
         try:
             profile = load_kind(place, profiles.KINDS)
             if args.notify:
-                checked = {**profile.model_dump(), "notify": args.notify}
+                checked = {**profile.model_dump(exclude_unset=True), "notify": args.notify}
                 profile = type(profile).model_validate(checked)
         except ConfigError as error:
             problems += error.problems
         except ValueError:
             problems.append("--notify: give the name of an environment variable, not its value")
-    problems += _safety_problems(args, config, profile)
+    problems += [*rerun_problems(args.rerun), *_safety_problems(args, config, profile)]
     if problems:
         raise ConfigError(problems)
     return config, profile
@@ -268,7 +264,10 @@ def _runs_problems(name: str) -> list[str]:
         return [f"--runs {name}: {place} is no folder; give another place"]
     if not os.access(place, os.W_OK | os.X_OK):
         return [f"--runs {name}: {place} cannot be written; give another folder"]
-    return []
+    ours = [Path(name, one) for one in FOLDERS]
+    ours += [path for path in Path(name, "store").glob("[!.]*") if not path.suffix]
+    return [f"--runs {name}: {path} is a file where a folder of results belongs; move it away"
+            for path in ours if path.exists() and not path.is_dir()]  # fmt: skip
 
 
 def _runs_folder(name: str) -> Path:
@@ -337,13 +336,17 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
         driver.add(tables)
         while driver.busy:
             driver.step()
+        best = trials[strongest(values)]
+        driver.recheck([tables, best.reward, best.finetune])
+        while driver.busy:
+            driver.step()
     search.close()
     result = driver.results.get(tables.key) if tables else None
     if result is not None and result.ok:
         publish(result.path, runs, config.name)
-        best = trials[strongest(values)]
-        publish_models(*(driver.results[task.key].path for task in
-                         (best.reward, best.finetune)), runs, config.name)
+        made = [driver.results[task.key].path for task in (best.reward, best.finetune)]
+        if None not in made:  # trials are found though their reward, made again, may have failed
+            publish_models(*made, runs, config.name)
     for line in summary(config, graph, values, result, store, runs, show, uri):
         show.say(line)
     return 1 if show.failed else 0
@@ -354,6 +357,9 @@ def _single(config, last, runs: Path, driver: Driver, show: Show) -> int:
     from jobs.report import publish
 
     driver.add(last)
+    while driver.busy:
+        driver.step()
+    driver.recheck([last])
     while driver.busy:
         driver.step()
     result = driver.results[last.key]

@@ -19,7 +19,7 @@ from typing import Any
 from jobs.output import redact
 from jobs.sweep.config import ConfigError, load_with_places
 from jobs.sweep.kinds import KINDS
-from jobs.sweep.lines import read
+from jobs.sweep.lines import read, spread
 from jobs.sweep.outside import (
     CHECKPOINT_FILES,
     NO_FILES,
@@ -270,9 +270,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("sweep", help="what will be run: a file such as sweeps/lambda.yaml")
     parser.add_argument("--scale", choices=("mini", "paper"), help="how big, over the sweep file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="set a value of the sweep; may be repeated")
+                        help="set values of the sweep; may be repeated")
     parser.add_argument("--offline", action="store_true", help="check only, fetch nothing")
-    args = parser.parse_args(argv)
+    args = parser.parse_args(spread(sys.argv[1:] if argv is None else argv))
     path = Path(args.sweep)
     values, _, _ = read(path)
     kind = values.get("kind") if isinstance(values, dict) else None

@@ -19,8 +19,12 @@ from jobs.output import redact
 from jobs.output.show import Show, duration
 from jobs.run.attempt import Result
 from jobs.search.outcomes import LEAST, feasible, shown
+from jobs.store.sound import damage
 from jobs.store.stage import Task
+from jobs.store.store import Store
 from sigmaflow import atomic
+
+PARTIAL = ".{}.partial.json"  # in tables/: the files that a report of an unfinished sweep wrote
 
 
 def publish(folder: Path, runs: Path, name: str) -> None:
@@ -32,9 +36,25 @@ def publish(folder: Path, runs: Path, name: str) -> None:
         if (folder / kind).is_dir():
             for path in sorted((folder / kind).iterdir()):
                 _copy(path, runs / kind / f"{name}-{path.name}")
-            for path in (runs / kind).glob(f"{name}-partial-*"):
-                path.unlink()
+    if (folder / "tables").is_dir():
+        drop_partial(runs, name)
     _copy_gan(folder / "gan", runs / "models" / name)
+
+
+def drop_partial(runs: Path, name: str) -> None:
+    """Remove what `jobs.output.partial` wrote for a sweep, and nothing else: ``x-partial-`` also
+    begins the files of a sweep that is called ``x-partial``."""
+    listed = runs / "tables" / PARTIAL.format(name)
+    try:
+        written = list(json.loads(listed.read_bytes())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for one in written:
+        kind, _, file = str(one).partition("/")
+        ours = kind in ("tables", "figures") and file.startswith(f"{name}-partial-")
+        if ours and "/" not in file:
+            (runs / kind / file).unlink(missing_ok=True)
+    listed.unlink(missing_ok=True)
 
 
 def publish_models(reward: Path, finetune: Path, runs: Path, name: str) -> None:
@@ -89,7 +109,7 @@ def summary(
 
 
 def accuracy_line(reward: Path) -> str:
-    """How good a finished reward is, beside trivial scorers and what noise allows."""
+    """How good a finished reward is, beside trivial scorers (of slabs) and what noise allows."""
     from pyarrow.parquet import ParquetFile  # read_table would load pandas
 
     rows = ParquetFile(reward / "accuracy.parquet").read().to_pylist()
@@ -98,8 +118,9 @@ def accuracy_line(reward: Path) -> str:
     line = (f"[bold]reward[/]  right on {100 * own['share']:.0f} % of {own['n']} held-out pairs "
             f"({100 * own['low']:.0f} to {100 * own['high']:.0f} %)")
     trivial = [s for s in ("slab_mean", "total_variation", "fraction_above") if s in regular]
-    best = max(trivial, key=lambda scorer: regular[scorer]["share"])
-    line += f"; best trivial scorer ({best}) {100 * regular[best]['share']:.0f} %"
+    if trivial:  # they are of slabs: a reward that sees depth or points has none beside it
+        best = max(trivial, key=lambda scorer: regular[scorer]["share"])
+        line += f"; best trivial scorer ({best}) {100 * regular[best]['share']:.0f} %"
     if "noise_ceiling" in regular:
         line += f", noise ceiling {100 * regular['noise_ceiling']['share']:.0f} %"
     return line
@@ -154,6 +175,27 @@ def trial_table(
         yield f"  [dim]importances: from {LEAST} finished trials on; {len(values)} are[/]"
 
 
+def set_aside_damaged(sweep: Any, store: Store) -> tuple[list[str], list[str]]:
+    """Set aside finished results of a `jobs.status.Sweep` that are not as they were published.
+
+    Lines about those, and about such as cannot be moved.
+    """
+    aside, kept = [], []
+    for one in sweep.tasks:
+        if one.state != "done" or (name := store.damaged(one.entry)) is None:
+            continue
+        file = store.path(one.entry) / name
+        try:
+            place = store.set_aside(one.entry)
+        except OSError as error:
+            kept.append(f"{one.entry.label}: {file} is not as it was published, and cannot be set"
+                        f" aside ({error.strerror}); move its folder away")  # fmt: skip
+        else:
+            said = damage(one.entry.label, file, place).removesuffix("; it is made again")
+            aside.append(f"{said}; the next launch makes it again")
+    return aside, kept
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """0, 1 where nothing is finished yet, 2 where there is nothing by that name."""
     parser = argparse.ArgumentParser(
@@ -175,6 +217,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LookupError as error:
         print(error, file=sys.stderr)
         return 2
+    aside, kept = set_aside_damaged(sweep, Store(Path(args.runs).absolute() / "store"))
+    for line in (*aside, *kept):
+        print(redact.text(line), file=sys.stderr)
+    if kept:
+        return 1
+    if aside:
+        sweep = asked(args.runs, sweep.latest.name)
     catch_up(Path(os.path.abspath(args.runs)), [sweep.latest.name], args.track)
     made, said = report(sweep, Path(args.runs).absolute())
     for line in said:

@@ -71,7 +71,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not database.is_file():
         print(f"{database}: nothing has been tracked there; give --runs", file=sys.stderr)
         return 2
-    for name, number in _experiments(database):
+    try:
+        known = _experiments(database)
+    except sqlite3.DatabaseError as error:
+        print(f"{database}: {error}; move it away, and python -m jobs.report fills it again",
+              file=sys.stderr)
+        return 2
+    for name, number in known:
         print(f"http://127.0.0.1:{args.port}/#/experiments/{number}/runs{VIEW}   {name}")
         trials = _trials(database, number)[:COMPARED]
         if len(trials) > 1:
@@ -82,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}",
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", local_uri(runs),
         "--host", "127.0.0.1", "--port", str(args.port), "--workers", "1",
     ]
     try:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from jobs.store.stage import Stage
 from sigmaflow.atomic import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "tests" / "jobs" / "stage_sources.json"
+RECORD = ROOT / "jobs" / "stage_sources.json"
+FILES = ROOT / "jobs" / "stage_files.json"  # by file the stages whose source it is
 FOLLOWED = ("sigmaflow", "jobs.stages")  # the machinery around a stage gives it no bytes
 REGISTER = "jobs.stages"  # the package's own file only lists the stages
 
@@ -56,8 +58,22 @@ def sources(stage: Stage, root: Path = ROOT) -> list[Path]:
 
 def digest(stage: Stage, root: Path = ROOT) -> str:
     """One sha256 of names and texts of all its sources."""
+    return digest_of(sources(stage, root), root)
+
+
+def files_of(stages: Iterable[Stage], root: Path = ROOT) -> dict[str, str]:
+    """By source file the names of its stages: so a launch can hash without reading imports."""
+    found: dict[str, list[str]] = {}
+    for stage in stages:
+        for path in sources(stage, root):
+            found.setdefault(path.relative_to(root).as_posix(), []).append(stage.name)
+    return {name: " ".join(found[name]) for name in sorted(found)}
+
+
+def digest_of(paths: Iterable[Path], root: Path = ROOT) -> str:
+    """One sha256 of names and texts. Raises OSError."""
     total = hashlib.sha256()
-    for path in sources(stage, root):
+    for path in paths:
         text = path.read_bytes().replace(b"\r\n", b"\n")
         total.update(f"{path.relative_to(root).as_posix()}\0{len(text)}\0".encode() + text)
     return total.hexdigest()
@@ -117,6 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     record, refused = update(ALL, load_record(), given.waive)
     write_json(RECORD, record)
+    write_json(FILES, files_of(ALL))
     print("\n".join(refused) or f"{len(record)} stages recorded")
     return 1 if refused else 0
 
@@ -132,7 +149,17 @@ def _file(module: str, root: Path) -> Path | None:
 def _imports(file: Path, module: str) -> Iterator[str]:
     """Modules that a file names in its imports, with the packages above them."""
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    yield from _imported(file.read_text(encoding="utf-8"), package)
+
+
+@cache
+def _imported(text: str, package: str) -> tuple[str, ...]:
+    """As `_imports`, of a text; most files are sources of several stages."""
+    return tuple(_named(text, package))
+
+
+def _named(text: str, package: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(text)):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

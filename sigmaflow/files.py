@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import secrets
+import stat
 from pathlib import Path
 
 
@@ -23,3 +26,14 @@ def check_digest(path: str | Path, expected: str) -> str:
                          f"{expected.lower()}; a partial download is the usual cause, fetch it "
                          "again")
     return found
+
+
+def open_to_umask(path: str | Path) -> None:
+    """Give a file the mode that any new file has here. Some writers make theirs private (0600),
+    and others who share the folder could not read it."""
+    path = Path(path)
+    probe = path.with_name(f".tmp-{secrets.token_hex(4)}-mode")
+    with open(probe, "xb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    probe.unlink()
+    os.chmod(path, mode)

@@ -57,7 +57,19 @@ def outcome(sweep: Sweep, state: str, runs: Path) -> dict[str, Any]:
             "reward": {"trial": gain, "gain": measured[gain][0], "fid": measured[gain][1]},
             "fid": {"trial": fid, "gain": measured[fid][0], "fid": measured[fid][1]},
         }
-    return said
+    return {**said, **_words(said)}
+
+
+def _words(said: Mapping[str, Any]) -> dict[str, str]:
+    """The same as one sentence, under the names that Slack (`text`) and Discord (`content`) want.
+    """
+    line = f"sigmaflow: {said['name']} {said['state']} after {said['seconds']:g} s"
+    if trials := said.get("trials"):
+        line += f", {trials['measured']} of {trials['wanted']} trials measured"
+    if best := said.get("best"):
+        line += (f"; largest gain {best['reward']['gain']:+.3g} in trial {best['reward']['trial']},"
+                 f" smallest FID {best['fid']['fid']:.4g} in trial {best['fid']['trial']}")
+    return {"text": line, "content": line}
 
 
 def send(variable: str, said: Mapping[str, Any]) -> bool:

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.report import accuracy_line, publish, trial_table
+from jobs.report import PARTIAL, accuracy_line, drop_partial, publish, trial_table
 from jobs.search.outcomes import pareto, read_summary, searches_reward
 from jobs.status import Sweep
+from jobs.store.ledger import LAUNCH
 from jobs.store.store import Store
 from jobs.sweep.space import SearchSection, tables_config
-from sigmaflow.atomic import write_bytes, write_text, write_with
+from sigmaflow.atomic import write_bytes, write_json, write_text, write_with
 
 PARTS = ("finetune", "tuned", "last", "start", "reward")  # of a trial; older ledgers lack some
 METADATA = b"sigmaflow.partial"  # in a partial Parquet file: JSON of `missing`
@@ -40,6 +41,9 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
     if not record["trials"]:
         todo = [one.entry.label for one in sweep.tasks if one.state != "done"]
         return False, [f"not finished: {len(todo)} stages are missing, first {todo[0]}"]
+    if not isinstance(record["config"].get("search"), dict):
+        said = f"{sweep.latest.folder / LAUNCH} is damaged: it has no config.search; launch again"
+        return False, [said]
     lines = list(_numbers(sweep, store))
     missing = _missing_trials(sweep)
     inputs, config = _inputs(sweep, store)
@@ -136,20 +140,27 @@ def _make(
     tables = sweep_tables(inputs, config)
     for kind in ("tables", "figures"):
         (runs / kind).mkdir(parents=True, exist_ok=True)
-        for old in (runs / kind).glob(f"{name}-partial-*"):
-            old.unlink()
+    drop_partial(runs, name)
+    written: list[str] = []
+
+    def place(kind: str, file: str) -> Path:
+        """Where a file goes; it is listed first, so that a killed report's are removed too."""
+        written.append(f"{kind}/{name}-partial-{file}")
+        write_json(runs / "tables" / PARTIAL.format(name), {"files": written})
+        return runs / written[-1]
+
     mark = f"Partial: trials {_said(missing)} are missing. "
     for table, frame in tables.items():
-        path = runs / "tables" / f"{name}-partial-{table}.parquet"
+        path = place("tables", f"{table}.parquet")
         write_with(path, lambda p, frame=frame: _write_marked(p, frame, missing))
     for table, text in latex(tables, config).items():
         text = text.replace("\\caption{", "\\caption{" + escape(mark), 1)
-        write_text(runs / "tables" / f"{name}-partial-{table}.tex", text)
+        write_text(place("tables", f"{table}.tex"), text)
     folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=runs / "figures"))
     try:
         draw_sweep(inputs, tables, config, folder)
         for path in sorted(folder.iterdir()):
-            write_bytes(runs / "figures" / f"{name}-partial-{path.name}", path.read_bytes())
+            write_bytes(place("figures", path.name), path.read_bytes())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

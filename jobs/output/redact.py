@@ -6,6 +6,7 @@ A secret is the value of an environment variable whose name says so (`TOKEN`, `P
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -159,4 +160,18 @@ def shielded(function: Callable[..., Any], *args: Any) -> Any:
 def guarded(main: Callable[[], int]) -> int:
     """Run a command's ``main`` with `install`; Ctrl-C and exits pass."""
     install()
-    return main()
+    try:
+        code = main()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # its reader has seen enough: `| head`
+        unread()
+        return 0
+
+
+def unread() -> None:
+    """Let what is still written to stdout go nowhere, since nobody reads it any more."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        os.close(nowhere)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections import Counter
 
@@ -15,7 +17,19 @@ from jobs.output import redact
 from jobs.run.driver import Event
 from jobs.store.stage import Task
 
+GONE = "nobody reads the output any more; the launch goes on, and jobs.status shows how it stands"
 LINE_EVERY = 30.0  # seconds between progress lines where there is no terminal
+
+
+class Terminal(Console):
+    """A console whose reader may go away (``| head``): work goes on, and nothing more is shown."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich; its own ends the process."""
+        self.quiet = True
+        redact.unread()
+        with contextlib.suppress(OSError, ValueError):
+            print(GONE, file=sys.stderr)
 
 
 class Show:

@@ -23,6 +23,7 @@ from jobs.run.stop import Stop, Stopped
 from jobs.run.system import watched
 from jobs.run.usage import Usage, measured
 from jobs.store import digests
+from jobs.store.sound import DamagedInput, damage
 from jobs.store.stage import FileInput, Input, Task, file_digest
 from jobs.store.staging import VARIABLE, local_copy
 from jobs.store.store import CHECKPOINT, PROGRESS, LostClaim, Store, Work
@@ -181,7 +182,10 @@ class Context:
             return Path(value.path).absolute()
         path = self._store.find(value)
         if path is None:
-            raise FileNotFoundError(f"{value.label}: its result is not whole any more; start again")
+            raise DamagedInput(f"{value.label}: its result is not whole any more; make it again")
+        if (name := self._store.damaged(value)) is not None:
+            aside = self._store.set_aside(value)
+            raise DamagedInput(damage(value.label, path / name, aside))
         return path
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from cluster.executor import Executor, Refused, WorkerLost
@@ -17,10 +19,13 @@ from jobs.run.attempt import Result, failed, run_task
 from jobs.run.needs import Needs
 from jobs.run.retry import WORDS, Attempts
 from jobs.run.stop import Stop, Stopped
+from jobs.store.sound import LARGE, damage
 from jobs.store.stage import Task, walk
 from jobs.store.store import Store
 
 LOOK = 0.2  # seconds between two looks at what running tasks say
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["start", "progress", "hit", "done", "failed", "blocked", "again"]
 
@@ -79,10 +84,36 @@ class Driver:
         """Ask for tasks and all that they need; ends at once for what is finished already."""
         for task in walk(tasks if isinstance(tasks, Task) else list(tasks), self._order):
             self._order[task.key] = len(self._order)
-            if (path := self._store.find(task)) is not None:
+            if (path := self._found(task, LARGE)) is not None:
                 self._end(task, Result(task.key, "hit", path))
             else:
                 self._wait_or_ready(task)
+
+    def recheck(self, tasks: Iterable[Task]) -> None:
+        """Read the files of finished tasks before they are handed out, large ones too; damaged
+        results are set aside and asked for again, so `busy` may be true afterwards."""
+        for task in tasks:
+            result = self.results.get(task.key)
+            if result is not None and result.ok and self._found(task) is None:
+                del self.results[task.key]
+                self._make_again(task)
+
+    def _found(self, task: Task, most: int | None = None) -> Path | None:
+        """The finished result, if it is as it was published; a damaged one is set aside."""
+        path = self._store.find(task)
+        if path is None or (name := self._store.damaged(task, most)) is None:
+            return path
+        log.warning("%s", damage(task.label, path / name, self._store.set_aside(task)))
+        return None
+
+    def _make_again(self, task: Task) -> None:
+        """Run a task once those of its inputs are there that are gone from the store."""
+        for need in task.needs():
+            known = self.results.get(need.key)
+            if known is not None and known.ok and self._store.find(need) is None:
+                del self.results[need.key]
+                self._make_again(need)
+        self._wait_or_ready(task)
 
     def step(self, timeout: float = 0.5) -> list[Result]:
         """Start what can start, wait up to ``timeout`` seconds, and return what ended.
@@ -101,8 +132,10 @@ class Driver:
                 self._begins(task)
                 self._begun.discard(task.key)
                 result = self._collect(task, handle)
-                if result is None or result.status == "stopped" or self._again(task, result):
+                if result is None or result.status == "stopped":
                     heapq.heappush(self._ready, (self._order[task.key], task))
+                elif self._again(task, result):
+                    self._make_again(task)
                 else:
                     self._end(task, result)
             self._submit()

@@ -6,6 +6,7 @@
 | out of GPU memory | twice | alone on a whole GPU |
 | out of host memory, worker killed | twice, once | twice the memory, then a whole machine |
 | not finite | once, where it ran on a GPU | no: from its last save |
+| damaged input | three times | no: once the input has been made again |
 | bug | never | |
 
 On a CPU every number of a run is drawn from its seed and the step, so a loss that was not finite
@@ -21,13 +22,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from cluster.executor import Resources, WorkerLost
+from jobs.store.sound import DamagedInput
 
 if TYPE_CHECKING:
     from cluster.profile import Retries
 
 Cause = Literal[
     "preempted", "time_limit", "node_lost", "gpu_memory", "host_memory", "worker_killed",
-    "not_finite", "bug",
+    "not_finite", "damaged", "bug",
 ]  # fmt: skip
 WORDS: Mapping[Cause, str] = {
     "preempted": "preempted",
@@ -37,10 +39,12 @@ WORDS: Mapping[Cause, str] = {
     "host_memory": "out of host memory",
     "worker_killed": "worker killed",
     "not_finite": "not finite",
+    "damaged": "damaged input",
     "bug": "bug",
 }
 PASSING: frozenset[Cause | None] = frozenset({"preempted", "time_limit", "node_lost"})
 """Causes that say nothing against the task."""
+DAMAGED = 3  # times that inputs of one task are made again
 ALL = 1 << 60  # bytes: as much as a machine has
 _GPU_MEMORY = (
     "cuda out of memory", "hip out of memory", "cuda error: out of memory",
@@ -79,6 +83,8 @@ def _one(error: BaseException) -> Cause:
         return error.cause
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error).lower()
+    if isinstance(error, DamagedInput):
+        return "damaged"
     if "OutOfMemoryError" in names:  # torch's, which is not imported for this
         return "gpu_memory"
     if isinstance(error, MemoryError):
@@ -114,7 +120,8 @@ class Attempts:
         self.failures[cause] += 1
         if cause == "bug" or (cause == "not_finite" and not on_gpu):
             return False
-        return self.failures[cause] <= getattr(retries, cause)
+        most = DAMAGED if cause == "damaged" else getattr(retries, cause)
+        return self.failures[cause] <= most
 
     def changed(self, wanted: Resources) -> Resources:
         """What the next attempt asks for instead of ``wanted``."""

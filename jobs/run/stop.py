@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 AGAIN = 75  # exit code of a command whose work stopped on request and is not done: run it again
 
@@ -58,4 +61,14 @@ def deadline(margin: float) -> float | None:
     """The time (as of time.time()) this many seconds before the SLURM job ends that this process
     is in; None where it is in none, or the end is not known."""
     end = os.environ.get("SLURM_JOB_END_TIME", "")
-    return float(end) - margin if end.isdigit() else None
+    if not end.isdigit():
+        return None
+    left = float(end) - time.time()
+    if left <= 0:
+        log.warning("SLURM_JOB_END_TIME lies in the past, so it is of a job that has ended; it is "
+                    "not heeded, unset it to hear no more of it")  # fmt: skip
+        return None
+    if left <= margin:
+        log.warning("the batch job of this shell ends in %.0f s (SLURM_JOB_END_TIME): nothing is "
+                    "begun; run it again in another job, or unset that variable", left)  # fmt: skip
+    return float(end) - margin

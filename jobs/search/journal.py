@@ -6,6 +6,7 @@ It is not what a search depends on. It spares a launch the samplers where trials
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from jobs.search.samplers import CONSTRAINTS, Params, Seen, Values, decoded, distributions, frozen
+from jobs.store.stage import canonical
+
+DIGEST = "sigmaflow.settings"  # user attribute of a trial: digest of its settings
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +34,21 @@ class Journal:
     def open(
         cls, path: Path, name: str, space: Mapping[str, Any], objectives: Mapping[str, str]
     ) -> Journal:
-        """For writing; for reading where another process writes. ``name`` is the study's."""
+        """For writing; for reading where another process writes. ``name`` is the study's.
+
+        Where it cannot be written the search goes on without it, with a word.
+        """
+        try:
+            return cls._open(path, name, space, objectives)
+        except OSError as error:
+            log.warning("%s cannot be written (%s); the search goes on without it, with the same "
+                        "trials", path, error)  # fmt: skip
+            return cls(space)
+
+    @classmethod
+    def _open(
+        cls, path: Path, name: str, space: Mapping[str, Any], objectives: Mapping[str, str]
+    ) -> Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = open(path.with_name(f".{path.name}.driver"), "ab")  # noqa: SIM115 - kept open
         try:
@@ -42,13 +60,16 @@ class Journal:
         # A lock of Optuna's own outlives a killed writer; ours says that there is no other.
         for leftover in path.parent.glob(f"{path.name}.lock*"):
             leftover.unlink(missing_ok=True)
-        _drop_torn_line(path)
+        if not path.is_dir():
+            _drop_torn_line(path)
         if not _is_whole(path):
             aside = path.with_name(f"{path.name}.broken-{os.getpid()}")
             os.replace(path, aside)
             log.warning("%s was damaged; it is written anew, the old one is %s", path, aside.name)
         try:
-            return cls(space, _study(path, name, objectives), lock)
+            study = _study(path, name, objectives)
+            _check(study, space)
+            return cls(space, study, lock)
         except Exception as error:
             aside = path.with_name(f"{path.name}.broken-{os.getpid()}")
             os.replace(path, aside)
@@ -63,7 +84,9 @@ class Journal:
     def ask(self, params: Params) -> None:
         """Add the next trial, under way."""
         if self._lock is not None:
-            self._study.add_trial(frozen(Seen(params), distributions(self._space)))
+            trial = frozen(Seen(params), distributions(self._space))
+            trial.set_user_attr(DIGEST, _digest(params))
+            self._study.add_trial(trial)
 
     def tell(self, number: int, values: Values | None, violations: Mapping[str, float]) -> None:
         """How a trial ended, as in `Search.tell`; what was told before stays."""
@@ -74,6 +97,10 @@ class Journal:
             return
         trial = self._study.get_trials(deepcopy=False)[number]
         if trial.state != TrialState.RUNNING:
+            if values is not None and trial.values not in (None, list(values)):
+                log.warning("the journal has %s as results of trial %d, which are %s; its pages "
+                            "show what is wrong, delete it to have it written again",
+                            trial.values, number, list(values))  # fmt: skip
             return
         if values is None:
             self._study.tell(number, state=TrialState.FAIL)
@@ -83,6 +110,12 @@ class Journal:
             storage = self._study._storage
             storage.set_trial_system_attr(trial._trial_id, CONSTRAINTS, over)
         self._study.tell(number, list(values))
+
+    def leave(self, why: str) -> None:
+        """Go on without what it says, which is wrong. Nothing more is written to it."""
+        log.warning("the journal of this search is damaged: %s; the search goes on without it", why)
+        self.close()
+        self._study = self._lock = None
 
     def close(self) -> None:
         """Let another process write."""
@@ -112,7 +145,31 @@ def _storage(path: Path) -> Any:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    return JournalStorage(JournalFileBackend(str(path)))
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=_Held()))
+
+
+class _Held:
+    """In place of Optuna's lock, which is a symbolic link: some disks have none, names may be too
+    long for it, and it outlives a killed writer. `Journal` holds a lock for as long as it writes.
+    """
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+def _digest(params: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical(dict(params)).encode()).hexdigest()[:16]
+
+
+def _check(study: Any, space: Mapping[str, Any]) -> None:
+    """Raises ValueError where a trial is not what was asked. Older journals have no digests."""
+    for trial in study.get_trials(deepcopy=False):
+        said = trial.user_attrs.get(DIGEST)
+        if said is not None and said != _digest(decoded(trial.params, space)):
+            raise ValueError(f"settings of trial {trial.number} are not those that were asked")
 
 
 def _readable(path: Path, name: str) -> Any:
@@ -144,6 +201,6 @@ def _is_whole(path: Path) -> bool:
     try:
         for line in path.read_bytes().splitlines():
             json.loads(line)
-    except ValueError:
+    except (ValueError, IsADirectoryError):
         return False
     return True

@@ -75,6 +75,10 @@ class Search:
             missing = [n for n in range(self._seen_by(number)) if n not in self.values]
             raise RuntimeError(f"trial {number} must see the results of trials {missing} first")
         params = self._journal.params(number)
+        if params is not None and number < len(self.enqueue) and params != self._propose(number):
+            self._journal.leave(f"it has {params} as trial {number}, and {self._propose(number)} "
+                                "comes first")  # fmt: skip
+            params = None
         if params is None:
             params = self._propose(number)
             self._journal.ask(params)

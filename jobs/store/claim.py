@@ -79,7 +79,7 @@ class Claim:
             value = json.loads(self.path.read_bytes())
         except (OSError, ValueError):
             return None
-        return value if isinstance(value, dict) else None
+        return value if _is_owner(value) else None
 
     def _alive(self) -> bool:
         """Judge the present owner: by its process on this host, by its heartbeat elsewhere."""
@@ -113,8 +113,14 @@ def owner_of(path: Path) -> dict[str, Any] | None:
         beat = time.time() - path.stat().st_mtime
     except (OSError, ValueError):
         return None
-    alive = isinstance(owner, dict) and lives(path, owner)
+    alive = _is_owner(owner) and lives(path, owner)
     return {**owner, "beat": max(0.0, beat)} if alive else None
+
+
+def _is_owner(value: Any) -> bool:
+    """Whether this is what `here` wrote; anything else is of nobody who lives."""
+    return (isinstance(value, dict) and isinstance(value.get("host"), str)
+            and isinstance(value.get("pid"), int))  # fmt: skip
 
 
 def is_local(owner: Mapping[str, Any]) -> bool:

@@ -37,6 +37,14 @@ SWEEPS, LAUNCH, TASKS, CANCEL = "sweeps", "launch.json", "tasks.jsonl", "cancel.
 KEEP = 10  # launches of one sweep that have ended and are remembered
 POLL = 1.0  # seconds between two looks for a request to stop
 
+RECORD: Mapping[str, Any] = {  # what every launch.json has
+    "name": str, "plan": str, "state": str, "begun": (int, float), "driver": dict,
+}  # fmt: skip
+TOLD: Mapping[str, Any] = {  # what it may have: without, it is as these
+    "kind": "", "scale": "", "trials": 0, "config": {}, "params": [], "fid_name": "", "error": "",
+}  # fmt: skip
+_told: set[tuple[str, str]] = set()
+
 log = logging.getLogger(__name__)
 
 
@@ -256,12 +264,18 @@ def sweeps(runs: str | Path) -> list[str]:
 def launches(folder: str | Path) -> list[Launch]:
     """Launches of the sweep in ``<runs>/sweeps/<name>``, the latest first.
 
-    Folders that are damaged, or of a newer format, are passed over.
+    Folders that are damaged are passed over with a word, those of a newer format without.
     """
     found = []
     for path in sorted(Path(folder).glob(f"*/{LAUNCH}"), reverse=True):
         record = _read(path)
-        if record is not None and record.get("format") == FORMAT:
+        if record is None:
+            _passed_over(path, "it cannot be read as JSON")
+        elif record.get("format") == FORMAT:
+            record = {**TOLD, **record}
+            if odd := _odd(record):
+                _passed_over(path, f"{odd} is missing or not what it should be")
+                continue
             alive = record["state"] == "running" and lives(path, record["driver"])
             found.append(Launch(path.parent, record, alive))
     return sorted(found, key=lambda one: one.record["begun"], reverse=True)
@@ -272,18 +286,27 @@ def read_plan(all_launches: Sequence[Launch]) -> Plan:
     plan = Plan()
     for launch in reversed([o for o in all_launches if o.record["plan"] == _latest(all_launches)]):
         plan.ended, plan.again = {}, {}
-        for line in _lines(launch.folder / TASKS):
-            if (one := line.get("task")) is not None:
-                plan.tasks.setdefault(one["key"], _from_line(one))
-            elif (one := line.get("trial")) is not None:
-                plan.trials[one["number"]] = one
-            elif (one := line.get("ended")) is not None:
-                plan.ended[one["key"]] = one
-            elif (one := line.get("again")) is not None:
-                plan.again.setdefault(one["key"], []).append(one)
-            elif (one := line.get("roles")) is not None:
-                plan.roles |= one
+        for number, line in _lines(launch.folder / TASKS):
+            try:
+                _enter(plan, line)
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                _passed_over(launch.folder / TASKS, f"line {number} is no entry ({error!r})")
     return plan
+
+
+def _enter(plan: Plan, line: Mapping[str, Any]) -> None:
+    """Raises KeyError, TypeError, AttributeError or ValueError for what is no line of a ledger."""
+    if (one := line.get("task")) is not None:
+        plan.tasks.setdefault(one["key"], _from_line(one))
+    elif (one := line.get("trial")) is not None:
+        plan.trials[int(one["number"])] = {**one, "params": dict(one["params"]),
+                                           "last": str(one["last"])}  # fmt: skip
+    elif (one := line.get("ended")) is not None:
+        plan.ended[one["key"]] = {**one, "status": str(one["status"]), "error": str(one["error"])}
+    elif (one := line.get("again")) is not None:
+        plan.again.setdefault(one["key"], []).append(dict(one))
+    elif (one := line.get("roles")) is not None:
+        plan.roles |= {name: dict(role) for name, role in one.items()}
 
 
 def known_trials(runs: str | Path, name: str, plan: str) -> dict[int, dict[str, Any]]:
@@ -313,8 +336,27 @@ def _from_line(one: Mapping[str, Any]) -> Entry:
     )
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Whole lines of a file that may just be written; nothing of another format."""
+def _odd(record: Mapping[str, Any]) -> str | None:
+    """The first key of a launch.json that is missing or has a value of another kind."""
+    kinds = {**RECORD, **{key: type(value) for key, value in TOLD.items()}}
+    for key, kind in kinds.items():
+        if not isinstance(record.get(key), kind):
+            return key
+    if not isinstance(record.get("ended", 0.0), (int, float)):
+        return "ended"
+    return None if {"host", "pid"} <= record["driver"].keys() else "driver"
+
+
+def _passed_over(path: Path, why: str) -> None:
+    """Say once a process that a file of ours is damaged."""
+    if (str(path), why) not in _told:
+        _told.add((str(path), why))
+        log.warning("%s is damaged: %s; it is passed over, delete it to hear no more of it",
+                    path, why)  # fmt: skip
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Whole lines of a file that may just be written, by number from 1; none of another format."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -324,10 +366,11 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         try:
             value = json.loads(line)
         except ValueError:
+            _passed_over(path, f"line {i + 1} is not JSON")
             continue
-        if i == 0 and value.get("format") != FORMAT:
+        if i == 0 and (not isinstance(value, dict) or value.get("format") != FORMAT):
             return
-        yield value
+        yield i + 1, value
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@
     <root>/<stage>/.work/<key[:20]>-<attempt>/  unfinished: outputs so far, checkpoint/, error.json
     <root>/<stage>/.claim-<key[:20]>            who works on it; touched while that process lives
     <root>/<stage>/.broken-<key[:20]>-*/        moved aside because its files were not whole
+    <root>/<stage>/.old-<key[:20]>-*/           moved aside to be made anew (--rerun)
 
 A work folder is renamed to the attempt that owns it, so a process that lost its claim finds its
 folder gone and can neither publish nor disturb the next one.
@@ -26,7 +27,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from jobs.store.claim import Claim, owner_of
+from jobs.store.sound import damaged, stamp
 from jobs.store.stage import Stage, Task
+from jobs.store.stale import sources_now
 from sigmaflow.atomic import TEMPORARY, fsync_file, fsync_folder, move_folder, write_json
 from sigmaflow.files import sha256_file
 
@@ -78,12 +81,44 @@ class Store:
         marker = read_marker(path, task)
         return marker is not None and _unchanged(path, marker)
 
+    def damaged(self, task: Named, most: int | None = None) -> str | None:
+        """The first file of a finished result that is not as it was published, or None.
+
+        Files above ``most`` bytes are not read; see `jobs.store.sound`.
+        """
+        path = self.path(task)
+        marker = read_marker(path, task)
+        return None if marker is None else damaged(path, marker, most)
+
+    def marker(self, task: Named) -> dict[str, Any] | None:
+        """What a finished result's ``done.json`` says; None where it is not finished."""
+        return read_marker(self.path(task), task)
+
+    def retire(self, task: Named) -> None:
+        """Move a finished result away, so that it is made anew. Raises OSError."""
+        path = self.path(task)
+        with _locked(path.parent):
+            move_folder(path, path.parent / f".old-{path.name}-{secrets.token_hex(4)}")
+
+    def set_aside(self, task: Named) -> Path | None:
+        """Move a damaged result away, to be made again; its new place, None where it was gone.
+
+        Raises OSError where the store cannot be written.
+        """
+        path = self.path(task)
+        with _locked(path.parent):
+            if not path.exists() or self.damaged(task) is None:  # somebody else has done it
+                return None
+            aside = path.parent / f".broken-{path.name}-{secrets.token_hex(4)}"
+            move_folder(path, aside)
+        return aside
+
     def work(self, task: Named) -> Path | None:
         """The folder of an unfinished attempt, running or not."""
         folder, start = self.path(task).parent / WORK, f"{task.key[:SHORT]}-"
         try:  # apart from the finished ones, of which there are thousands: this is asked often
             found = [name for name in os.listdir(folder) if name.startswith(start)]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return folder / min(found) if found else None
 
@@ -108,7 +143,7 @@ class Store:
         path = self.path(task)
         try:  # NFS remembers for a while that a file was not there, but reads folders anew
             return f".claim-{path.name}" in os.listdir(path.parent)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def last_host(self, task: Named) -> str:
@@ -277,6 +312,10 @@ class Work:
                 }
                 for path, digest in zip(files, digests)
             },
+            "stamps": {
+                path.relative_to(self.folder).as_posix(): stamp(path.stat()) for path in files
+            },
+            **({"sources": made} if (made := sources_now(self.task.stage.name)) else {}),
             "seconds": round(seconds, 3),
             "peak": dict(peak),
             "finished": time.time(),
@@ -331,6 +370,8 @@ def _whole(path: Path, manifest: dict[str, Any], task: Named | None) -> bool:
     try:
         if manifest["format"] != FORMAT or (task is not None and manifest["key"] != task.key):
             return False
+        if not all(isinstance(manifest[key], (int, float)) for key in ("seconds", "finished")):
+            return False  # what others read of it
         return all(
             os.stat(path / name).st_size == entry["size"]
             for name, entry in manifest["files"].items()

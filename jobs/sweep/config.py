@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from jobs.sweep.idle import COMMAND, FILE, Given
 from jobs.sweep.lines import Keys, dotted, read, scalar
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -97,6 +98,7 @@ def load_with_places(
     values, places, problems = read(path)
     if not isinstance(values, dict):
         raise ConfigError([f"{path}:1: must be a list of `key: value` lines"])
+    layers = dict.fromkeys(places, FILE)
     chosen = [text.partition("=")[2] for text in overrides if text.startswith("scale=")]
     scale = chosen[-1] if chosen else scale
     if scale is not None:
@@ -117,7 +119,7 @@ def load_with_places(
                 f"{', '.join(known) or 'none'}"
             )
     for text in overrides:
-        problems += _override(text, values, places)
+        problems += _override(text, values, places, layers)
     where, asked = Places(places), dict(context or {})
     try:
         checked = model.model_validate(values, context=asked)
@@ -126,6 +128,9 @@ def load_with_places(
     except ValidationError as error:
         for one, keys in _relevant(error, values):
             problems += _inside(one) or [_describe(one, keys, model, where)]
+    else:
+        idle = getattr(checked, "idle", None)
+        problems += [where.problem(*one) for one in (idle(Given(layers)) if idle else ())]
     if problems:
         raise ConfigError(sorted(problems, key=_by_line))
     return checked, where
@@ -141,7 +146,9 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _override(text: str, values: dict[str, Any], places: dict[Keys, str]) -> list[str]:
+def _override(
+    text: str, values: dict[str, Any], places: dict[Keys, str], layers: dict[Keys, int]
+) -> list[str]:
     place = f"--set {text}"
     name, equals, given = text.partition("=")
     keys = tuple(name.strip().split("."))
@@ -157,11 +164,20 @@ def _override(text: str, values: dict[str, Any], places: dict[Keys, str]) -> lis
         if not isinstance(inner, dict):
             return [f"{place}: {dotted(keys[: i + 1])} is a value, nothing can be set inside it"]
     inner[keys[-1]] = value
+    for known in [k for k in layers if k[: len(keys)] == keys]:
+        del layers[known]  # replaced as a whole
+    layers.update(dict.fromkeys(_ways(value, keys), COMMAND))
     for i in range(len(keys)):
         places.setdefault(keys[: i + 1], place)
     for known in [k for k in places if k[: len(keys)] == keys]:
         places[known] = place
     return []
+
+
+def _ways(value: Any, keys: Keys) -> list[Keys]:
+    """The keys of a value and of all within it."""
+    inside = value.items() if isinstance(value, Mapping) else ()
+    return [keys, *(way for key, one in inside for way in _ways(one, (*keys, key)))]
 
 
 def _relevant(error: ValidationError, values: Any) -> list[tuple[Any, Keys]]:

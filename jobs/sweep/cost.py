@@ -323,7 +323,7 @@ class Costs:
                         self._whole(spec), float(marker["seconds"]), float(on_disk),
                         int(peak.get("memory", 0)), int(peak.get("gpu_memory", 0)),
                     ))  # fmt: skip
-                except (OSError, ValueError, KeyError, TypeError):
+                except (AttributeError, OSError, ValueError, KeyError, TypeError):
                     continue
             self._history[stage] = found
         return self._history[stage]

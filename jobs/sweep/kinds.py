@@ -12,6 +12,8 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from jobs.search.outcomes import REWARD
 from jobs.sweep.card_section import CardSection
+from jobs.sweep.idle import Given, problems
+from jobs.sweep.lines import Keys
 from jobs.sweep.outside import (
     Checkpoint,
     Images,
@@ -40,7 +42,7 @@ from sigmaflow.seeds import Seed, check_range
 class Common(Section):
     """What every kind of sweep has."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)
     scale: Literal["mini", "paper"] = "mini"
     seed: Seed = 0
     threads: int = Field(1, ge=1)
@@ -69,6 +71,10 @@ class Common(Section):
         from jobs.sweep.fit import misfits
 
         return misfits(self)
+
+    def idle(self, given: Given) -> list[tuple[Keys, str]]:
+        """What was given and cannot take effect, with the reason."""
+        return problems(self, given)
 
     @property
     def whole_orders(self) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +167,18 @@ def _near_files(path: Path) -> str:
     if close:
         return f'; did you mean "{folder / close[0]}"?'
     return f"; there are: {', '.join(sorted(names))}" if names else ""
+
+
+def spread(argv: Sequence[str]) -> list[str]:
+    """``--set A=1 B=2`` as ``--set A=1 --set B=2``; the sweep's file may stand behind them."""
+    found: list[str] = []
+    after = False  # a value of --set
+    for i, word in enumerate(argv):
+        if after and re.match(r"[A-Za-z_][\w.-]*=", word) and not os.path.isfile(word):
+            found.append("--set")
+        elif word == "--set":
+            after = False
+        else:
+            after = i > 0 and argv[i - 1] == "--set" or word.startswith("--set=")
+        found.append(word)
+    return found

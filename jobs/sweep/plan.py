@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobs.run.slurm_files import home
+from jobs.store.sound import LARGE
 from jobs.store.stage import Stage, Task, walk
+from jobs.store.stale import stale_lines
 from jobs.store.store import MARKER, SPEC, Store
 from jobs.sweep.cost import Cost, Costs, Span, hours, size
 from jobs.sweep.estimates import describe, finetune_estimate
@@ -65,7 +67,9 @@ def _planned(
     task: Task, store: Store, cached: _Cached, found: Mapping[str, Planned]
 ) -> Planned:
     if store.find(task) is not None:
-        return Planned(task, "HIT", left=0.0)
+        if (name := store.damaged(task, LARGE)) is None:
+            return Planned(task, "HIT", left=0.0)
+        return Planned(task, "RUN", f"its {name} is damaged; made again")
     if (owner := store.owner(task)) is not None:
         said = store.progress(task) or {}
         done = f", {100 * said['done'] / said['total']:.0f} % done" if said.get("total") else ""
@@ -216,7 +220,7 @@ def lines(config: Any, profile: Any, runs: Path) -> Iterator[str]:
         tasks += [trial.summary for trial in trials.values()]
     planned = plan_tasks(tasks, store)
     if graph is not None and len(trials) == config.search.trials:
-        planned = _with_tables(planned, graph, list(trials.values()), store)
+        planned = with_tables(planned, graph, list(trials.values()), store)
     costs = Costs(store.root, config.scale)
     total, guess = Cost(), Cost()
     rows = []
@@ -237,6 +241,7 @@ def lines(config: Any, profile: Any, runs: Path) -> Iterator[str]:
     yield f"{config.name}: {config.kind} at scale {config.scale}, plan {plan}, results in {runs}"
     yield from _table(rows)
     open_trials = config.search.trials - len(trials) if graph is not None else 0
+    yield from stale_lines((one.task for one in planned if one.state == "HIT"), store)
     yield from _totals(planned, open_trials, total + guess, _slots(profile), runs)
     yield from _on_a_gpu(config, [one.task for one in planned if one.state != "HIT"])
     yield from _script(config, profile, runs)
@@ -252,7 +257,7 @@ def show(config: Any, profile: Any, runs: Path) -> int:
     return 0
 
 
-def _with_tables(
+def with_tables(
     planned: list[Planned], graph: Any, trials: Sequence[Any], store: Store
 ) -> list[Planned]:
     """The tables too, where every trial has ended well: only then is their key known."""

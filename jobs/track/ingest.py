@@ -20,11 +20,14 @@ import logging
 import os
 import secrets
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 from jobs.output import redact
 from jobs.store.ledger import SWEEPS, launches, sweeps
@@ -36,6 +39,7 @@ FOLDER, LOCK, HOME = ".mlflow", "lock", "home"
 VARIABLE, LOCAL = "MLFLOW_TRACKING_URI", "local"
 LATER = "later"  # of `--track`: nothing is entered now
 EVERY, LOOK = 5.0, 0.5  # seconds between two passes beside a launch, two looks at whether it ended
+DAMAGED = ("file is not a database", "malformed")  # in what SQLite says
 LEISURE = 10  # times as long as a pass took, we rest at least
 PATIENCE = (0.2, 0.5, 1.0, 2.0)  # seconds between attempts on a locked database
 AWAY = 120.0  # seconds that the end of a launch waits for MLflow
@@ -56,7 +60,12 @@ def tracking_uri(runs: Path, name: str | None = None, said: str | None = None) -
 
 def local_uri(runs: Path) -> str:
     """That of ``runs/mlflow.db``."""
-    return f"sqlite:///{Path(os.path.abspath(runs)) / 'mlflow.db'}"
+    return f"sqlite:///{quoted(Path(os.path.abspath(runs)) / 'mlflow.db')}"
+
+
+def quoted(path: Path) -> str:
+    """A path within a URI of SQLite: MLflow takes ? for the end of it and decodes %."""
+    return str(path).replace("%", "%25").replace("?", "%3F")
 
 
 def current(runs: Path, name: str, uri: str) -> bool:
@@ -64,7 +73,7 @@ def current(runs: Path, name: str, uri: str) -> bool:
 
     Of a server that cannot be known.
     """
-    if uri != local_uri(runs) or not (runs / "mlflow.db").is_file():
+    if uri != local_uri(runs) or not (runs / "mlflow.db").is_file() or not _active(runs, name):
         return False
     return _stamp(runs, name) == {"format": FORMAT, "uri": _place(uri),
                                   "digest": view.digest(view.rows(runs, name))}
@@ -118,8 +127,11 @@ def catch_up(runs: Path, names: Sequence[str], said: str | None = None) -> None:
 def warning(error: BaseException, uri: str) -> str:
     """One line about a failure."""
     lines = redact.text(str(error)).strip().splitlines() or [""]
+    remedy = "the next launch or python -m jobs.report enters it"
+    if any(word in str(error) for word in DAMAGED):  # nothing enters it there
+        remedy = "the database is damaged: move it away, then " + remedy
     return (f"MLflow at {redact.text(uri)}: {type(error).__name__}: {lines[0][:300]}; all of it is "
-            "on disk, the next launch or python -m jobs.report enters it")
+            f"on disk, {remedy}")
 
 
 def home_id(runs: Path) -> str:
@@ -139,6 +151,19 @@ def _locked(runs: Path) -> Iterator[None]:
     with open(runs / FOLDER / LOCK, "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _active(runs: Path, name: str) -> bool:
+    """Whether the experiment is there and was not deleted in MLflow's pages since."""
+    database = f"file:{quote(str(runs / 'mlflow.db'))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(database, uri=True)) as connection:
+            found = connection.execute(
+                "SELECT lifecycle_stage FROM experiments WHERE name = ?", (name,)
+            ).fetchone()
+    except sqlite3.Error:
+        return False
+    return found is not None and found[0] == "active"
 
 
 def _stamp(runs: Path, name: str) -> dict[str, object]:

@@ -60,6 +60,8 @@ class Tracker:
             )
         else:
             self.experiment = found.experiment_id
+            if found.lifecycle_stage == "deleted":  # in MLflow's pages; runs are made equal below
+                self.client.restore_experiment(self.experiment)
 
     def runs(self) -> dict[tuple[str, str], Any]:
         """Our runs by parent's id and key."""

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sigmaflow.files import open_to_umask
 from sigmaflow.jsontext import read_json
 
 from .discriminator import DualDiscriminator
@@ -82,6 +83,7 @@ def save_gan(checkpoint: GANCheckpoint, folder: str | Path, dtype: torch.dtype |
         state = getattr(checkpoint, name).state_dict()
         state = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in state.items()}
         save_file(state, folder / f"{name}.safetensors")
+        open_to_umask(folder / f"{name}.safetensors")
     config = config_of(checkpoint.G_ema, checkpoint.D, checkpoint.meta)
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
 

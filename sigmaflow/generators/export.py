@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sigmaflow.atomic import write_with
+from sigmaflow.files import open_to_umask
 
 from .checkpoint import LABEL_STD, CheckpointError, networks_in, read_tensors, resolve
 
@@ -45,8 +46,13 @@ def write_state(state: dict[str, Tensor], path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix == ".safetensors":
-        write_with(path, lambda temporary: save_file(state, temporary))
+        write_with(path, lambda temporary: _save(state, temporary))
     elif path.suffix == ".pt":
         write_with(path, lambda temporary: torch.save(state, temporary))
     else:
         raise ValueError(f"{path}: give a name that ends in .safetensors or .pt")
+
+
+def _save(state: dict[str, Tensor], path: Path) -> None:
+    save_file(state, path)
+    open_to_umask(path)

@@ -134,3 +134,14 @@ def test_what_is_rendered_cannot_be_scored_truncated(
     one(lines, "finetune", "noise_mode must be const or none")
     lines = refused(capsys, sweep, *shared, "--set", "finetune.noise_mode=const")
     one(lines, "rankings.psi 0.7", "set rankings.psi to 1, or reward_phase to summed")
+
+
+@pytest.mark.parametrize("place", ["store", "store/reward", "sweeps", "optuna", "tables"])
+def test_a_file_where_results_belong(tmp_path, tiny_checkpoint, tiny_images, capsys, place):
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images)
+    path = tmp_path / "runs" / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+    for more in ((), ("--dry-run",)):
+        lines = refused(capsys, sweep, "--runs", str(tmp_path / "runs"), *more)
+        one(lines, f"{path} is a file where a folder of results belongs; move it away")

@@ -20,7 +20,11 @@ QUICK = ["--on", "inline", "--set", "seeds=6", "--set", "block=4",
 
 
 def compare(runs, *arguments):
-    return main([*map(str, arguments), "--runs", str(runs), *QUICK])
+    quick = QUICK
+    if "--no-fid" in arguments:  # its images are refused where none are taken
+        i = QUICK.index("evaluation.fid_images=100")
+        quick = [*QUICK[: i - 1], *QUICK[i + 1 :]]
+    return main([*map(str, arguments), "--runs", str(runs), *quick])
 
 
 def fine_tune(runs, lambda_r):

@@ -6,18 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from test_rewards_sweep import write
 
 from jobs.stages.reward import load_bank
 from jobs.store.store import Store
 from jobs.sweep.comparison import RewardsGraph
 from jobs.sweep.config import ConfigError, load
+from jobs.sweep.idle import OF_REPRESENTATION
 from jobs.sweep.kinds import RewardsConfig, SweepConfig
 from sigmaflow.preferences.agreement import agreement
 from sigmaflow.preferences.orders import Orders, read_orders, split_questions, write_orders
 from sigmaflow.preferences.rankings import Rankings, RankingsError, write_rankings
 from sigmaflow.rewards.checks import check_orders
-from sigmaflow.rewards.config import TrainConfig
+from sigmaflow.rewards.config import REPRESENTATIONS, TrainConfig
 from sigmaflow.rewards.data import Items
 from sigmaflow.rewards.learning import subset
 from sigmaflow.rewards.model import RewardConfig, RewardModel
@@ -45,7 +47,14 @@ def orders_file(path, questions=16, annotators=("ann", "bob"), first=40_000):
 
 def rewards_sweep(folder, checkpoint, images, rows, space, **changes):
     search = {**GRID, "space": {f"reward.{k}": {"choices": v} for k, v in space.items()}}
-    return write(folder, checkpoint, images, rows=rows, search=search, **changes)
+    path = write(folder, checkpoint, images, rows=rows, search=search, **changes)
+    values = yaml.safe_load(path.read_text())
+    seen = {REPRESENTATIONS[row["backbone"]] for row in rows.values()}
+    for key, wanted in OF_REPRESENTATION.items():  # what none of these rows heeds is refused
+        if not seen & set(wanted):
+            values["reward"].pop(key, None)
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return path
 
 
 def finished(sweep, runs):

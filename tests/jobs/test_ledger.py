@@ -212,3 +212,45 @@ def test_progress_says_when_it_began(tmp_path):
     assert said["first"] == 0 and 0 <= time.time() - said["since"] < 60
     process.kill()
     process.communicate()
+
+
+@pytest.mark.parametrize("change", [
+    {"format": FORMAT}, {"driver": None}, {"driver": []}, {"driver": {}}, {"state": 3},
+    {"begun": "now"}, {"plan": None}, {"name": None}, {"config": []}, {"trials": "2"},
+    {"kind": None}, {"ended": "later"},
+], ids=str)  # fmt: skip
+def test_a_launch_whose_record_is_damaged_is_passed_over_with_a_word(tmp_path, change, caplog):
+    launch(tmp_path, "toy", toys.graph())
+    launch(tmp_path, "toy", toys.graph())
+    newest, older = launches(tmp_path / "sweeps" / "toy")
+    path = newest.folder / LAUNCH
+    kept = {} if change == {"format": FORMAT} else json.loads(path.read_text())
+    path.write_text(json.dumps({**kept, **change}))
+    assert [one.folder for one in launches(tmp_path / "sweeps" / "toy")] == [older.folder]
+    assert f"{path} is damaged: " in caplog.text
+    assert "done" in says(tmp_path)
+
+
+@pytest.mark.parametrize("line", [
+    "[]", "17", "null", '"x"', '{"task": {"key": "a"}}', '{"task": 3}', '{"trial": {"number": 0}}',
+    '{"trial": {"number": "x", "params": {}, "last": "k"}}', '{"ended": {"key": "k"}}',
+    '{"again": []}', '{"roles": [1]}', '{"roles": {"reward": 3}}', "{",
+])  # fmt: skip
+def test_a_line_of_a_ledger_that_is_damaged_is_passed_over_with_a_word(tmp_path, line, caplog):
+    launch(tmp_path, "toy", toys.graph())
+    folder = launches(tmp_path / "sweeps" / "toy")[0].folder
+    with open(folder / TASKS, "a") as file:
+        file.write(line + "\n")
+    assert look(tmp_path, "toy").counts == {"done": 4}
+    assert f"{folder / TASKS} is damaged: line " in caplog.text
+    launch(tmp_path, "toy", toys.graph())  # and the next launch goes on
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "{", "{}", '{"pid": "x"}', '{"pid": null}'])
+def test_a_claim_that_is_damaged_is_nobodys(tmp_path, text):
+    store = launch(tmp_path, "toy", *toys.graph().needs())
+    path = store.path(toys.graph())
+    path.parent.mkdir(exist_ok=True)
+    (path.parent / f".claim-{path.name}").write_text(text)
+    assert store.owner(toys.graph()) is None
+    assert launch(tmp_path, "toy", toys.graph()).find(toys.graph()) is not None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.report import publish, publish_models
+from jobs.report import accuracy_line, publish, publish_models
 
 
 @pytest.fixture
@@ -55,3 +55,26 @@ def test_config_comes_last_and_a_changed_file_is_replaced(tmp_path, gan, monkeyp
     publish(gan.parent, tmp_path / "runs", "mine")
     assert (tmp_path / "runs" / "models" / "mine" / "G.safetensors").read_text() == "another"
     assert len(written) == 5
+
+
+def accuracies(folder, **shares):
+    import pandas as pd
+
+    rows = [{"scorer": name, "pairs": "regular", "share": share, "low": share - 0.1,
+             "high": share + 0.1, "n": 20} for name, share in shares.items()]  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    pd.DataFrame(rows).to_parquet(folder / "accuracy.parquet", index=False)
+    return folder
+
+
+def test_the_line_of_a_reward_of_slabs_names_the_best_trivial_scorer(tmp_path):
+    line = accuracy_line(accuracies(tmp_path, reward=0.8, slab_mean=0.5, total_variation=0.6))
+    assert "right on 80 % of 20 held-out pairs" in line
+    assert line.endswith("best trivial scorer (total_variation) 60 %")
+
+
+@pytest.mark.parametrize("more", [{}, {"noise_ceiling": 0.9}])
+def test_rewards_of_depth_and_points_have_no_trivial_scorers_beside_them(tmp_path, more):
+    line = accuracy_line(accuracies(tmp_path, reward=0.8, **more))
+    assert "trivial" not in line
+    assert ("noise ceiling 90 %" in line) == bool(more)

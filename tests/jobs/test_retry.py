@@ -86,7 +86,7 @@ def test_causes_in_slurm():
 
 
 def test_every_cause_but_a_bug_has_a_limit_in_the_profile():
-    assert set(Retries.model_fields) | {"bug"} == set(WORDS)
+    assert set(Retries.model_fields) | {"bug", "damaged"} == set(WORDS)
     for wrong in ({"bug": 1}, {"node_losst": 1}, {"node_lost": -1}):
         with pytest.raises(ValidationError):
             Retries(**wrong)

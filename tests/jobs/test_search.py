@@ -133,3 +133,48 @@ def test_pareto(tmp_path):
         one.ask(number)
         one.tell(number, values)
     assert one.pareto() == [0, 1, 4, 5]
+
+
+def test_a_digit_in_the_journal_is_noticed(tmp_path, expected, caplog):
+    """A trial given in the file, one that was proposed; neither runs with other settings."""
+    for name, before in (("first", "10.0"), ("proposed", repr(expected[4]["lambda_r"]))):
+        path = tmp_path / f"{name}.log"
+        one = search(path)
+        drive(one, 12, stop_after=8)
+        one.close()
+        text = path.read_text()
+        after = f"{'9' if before[0] != '9' else '8'}{before[1:]}"
+        assert before in text
+        path.write_text(text.replace(before, after, 1))
+        caplog.clear()
+        assert drive(search(path), 12) == expected
+        assert "it is written anew" in caplog.text
+
+
+def test_an_old_journal_without_digests_does_not_outvote_the_file(tmp_path, expected, caplog):
+    import jobs.search.journal as journal
+
+    path = tmp_path / "j.log"
+    one = search(path)
+    drive(one, 12, stop_after=3)
+    one.close()
+    path.write_text(path.read_text().replace(journal.DIGEST, "older").replace("10.0", "18.0"))
+    assert drive(search(path), 12) == expected
+    assert "goes on without it" in caplog.text
+
+
+@pytest.mark.parametrize("fault", ["links", "folder", "read only", "long name"])
+def test_a_search_needs_no_journal(tmp_path, expected, monkeypatch, fault, caplog):
+    path = tmp_path / "optuna" / ("n" * 205 if fault == "long name" else "j.log")
+    if fault == "folder":
+        (path / "x").mkdir(parents=True)
+    if fault == "read only":
+        path.parent.write_text("")  # nothing can be made in it, root or not
+    if fault == "links":
+        def symlink(*_, **__):
+            raise OSError(95, "Operation not supported")
+
+        monkeypatch.setattr("os.symlink", symlink)
+    assert drive(search(path), 12) == expected
+    assert path.is_file() == (fault != "read only")
+    assert ("goes on without it" in caplog.text) == (fault == "read only")

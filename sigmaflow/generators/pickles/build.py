@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sigmaflow.atomic import write_folder_with
-from sigmaflow.files import sha256_file
+from sigmaflow.files import open_to_umask, sha256_file
 
 from ..checkpoint import LABEL_STD, NETWORKS, GANCheckpoint, config_of
 from ..discriminator import DualDiscriminator
@@ -288,6 +288,7 @@ def _write(
     for name in built:
         file = folder / f"{name}.safetensors"
         save_file(snapshot.networks[name].state(), file)
+        open_to_umask(file)
         digests[file.name] = sha256_file(file)
     meta = {**meta, "sha256": digests}
     config = config_of(built["G_ema"], built.get("D"), meta, tuple(built))
