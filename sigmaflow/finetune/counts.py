@@ -17,11 +17,12 @@ from typing import Any
 FLOAT, HALF = 4, 2  # bytes
 CHANNELS = 32  # of a plane, and of the rendered features
 DECODER_HIDDEN, DECODER_OUT = 64, 33
-HEADS = {  # hidden channels of the super-resolution, whether its first block doubles
-    "SuperresolutionHybrid8X": ((128, 64), True),
-    "SuperresolutionHybrid8XDC": ((256, 128), True),
-    "SuperresolutionHybrid4X": ((128, 64), False),
-    "SuperresolutionHybrid2X": ((128, 64), False),
+HEADS = {  # hidden channels of the super-resolution, whether each of its blocks doubles
+    "SuperresolutionHybrid8X": ((128, 64), (True, True)),
+    "SuperresolutionHybrid8XDC": ((256, 128), (True, True)),
+    "SuperresolutionHybrid4X": ((128, 64), (False, True)),
+    "SuperresolutionHybrid2X": ((128, 64), (False, True)),
+    "SuperresolutionHybrid1X": ((128, 64), (False, False)),
 }
 
 
@@ -111,13 +112,14 @@ def superresolution(G: Mapping[str, Any]) -> Work:
     (a, b), up = _head(G)
     size, half = G["img_resolution"], G.get("sr_num_fp16_res", 0) > 0
     w_dim = G["w_dim"]
-    first = _block(CHANNELS, a, size // 2, w_dim, 3, up, half, half)
-    second = _block(a, b, size, w_dim, 3, True, half, half)
+    between = size // 2 if up[1] else size
+    first = _block(CHANNELS, a, between, w_dim, 3, up[0], half, half)
+    second = _block(a, b, size, w_dim, 3, up[1], half, half)
     return first + second + _work(0, 0, b * size**2, half)
 
 
-def _head(G: Mapping[str, Any]) -> tuple[tuple[int, int], bool]:
-    """Hidden channels of the super-resolution, and whether its first block doubles the size."""
+def _head(G: Mapping[str, Any]) -> tuple[tuple[int, int], tuple[bool, bool]]:
+    """Hidden channels of the super-resolution, and which of its two blocks double the size."""
     name = G["rendering_kwargs"]["superresolution_module"].rsplit(".", 1)[-1]
     if name not in HEADS:
         raise ValueError(f"superresolution_module {name!r}: one of {', '.join(HEADS)}")

@@ -20,6 +20,7 @@ class Superresolution(nn.Module):
     """
 
     first_up = True  # block0 doubles the size
+    last_up = True  # block1 does
     hidden = (128, 64)
     shrink = 4  # img_resolution over the resolution that enters block0
     resize_only_up = False  # the 4X head leaves larger inputs as they are
@@ -44,10 +45,9 @@ class Superresolution(nn.Module):
             use_fp16=sr_num_fp16_res > 0,
             conv_clamp=256 if sr_num_fp16_res > 0 else None,
         )
-        self.block0 = SynthesisBlock(
-            channels, a, w_dim, img_resolution // 2, up=self.first_up, **common
-        )
-        self.block1 = SynthesisBlock(a, b, w_dim, img_resolution, **common)
+        between = img_resolution // 2 if self.last_up else img_resolution
+        self.block0 = SynthesisBlock(channels, a, w_dim, between, up=self.first_up, **common)
+        self.block1 = SynthesisBlock(a, b, w_dim, img_resolution, up=self.last_up, **common)
         if self.own_filter:
             self.register_buffer("resample_filter", binomial_filter())
 
@@ -68,7 +68,7 @@ class Superresolution(nn.Module):
             low = F.interpolate(rgb, shape, **mode)
             features = F.interpolate(x, shape, **mode)
         features, low = self.block0(features, low, ws, noise_mode)
-        raw = rgb if self.first_up or resized else low
+        raw = low if self.last_up and not self.first_up and not resized else rgb
         return self.block1(features, low, ws, noise_mode)[1], raw
 
 
@@ -95,6 +95,14 @@ class SuperresolutionHybrid2X(Superresolution):
     first_up, shrink = False, 2
 
 
+class SuperresolutionHybrid1X(Superresolution):
+    """Keeps the size. Not in EG3D: for a generator small enough to render every pixel, whose head
+    only corrects the picture. `image_raw` is the volume rendering as it is."""
+
+    first_up, last_up, shrink = False, False, 1
+    own_filter = False
+
+
 SUPERRESOLUTION = {
     c.__name__: c
     for c in (
@@ -102,6 +110,7 @@ SUPERRESOLUTION = {
         SuperresolutionHybrid8XDC,
         SuperresolutionHybrid4X,
         SuperresolutionHybrid2X,
+        SuperresolutionHybrid1X,
     )
 }
 

@@ -101,7 +101,7 @@ def test_mapping(gan):
 
 
 @pytest.mark.parametrize(
-    "name, size", [("2X", 64), ("4X", 64), ("8X", 64), ("8XDC", 64)]
+    "name, size", [("1X", 64), ("2X", 64), ("4X", 64), ("8X", 64), ("8XDC", 64)]
 )
 @pytest.mark.parametrize("half", [0, 4])
 def test_superresolution(name, size, half):
