@@ -36,14 +36,15 @@ def cubes_of(G, seeds, psi: float, resolution: int):
             yield seed, sample_slab(G, z, grid, truncation_psi=psi)[0].cpu().numpy()
 
 
-def mesh_or_none(cube, level: float, length: float):
-    """The surface of a whole cube, closed at its sides; an empty mesh where there is none."""
+def mesh_or_none(cube, level: float, length: float, border: str = "thin"):
+    """The surface of a cube, closed at its sides or where `border` of `sigmaflow.fields.mesh` cuts
+    it; an empty mesh where there is none."""
     import numpy as np
 
     from sigmaflow.fields.mesh import EmptySurface, Mesh, extract_mesh
 
     try:
-        return extract_mesh(cube, level=level, length=length)
+        return extract_mesh(cube, level=level, length=length, border=border)
     except EmptySurface:
         return Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
 
@@ -78,7 +79,8 @@ def run_meshes(ctx: Context) -> None:
 
 def run_shapes(ctx: Context) -> None:
     """`meshes.npz` and `shapes.parquet` (`seed`, `score`, `row`) of the shapes that the annotator
-    scores lowest, in two rows, and highest, in one."""
+    scores lowest, in two rows, and highest, in one; without what surrounds the face, which it is
+    not shown."""
     import numpy as np
     import pandas as pd
 
@@ -90,7 +92,7 @@ def run_shapes(ctx: Context) -> None:
     chosen = pd.concat([worst, table.tail(size)[::-1].assign(row="best")], ignore_index=True)
     chosen.to_parquet(ctx.folder / "shapes.parquet", index=False)
     seeds = list(dict.fromkeys(chosen["seed"].tolist()))
-    meshes = {seed: mesh_or_none(cube, c["level"], G.rendering_kwargs["box_warp"])
+    meshes = {seed: mesh_or_none(cube, c["level"], G.rendering_kwargs["box_warp"], "paper")
               for seed, cube in cubes_of(G, seeds, 1.0, c["resolution"])}  # fmt: skip
     np.savez_compressed(ctx.folder / "meshes.npz", **arrays_of(meshes))
 

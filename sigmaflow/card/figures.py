@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LIT = (0.0, 45.0, 90.0)  #: yaws of the meshes: front, three-quarter, side
 SHAPE_YAW = 30.0
+PROVIDERS = {"stlpips-alex": "AlexNet (stlpips)", "dlib-resnet": "dlib's face embedding"}
 
 
 def lit_meshes(meshes: Mapping[int, Mesh], columns: int = 3, resolution: int = 200) -> Figure:
@@ -51,7 +52,7 @@ def ladder_figure(ladders: Mapping[str, Mapping[str, Distance]], title: str = ""
             axes.plot(max(found.value, 1e-9), y, "o", color=colour, ms=5)
         axes.set_xscale("log")
         axes.set_xlabel("Frechet distance from the real pictures")
-        axes.set_title(provider)
+        axes.set_title(PROVIDERS.get(provider, provider))
     panels[0].set_yticks(range(len(names)), [_called(n) for n in names])
     if title:
         figure.suptitle(title)
