@@ -9,11 +9,14 @@ from typing import Any
 MOST_BYTES = 16 * 2**20
 
 
-def loads(text: bytes | str) -> Any:
-    """A JSON text's value. Raises ValueError where it is none, is nested too deeply, or holds NaN,
-    infinity or a number of thousands of digits."""
+def loads(text: bytes | str, constants: bool = False) -> Any:
+    """A JSON text's value. Raises ValueError where it is none, is nested too deeply, or holds a
+    number of thousands of digits, NaN or infinity.
+
+    constants: let NaN and infinity be, for readers that say themselves where one stands.
+    """
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=None if constants else _refuse)
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
 

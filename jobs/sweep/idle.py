@@ -15,7 +15,6 @@ from typing import Any
 from jobs.search.outcomes import REWARD
 from jobs.sweep.lines import Keys
 from sigmaflow.finetune.config import PRESETS
-from sigmaflow.rewards.config import REPRESENTATIONS
 
 BELOW, FILE, COMMAND = range(3)  # layers
 
@@ -192,6 +191,8 @@ def _of_the_reward(config: Any) -> Iterator[Idle]:
 
 
 def _unheeded(above: str, backbones: set[str], among: set[str] | None = None) -> Iterator[Idle]:
+    from sigmaflow.rewards.config import REPRESENTATIONS  # imports numpy
+
     seen = {REPRESENTATIONS[name] for name in backbones if name in REPRESENTATIONS}
     names = ", ".join(sorted(backbones))
     for key, wanted in OF_REPRESENTATION.items():

@@ -37,7 +37,7 @@ class ImageIndex:
         if trouble := self.members.trouble(LABELS, self._most_labels()):
             raise self._error(LABELS, trouble)
         try:
-            meta = loads(self.read(LABELS))
+            meta = loads(self.read(LABELS), constants=True)  # label_problems names the picture
             entries = [(str(name), values) for name, values in meta["labels"]]
         except (ValueError, TypeError, KeyError) as error:
             raise self._error(LABELS, f'has no list "labels" of [name, numbers] ({error})'

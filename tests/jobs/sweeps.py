@@ -122,7 +122,7 @@ def _starts(path: Path) -> set[str]:
 
 def outputs(folder: Path) -> dict[str, str]:
     """sha256 of every output below a folder, without what tells of clock, host or attempt."""
-    passing = {"done.json", "task.json", ".lock"}
+    passing = {"done.json", "task.json", ".lock", ".checked.json"}
     return {
         p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in sorted(folder.rglob("*"))

@@ -118,7 +118,7 @@ def test_it_ends_with_the_best_where_the_held_out_reward_turns(tiny_sweep, tmp_p
     """A held-out reward that is the negative of the trained one falls as soon as that rises."""
     whole = Store(tiny_sweep.runs / "store")
     task = finetune_task(
-        tiny_sweep, tmp_path, g_lr=0.01, kimg=0.04, lambda_c=0.0, clamp={"deviations": 1000.0},
+        tiny_sweep, tmp_path, g_lr=0.01, kimg=0.04, clamp={"deviations": 1000.0},
         watch={"heldout": "stop", "ticks": 1},
     )  # fmt: skip
     reward = RewardModel.load(whole.path(task.inputs["reward"]) / "reward.safetensors")

@@ -5,7 +5,7 @@ import yaml
 
 from jobs.sweep.config import ConfigError, load_kind
 from jobs.sweep.kinds import KINDS
-from jobs.sweep.sections import NO_FILES, NO_NETWORKS
+from jobs.sweep.outside import NO_FILES, NO_NETWORKS
 from sweeps import SCALES, TINY_SWEEP
 
 SWEEPS = SCALES.parent

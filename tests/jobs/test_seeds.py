@@ -41,7 +41,7 @@ def test_every_seed_has_a_largest_value(tmp_path, key):
 
 
 @pytest.mark.parametrize("key,last", [
-    ("seed", TOP - 1), ("reward.train.seed", TOP - 1), ("reward.heldout_seed", TOP - 1),
+    ("seed", TOP - 1), ("reward.seed", TOP - 1), ("reward.heldout_seed", TOP - 1),
     ("evaluation.first_seed", TOP - 8), ("rankings.seed", TOP - 1),
 ])  # fmt: skip
 def test_the_last_seed_is_one(tmp_path, key, last):

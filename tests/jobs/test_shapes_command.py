@@ -251,7 +251,7 @@ def test_a_damaged_checkpoint_and_a_foreign_manifest(run, tiny_checkpoint, tmp_p
     (bad / "config.json").write_text((tiny_checkpoint / "config.json").read_text())
     (bad / "G_ema.safetensors").write_bytes(b"no")
     code, _, err = run(checkpoint=bad)
-    assert code == 2 and "G_ema.safetensors: unreadable" in err
+    assert code == 2 and "than" in err and "G_ema.safetensors can hold" in err
     pd.DataFrame({"a": [1]}).to_parquet(run.out / MANIFEST)
     code, _, err = run()
     assert code == 2 and "not a manifest of this command" in err
