@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.profile import SlurmProfile
-from cluster.ray_local import own_folder
+from cluster.ray_local import own_folder, rays_part
 from cluster.ray_tasks import RayTasks, sigterm_kept
 from cluster.slurm_state import node_address
 
@@ -161,7 +161,7 @@ class _Node:
             port, client = _free_ports(self.ip, 2)
             self._start(
                 "--head", *ports_of_head(port, client), "--include-dashboard=false",
-                f"--temp-dir={self._folder}",
+                f"--temp-dir={rays_part(self._folder)}",
             )  # fmt: skip
             if self._answers(port):
                 return f"{self.ip}:{port}"
@@ -176,7 +176,7 @@ class _Node:
                 raise RuntimeError("the first node never said where its Ray is")
             time.sleep(0.3)
         _environment(self._meeting / TOKEN, self._here.memory)
-        os.environ["RAY_TMPDIR"] = self._folder
+        os.environ["RAY_TMPDIR"] = rays_part(self._folder)
         self._start(f"--address={json.loads((self._meeting / ADDRESS).read_text())}")
 
     def stop(self) -> None:

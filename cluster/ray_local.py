@@ -8,7 +8,9 @@ import logging
 import os
 import secrets
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +21,7 @@ from cluster.profile import RayProfile
 from cluster.ray_tasks import RayTasks, first_line, sigterm_kept
 
 ROOM = 25  # bytes of a temporary folder's name with which those of Ray's sockets still fit
+FORGOTTEN = 3600.0  # seconds after which a folder of ours without a lock is nobody's
 
 
 class RayExecutor(RayTasks):
@@ -44,7 +47,7 @@ class RayExecutor(RayTasks):
                     object_store_memory=profile.object_store_mb * 2**20,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
-                    _temp_dir=self._folder,
+                    _temp_dir=rays_part(self._folder),
                 )
             except Exception as error:  # Ray's own has no type of its own
                 self.close()
@@ -69,21 +72,53 @@ def short_folder() -> str:
 
 
 def own_folder(place: str | None = None) -> tuple[str, IO[bytes]]:
-    """A folder for Ray with a lock that lives as long as we do; those of the dead are removed.
+    """A folder of mode 0700 for Ray, and the open lock of it; folders of the dead are removed.
 
-    Short, because sockets in it may not have names beyond 107 bytes. ``place`` is `short_folder`
-    where it is not given.
+    Ray makes the folder that it is given writable for every user, so give it a folder below
+    (`rays_part`). The name is short, because sockets in it may not have names beyond 107 bytes.
+    ``place`` is `short_folder` where it is not given. Raises OSError.
     """
     place = place or short_folder()
-    for left in Path(place).glob("sf-*/alive"):
-        with contextlib.suppress(OSError), open(left, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left.parent, ignore_errors=True)
+    for left in Path(place).glob("sf-????????"):
+        with contextlib.suppress(OSError):
+            if _abandoned(left):
+                shutil.rmtree(left, ignore_errors=True)
     folder = tempfile.mkdtemp(prefix="sf-", dir=place)
     lock = open(Path(folder, "starting"), "wb")  # noqa: SIM115 - open while we live
     fcntl.flock(lock, fcntl.LOCK_EX)
     os.rename(lock.name, Path(folder, "alive"))  # seen by others only once it is locked
     return folder, lock
+
+
+def rays_part(folder: str) -> str:
+    """The folder below one of `own_folder` that Ray is given; no other user can reach it."""
+    part = Path(folder, "r")
+    part.mkdir(mode=0o700, exist_ok=True)
+    return str(part)
+
+
+def _abandoned(folder: Path) -> bool:
+    """Whether it is a folder of ours whose process has ended. Raises OSError.
+
+    Anybody may put things of such a name into /tmp, so nothing of other users is opened, links are
+    not followed, and what is no regular file, such as a pipe, is not waited for.
+    """
+    there = os.lstat(folder)
+    if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.getuid():
+        return False
+    try:
+        handle = os.open(folder / "alive", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:  # killed as it began or as it tidied
+        left_alone = time.time() - there.st_mtime > FORGOTTEN
+        return left_alone and set(os.listdir(folder)) <= {"starting", "r"}
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
+            return False
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    finally:
+        os.close(handle)
 
 
 def _environment() -> contextlib.AbstractContextManager[None]:
