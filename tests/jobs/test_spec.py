@@ -195,6 +195,26 @@ def test_a_copy_is_never_of_another_content(tmp_path):
     assert not [p for p in copy.parent.iterdir() if p.name.startswith(".tmp-")]
 
 
+@pytest.mark.parametrize("how", ["others may write", "a link", "of somebody else"])
+def test_a_copy_that_others_could_exchange_is_not_used(tmp_path, how):
+    file = tmp_path / "data.bin"
+    file.write_bytes(b"one")
+    place = local_copy(file, FileInput(file).digest, tmp_path / "local").parent
+    assert place.stat().st_mode & 0o777 == 0o700
+    if how == "others may write":
+        place.chmod(0o777)
+    elif how == "a link":
+        place.rename(tmp_path / "elsewhere")
+        place.symlink_to(tmp_path / "elsewhere")
+    elif os.getuid() == 0:
+        os.chown(place, 65534, 65534)
+    else:
+        pytest.skip("needs root, to be a second user")
+    assert local_copy(file, FileInput(file).digest, tmp_path / "local") == file
+    with pytest.raises(StagingError):
+        local_copy(file, "0" * 64, tmp_path / "local")
+
+
 def test_a_full_disk_of_a_node_is_done_without(tmp_path, monkeypatch):
     from jobs.store import staging
 
