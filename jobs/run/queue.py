@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import secrets
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -94,7 +95,7 @@ class Queue:
         found = []
         with os.scandir(self.folder) as entries:
             for entry in entries:
-                if self._is_offer(entry.name):
+                if self._is_offer(entry.name) and not entry.is_dir():
                     try:
                         found.append((entry.stat().st_mtime, entry.path))
                     except FileNotFoundError:
@@ -103,12 +104,16 @@ class Queue:
 
     def read(self, offer: Path) -> Task | None:
         """The task of an offer; None where it is gone. One that cannot be read ends as failed."""
+        key = offer.name[: -len(OFFER)]
         try:
-            return read_task(offer.read_bytes())
+            task = read_task(_regular(offer))
+            if task.key != key:  # it would be offered for ever
+                raise SpecError(f"the offer {offer.name} holds the task {task.key}")
+            return task
         except FileNotFoundError:
             return None
-        except (SpecError, ValueError) as error:
-            self.end(offer.name[: -len(OFFER)], Result(offer.stem, "failed", error=str(error)))
+        except (SpecError, OSError) as error:
+            self.end(key, Result(key, "failed", error=str(error)))
             return None
 
     def begin(self, task: Task) -> Path:
@@ -146,6 +151,15 @@ class Queue:
     @staticmethod
     def _is_offer(name: str) -> bool:
         return name.endswith(OFFER) and not name.endswith(ENDED) and not name.startswith(".")
+
+
+def _regular(path: Path) -> bytes:
+    """The bytes of a file that is no link and no pipe. Raises SpecError for these."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise SpecError(f"{path} is no regular file")
+        return file.read()
 
 
 def _killed(tries: Sequence[Path]) -> list[Path]:

@@ -61,8 +61,8 @@ def local_copy(path: str | Path, digest: str, folder: str | Path) -> Path:
 
     Files of one folder stay together under their names, because some are found beside others. An
     input that is a folder stays where it is: it may hold a hundred thousand files. A full disk is
-    no error: then the original is returned, as it is where the copies' folder can be written by other
-    users, who could put another file in the place of one that was checked.
+    no error: then the original is returned, as it is where other users can write the copies'
+    folder, who could put another file in the place of one that was checked.
     Raises StagingError when the content is not that of the digest.
     """
     source = Path(os.path.abspath(path))
