@@ -138,8 +138,8 @@ def test_folders_of_other_users_are_left_alone(tmp_path):
 @pytest.mark.parametrize(
     ("names", "age", "goes"),
     [
-        (["alive", "r"], 0, True), (["r"], 7200, True), (["starting"], 7200, True), ([], 7200, True),
-        (["r"], 0, False), (["r", "thesis.tex"], 7200, False),
+        (["alive", "r"], 0, True), (["r"], 7200, True), (["starting"], 7200, True),
+        ([], 7200, True), (["r"], 0, False), (["r", "thesis.tex"], 7200, False),
     ],
 )  # fmt: skip
 def test_what_killed_launches_left_goes_and_nothing_else(tmp_path, names, age, goes):
