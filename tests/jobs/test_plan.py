@@ -74,7 +74,8 @@ def test_the_nearest_of_many_is_found_by_what_is_rare(store):
     assert of(store, toys.counting(seed=33, lr=2.0, word="w1", more=1))[1] == (
         "more 1, cached has nothing"
     )
-    assert of(store, toys.counting(seed=77, lr=2.0, word="w1"))[1].startswith("seed 77, cached has ")
+    said = of(store, toys.counting(seed=77, lr=2.0, word="w1"))[1]
+    assert said.startswith("seed 77, cached has ")
     assert of(store, Task(toys.COUNT, {"threads": 5}))[1].startswith("threads 5, cached has 1")
 
 

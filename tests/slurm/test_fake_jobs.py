@@ -116,6 +116,39 @@ def test_a_job_that_is_lost_is_no_failure_of_the_sweep(desk, scene, site):
     assert desk.launch()[0] == 0
 
 
+@pytest.mark.parametrize("name", ["17_0_log.err", "17_log.out"])
+def test_a_job_whose_python_or_setup_is_wrong_shows_its_own_log(desk, scene, site, name):
+    def ends():
+        place = desk.folder / "jobs" / "17"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("x" * 9000 + "\n/no/such/python: No such file or directory\n")
+        site.says()
+
+    scene += [ends] + [lambda: None] * 5
+    code, said = desk.launch()
+    assert code == 1 and "ended before the sweep began" in said and "python and setup" in said
+    assert "/no/such/python: No such file or directory" in said and len(said) < 4000
+
+
+@pytest.mark.parametrize("how", ["spoke", "lost", "silent"])
+def test_a_job_that_ends_otherwise_is_submitted_again(desk, scene, site, how):
+    """With words of its driver, by the loss of a machine, or without any log."""
+    def ends():
+        place = desk.folder / "jobs" / "17"
+        place.mkdir(parents=True, exist_ok=True)
+        if how != "silent":
+            (place / "17_0_log.err").write_text("srun: error: Node failure\n")
+        if how == "spoke":
+            (desk.folder / "driver.log").write_text("job 17 on node1\n")
+        if how == "lost":
+            (site.folder / "accounts").write_text("17|NODE_FAIL\n")
+        site.says()
+
+    scene += [ends] + [lambda: None] * 5
+    code, said = desk.launch()
+    assert code == AGAIN and "nothing finished is lost" in said
+
+
 def test_a_job_that_vanishes_for_a_moment_is_waited_for(desk, scene, site):
     site_back = [
         site.says, lambda: site.says("17|N/A|PENDING|BeginTime"), lambda: None,

@@ -81,9 +81,13 @@ def test_lost_workers_are_replaced(hall, site):
 def test_workers_that_end_at_once_are_not_hired_for_ever(hall, site):
     executor = hall(workers=1)
     handles = offer(executor, toys.counting())
-    with pytest.raises(Refused, match="without beginning anything"):
+    with pytest.raises(Refused, match="(?s)without beginning anything.*python: not found"):
         for _ in range(20):
             executor.wait(handles, 0.01)
+            job = (site.folder / "last").read_text().strip()
+            logs = hall.home / "jobs" / job
+            logs.mkdir(parents=True, exist_ok=True)
+            (logs / f"{job}_0_log.err").write_text("python: not found\n")
             site.says()
     assert FRUITLESS <= len(site.calls("sbatch")) <= FRUITLESS + 2
 
