@@ -11,35 +11,85 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from cluster.executor import Refused
+from cluster.executor import NOTHING_SPECIAL, NodeLost, Refused, Resources
 from cluster.profile import RayProfile
 from cluster.ray_tasks import RayTasks, first_line, sigterm_kept
 
 ROOM = 25  # bytes of a temporary folder's name with which those of Ray's sockets still fit
+STARTS = 5  # of Ray by one executor
 FORGOTTEN = 3600.0  # seconds after which a folder of ours without a lock is nobody's
+
+log = logging.getLogger(__name__)
 
 
 class RayExecutor(RayTasks):
     """`RayTasks` on a Ray that lives as long as this. Raises RuntimeError when this process
     already uses Ray.
+
+    Where its raylet or GCS has died, Ray is started anew: what ran is lost as with a machine. After
+    `STARTS` times it raises Refused.
     """
 
     def __init__(self, profile: RayProfile) -> None:
         super().__init__(profile, profile.slots())
-        self._folder, self._lock = own_folder()
-        with _environment(), sigterm_kept():
+        self._started = 0
+        self._open: set[Any] = set()  # handles without a result
+        self._lost: set[Any] = set()  # of these, those of a Ray that has died
+        with _environment(), sigterm_kept():  # Ray reads it as it is imported
             import ray
 
-            if ray.is_initialized():
-                raise RuntimeError("Ray runs in this process already; shut it down first")
-            self._ray = ray
+        if ray.is_initialized():
+            raise RuntimeError("Ray runs in this process already; shut it down first")
+        self._ray = ray
+        self._start()
+
+    def submit(self, function: Callable[..., Any], *args: Any,
+               resources: Resources = NOTHING_SPECIAL) -> Any:  # fmt: skip
+        self._revive()
+        handle = super().submit(function, *args, resources=resources)
+        self._open.add(handle)
+        return handle
+
+    def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:
+        self._revive()
+        if not self._lost.intersection(handles):
             try:
-                ray.init(
+                return super().wait(handles, timeout)
+            except Exception:  # it died meanwhile
+                if not _dead_servers(self._ray):
+                    raise
+                self._revive()
+        return [handle for handle in handles if handle in self._lost]
+
+    def result(self, handle: Any) -> Any:
+        self._open.discard(handle)
+        if handle in self._lost:
+            self._lost.discard(handle)
+            raise NodeLost("Ray on this machine died and was started again")
+        return super().result(handle)
+
+    def withdraw(self, handle: Any) -> bool:
+        self._open.discard(handle)
+        self._lost.discard(handle)
+        return super().withdraw(handle)
+
+    def close(self) -> None:
+        super().close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock.close()
+
+    def _start(self) -> None:
+        self._started += 1
+        self._folder, self._lock = own_folder()
+        profile = self._profile
+        with _environment(), sigterm_kept():
+            try:
+                self._ray.init(
                     address="local",
                     num_cpus=profile.cpu_count(),
                     num_gpus=profile.gpu_count(),
@@ -59,10 +109,33 @@ class RayExecutor(RayTasks):
                 self.close()
                 raise
 
-    def close(self) -> None:
-        super().close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._lock.close()
+    def _revive(self) -> None:
+        """Start Ray anew where one of its two servers has died; without them it answers nothing,
+        and after a minute it would end this process."""
+        dead = _dead_servers(self._ray)
+        if not dead:
+            return
+        words = f"{' and '.join(dead)} of Ray on this machine died"
+        if self._started >= STARTS:
+            raise Refused(f"{words}, for the {self._started}th time (out of memory? see dmesg); "
+                          "nothing finished is lost, the same command goes on")  # fmt: skip
+        log.warning("%s; Ray is started again", words)
+        self._lost |= self._open
+        self._actors.clear()
+        self._remotes.clear()
+        self._looked, self._machines = float("-inf"), []
+        self._dead.clear()
+        self.close()
+        self._start()
+
+
+def _dead_servers(ray: Any) -> list[str]:
+    """Names of those servers of our Ray that have ended."""
+    node = getattr(getattr(ray, "_private", None), "worker", None)
+    node = getattr(node, "_global_node", None)
+    servers = getattr(node, "all_processes", {})
+    return [name for name in ("raylet", "gcs_server")
+            if any(one.process.poll() is not None for one in servers.get(name, ()))]  # fmt: skip
 
 
 def short_folder() -> str:
