@@ -166,6 +166,18 @@ def test_time_is_minutes_or_a_clock(said, minutes):
     assert SlurmProfile(time=said).time == minutes
 
 
+@pytest.mark.parametrize("said, minutes", [("24:00:00", 1440), ("01:30:00", 90), ("30-0:00", 43200),
+                                           ("86400", None), ("31-00:00:00", None)])  # fmt: skip
+def test_a_clock_in_a_profile_is_no_number_in_base_60(tmp_path, said, minutes):
+    """Without quotes too, and nothing beyond 30 days: such a limit is seconds that were meant."""
+    (tmp_path / "site.yaml").write_text(f"kind: slurm\ntime: {said}\n")
+    if minutes is not None:
+        assert load_kind(tmp_path / "site.yaml", KINDS).time == minutes
+        return
+    with pytest.raises(ConfigError, match="site.yaml:2: time"):
+        load_kind(tmp_path / "site.yaml", KINDS)
+
+
 def test_what_slurm_gave_is_what_is_used(monkeypatch, tmp_path):
     from cluster import allocation
 
