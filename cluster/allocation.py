@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.memory import cgroup_limit
 from cluster.profile import SlurmProfile
 from cluster.ray_local import own_folder, rays_part
 from cluster.ray_tasks import RayTasks, sigterm_kept
@@ -266,28 +267,7 @@ def _memory(env: Any) -> int | None:
         limits.append(int(value) * 2**20)
     elif value := env.get("SLURM_MEM_PER_CPU"):
         limits.append(int(value) * 2**20 * int(env.get("SLURM_CPUS_ON_NODE") or 1))
-    limits += [one for one in (_cgroup_limit(),) if one]
-    return min(limits) if limits else None
-
-
-def _cgroup_limit(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")):
-    """Bytes that the control groups of this process allow, None where there is no limit."""
-    limits = []
-    with contextlib.suppress(OSError, ValueError):
-        for line in proc.read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers == "":  # version 2
-                place, name = root / path.strip("/"), "memory.max"
-            elif "memory" in controllers.split(","):
-                place, name = root / "memory" / path.strip("/"), "memory.limit_in_bytes"
-            else:
-                continue
-            for folder in (place, *place.parents):
-                with contextlib.suppress(OSError, ValueError):
-                    limits.append(int((folder / name).read_text()))
-                if folder == root:
-                    break
-    limits = [one for one in limits if one < 1 << 60]  # version 1 says "none" with a huge number
+    limits += [one for one in (cgroup_limit(),) if one]
     return min(limits) if limits else None
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cluster.executor import NOTHING_SPECIAL, NodeLost, Refused, Resources
+from cluster.memory import cgroup_limit
 from cluster.profile import RayProfile
 from cluster.ray_tasks import RayTasks, first_line, sigterm_kept
 
@@ -86,7 +87,10 @@ class RayExecutor(RayTasks):
     def _start(self) -> None:
         self._started += 1
         self._folder, self._lock = own_folder()
-        profile = self._profile
+        profile, shared = self._profile, self._profile.object_store_mb * 2**20
+        most = cgroup_limit()
+        if most is not None and most >= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+            most = None
         with _environment(), sigterm_kept():
             try:
                 self._ray.init(
@@ -94,7 +98,10 @@ class RayExecutor(RayTasks):
                     num_cpus=profile.cpu_count(),
                     num_gpus=profile.gpu_count(),
                     include_dashboard=False,
-                    object_store_memory=profile.object_store_mb * 2**20,
+                    object_store_memory=shared,
+                    # Else what a stage asks for is held against all of the machine, and two are
+                    # killed where one would fit.
+                    **({} if most is None else {"_memory": max(most - shared, 1)}),
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     _temp_dir=rays_part(self._folder),
