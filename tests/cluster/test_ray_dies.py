@@ -90,7 +90,7 @@ def test_a_ray_that_always_dies_is_given_up_with_a_reason(played):
 
 REAL = """
 import os, signal, sys, time
-import calls, ray
+import calls
 from cluster.executor import NodeLost, Resources, start
 from cluster.profile import RayProfile
 
@@ -103,6 +103,8 @@ with start(RayProfile(cpus=2, gpus=0)) as executor:
     handles = [executor.submit(time.sleep, 60, resources=Resources(actor=one))
                for one in (False, True)]
     executor.wait(handles, 2)
+    import ray  # only now: it reads as it is imported that it has a token
+
     (server, *_) = ray._private.worker._global_node.all_processes[sys.argv[1]]
     os.kill(server.process.pid, signal.SIGKILL)
     for handle in handles:
