@@ -24,6 +24,14 @@ STILL = 2  # restarts without anything new, after which there is no further one
 EARLY = 90.0  # seconds that SLURM may warn of a limit before the time that it was asked for
 
 
+def near_limit(begun: float, minutes: int, delay_s: float) -> bool:
+    """Whether a job's time limit is near; else somebody else wants its nodes, which says nothing of
+    its work."""
+    end = os.environ.get("SLURM_JOB_END_TIME", "")
+    until = float(end) if end.isdigit() else begun + 60 * minutes
+    return until - time.time() <= delay_s + EARLY
+
+
 @dataclass(frozen=True)
 class Advance:
     """Of one start of a job. Make it as the job begins."""
@@ -41,7 +49,7 @@ class Advance:
         """To be asked before a restart. Why it is of no use, naming stages and limit; None where
         it may be of some, or where it is not the time limit that ends this start.
         """
-        if not self._at_limit():
+        if not near_limit(self.begun, self.minutes, self.delay_s):
             return None
         marks, unfinished = self._stand()
         before = read_json(self.home / ADVANCE) or {}
@@ -61,12 +69,6 @@ class Advance:
             f"is not restarted again: {who or 'no stage'} neither ends nor saves within the time "
             f"limit of {self.minutes} minutes (profile key time); give more"
         )
-
-    def _at_limit(self) -> bool:
-        """Whether the limit is near; else somebody else wants the nodes, which says nothing."""
-        end = os.environ.get("SLURM_JOB_END_TIME", "")
-        until = float(end) if end.isdigit() else self.begun + 60 * self.minutes
-        return until - time.time() <= self.delay_s + EARLY
 
     def _stand(self) -> tuple[str, list[str]]:
         """A digest of what is finished or saved, and the labels of what was begun and is neither.

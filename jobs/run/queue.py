@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 TRIES = 3  # workers that one task may kill
 MOST_TRIES = 50  # attempts that ended without a word, whatever SLURM says of them
+LIMIT = ", time limit at step "
 OFFER, ENDED, TRY = ".json", ".ended.json", ".try-"
 
 
@@ -117,8 +118,15 @@ class Queue:
             return None
 
     def begin(self, task: Task) -> Path:
-        """Note that we begin it, holding its claim. Raises RuntimeError for one that kills."""
+        """Note that we begin it, holding its claim. Raises RuntimeError for one that kills, or that
+        comes to the time limit again and again without a new checkpoint."""
         dead = sorted(self.folder.glob(f"{task.key}{TRY}*"))
+        limits = [path.read_text().partition(LIMIT)[2] for path in dead]
+        if (count := limits.count(f"{self.store.checkpoint(task)}")) >= TRIES:
+            raise RuntimeError(
+                f"{task.label}: {count} workers came to their time limit in the middle of it "
+                "without a new checkpoint (profile key time); give more"
+            )
         if len(dead) >= TRIES and (len(dead) >= MOST_TRIES or len(_killed(dead)) >= TRIES):
             said = "; ".join(path.read_text().strip() for path in dead)
             raise RuntimeError(
@@ -131,6 +139,11 @@ class Queue:
             job = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
         path.write_text(platform.node() + (f" in job {job}" if job else ""))
         return path
+
+    def at_limit(self, task: Task, begun: Path) -> None:
+        """Note in what `begin` gave that the time limit ends that attempt, and how far it came."""
+        text = begun.read_text().partition(LIMIT)[0]
+        begun.write_text(f"{text}{LIMIT}{self.store.checkpoint(task)}")
 
     def end(self, key: str, result: Result) -> None:
         """Take the offer away; of a failure the reason stays."""
@@ -166,7 +179,8 @@ def _killed(tries: Sequence[Path]) -> list[Path]:
     """Attempts whose job did not end by preemption, a time limit or with its node, as far as
     SLURM knows; those say nothing against the task. Nor does one whose job was put back.
     """
-    jobs = {path: path.read_text().rpartition(" in job ")[2].strip() for path in tries}
+    said = {path: path.read_text().partition(LIMIT)[0] for path in tries}
+    jobs = {path: text.rpartition(" in job ")[2].strip() for path, text in said.items()}
     try:
         known = slurm_state.states(set(jobs.values()))
     except slurm_state.SlurmAway:

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -27,6 +27,9 @@ from jobs.run.stop import Stop, Stopped, deadline
 from jobs.store.ledger import CANCEL, new_folder
 from jobs.store.staging import read_with, stage_to
 from sigmaflow.atomic import write_json
+
+if TYPE_CHECKING:
+    from jobs.run.worker import Attempt
 
 LOG = "driver.log"
 CANCELLED = 130  # of a sweep that somebody stopped
@@ -76,10 +79,10 @@ class Watch:
 
     def __init__(
         self, profile: Any, job: str, restart: int, stop: Stop | None,
-        advance: Advance | None = None,
+        advance: Advance | Attempt | None = None,
     ) -> None:  # fmt: skip
         self._profile, self._job, self._restart, self._stop = profile, job, restart, stop
-        self._advance = advance  # None: whoever hires workers counts what they lose
+        self._advance = advance
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
         self._requeued = False
