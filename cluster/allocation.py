@@ -25,8 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.memory import cgroup_limit
 from cluster.profile import SlurmProfile
-from cluster.ray_local import own_folder
+from cluster.ray_local import own_folder, rays_part
 from cluster.ray_tasks import RayTasks, sigterm_kept
 from cluster.slurm_state import node_address
 
@@ -161,7 +162,7 @@ class _Node:
             port, client = _free_ports(self.ip, 2)
             self._start(
                 "--head", *ports_of_head(port, client), "--include-dashboard=false",
-                f"--temp-dir={self._folder}",
+                f"--temp-dir={rays_part(self._folder)}",
             )  # fmt: skip
             if self._answers(port):
                 return f"{self.ip}:{port}"
@@ -176,7 +177,7 @@ class _Node:
                 raise RuntimeError("the first node never said where its Ray is")
             time.sleep(0.3)
         _environment(self._meeting / TOKEN, self._here.memory)
-        os.environ["RAY_TMPDIR"] = self._folder
+        os.environ["RAY_TMPDIR"] = rays_part(self._folder)
         self._start(f"--address={json.loads((self._meeting / ADDRESS).read_text())}")
 
     def stop(self) -> None:
@@ -266,28 +267,7 @@ def _memory(env: Any) -> int | None:
         limits.append(int(value) * 2**20)
     elif value := env.get("SLURM_MEM_PER_CPU"):
         limits.append(int(value) * 2**20 * int(env.get("SLURM_CPUS_ON_NODE") or 1))
-    limits += [one for one in (_cgroup_limit(),) if one]
-    return min(limits) if limits else None
-
-
-def _cgroup_limit(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")):
-    """Bytes that the control groups of this process allow, None where there is no limit."""
-    limits = []
-    with contextlib.suppress(OSError, ValueError):
-        for line in proc.read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers == "":  # version 2
-                place, name = root / path.strip("/"), "memory.max"
-            elif "memory" in controllers.split(","):
-                place, name = root / "memory" / path.strip("/"), "memory.limit_in_bytes"
-            else:
-                continue
-            for folder in (place, *place.parents):
-                with contextlib.suppress(OSError, ValueError):
-                    limits.append(int((folder / name).read_text()))
-                if folder == root:
-                    break
-    limits = [one for one in limits if one < 1 << 60]  # version 1 says "none" with a huge number
+    limits += [one for one in (cgroup_limit(),) if one]
     return min(limits) if limits else None
 
 

@@ -35,7 +35,7 @@ def minutes(value: Any) -> Any:
     return max(1, days * 1440 + hours * 60 + mins + (seconds > 0))
 
 
-Minutes = Annotated[int, Field(ge=1, le=366 * 1440), BeforeValidator(minutes)]
+Minutes = Annotated[int, Field(ge=1, le=30 * 1440), BeforeValidator(minutes)]
 OURS = ("array", "output", "error", "open-mode", "signal", "ntasks-per-node", "job-name")
 
 

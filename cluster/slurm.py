@@ -12,7 +12,7 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from cluster.slurm_state import partitions
 Entry = Callable[[str], Any]  # a module-level function, called with the path of a JSON file
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = {"SLURM_CONF", "SLURM_CLUSTERS"}  # of our own environment, where we are in a job ourselves
+WORDS = 1500  # bytes of a job's log that are shown
 TRIES, FIRST_WAIT, LONGEST_WAIT = 8, 2.0, 60.0
 BUSY = (
     "socket timed out", "temporarily unable", "unable to contact", "resource temporarily",
@@ -145,6 +146,21 @@ def _once(profile, name, folder, entry, spec, count) -> list[str]:
 def logs_in(profile: SlurmProfile | SlurmWorkersProfile, home: Path) -> Path:
     """Where scripts and logs of jobs go: the profile's folder, or one beside the rest."""
     return Path(os.path.expandvars(profile.folder)) if profile.folder else home / "jobs"
+
+
+def last_words(logs: Path, jobs: Sequence[str]) -> str:
+    """The end of what jobs, or elements of arrays, wrote to their own logs; empty where nothing.
+
+    They hold what comes before our code: shell, `setup`, the start of Python.
+    """
+    said = []
+    for job in dict.fromkeys(job.partition("_")[0] for job in jobs):
+        for path in sorted((logs / job).glob("*log.*")):
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - WORDS))
+                text = file.read().decode("utf-8", "replace").strip()
+                said += [f"{path}:", text] if text else []
+    return "\n".join(said)[-2 * WORDS :]
 
 
 def explain(said: str) -> str:

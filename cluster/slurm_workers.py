@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from cluster import slurm_state
 from cluster.executor import NOTHING_SPECIAL, Executor, Refused, Resources
 from cluster.profile import SlurmWorkersProfile
-from cluster.slurm import Entry, logs_in, submit
+from cluster.slurm import Entry, last_words, logs_in, submit
 
 log = logging.getLogger(__name__)
 IDS, DRAIN = "workers.json", "drain"
@@ -60,6 +60,7 @@ class WorkersExecutor(Executor):
         self._logs = logs_in(profile, home)
         self._open: set[str] = set()
         self._asked = float("-inf")
+        self._hired: list[str] = []  # one of those hired last
         self._fruitless, self._begun = 0, -1
         (home / DRAIN).unlink(missing_ok=True)
         self._workers: list[str] = _read_ids(home / IDS)
@@ -119,6 +120,7 @@ class WorkersExecutor(Executor):
                 self._profile, self._name, self._logs, self._entry, self._spec, lacking
             )
             self._workers += hired
+            self._hired = hired[-1:]
             self._tell(hired)
         except Refused as error:
             if not self._workers:
@@ -136,9 +138,11 @@ class WorkersExecutor(Executor):
         self._fruitless = self._fruitless + 1 if begun == self._begun else 0
         self._begun = begun
         if self._fruitless >= FRUITLESS and not self._workers:
+            words = last_words(self._logs, self._hired)
             raise Refused(
-                f"workers were hired {self._fruitless} times and ended without beginning anything; "
-                f"their words are in {self._logs} (profile keys setup and python?)"
+                f"workers were hired {self._fruitless} times and ended without beginning anything "
+                f"(profile keys setup and python?); "
+                + (f"the last ones said\n{words}" if words else f"logs are in {self._logs}")
             )
 
 

@@ -1,4 +1,4 @@
-"""``python -m jobs.ui``: MLflow's pages on this machine, until Ctrl-C."""
+"""``python -m jobs.ui``: MLflow's pages on this machine, for whoever has the link, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import argparse
 import contextlib
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from cluster.ray_local import short_folder
 from jobs.launch import terminable
 from jobs.output import redact
 from jobs.store.ledger import sweeps
+from jobs.track.guard import Guard
 from jobs.track.ingest import catch_up, local_uri, tracking_uri
 from jobs.track.view import TRIAL
 
@@ -54,7 +58,7 @@ def _trials(database: Path, experiment: int) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve `runs/mlflow.db` on the loopback address."""
+    """Serve `runs/mlflow.db` on the loopback address, to those who have the token."""
     parser = argparse.ArgumentParser(prog="python -m jobs.ui", description=__doc__)
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     parser.add_argument("--port", type=int, default=5000)
@@ -77,25 +81,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{database}: {error}; move it away, and python -m jobs.report fills it again",
               file=sys.stderr)
         return 2
+    with tempfile.TemporaryDirectory(prefix="sfui-", dir=short_folder()) as folder:  # mode 0700
+        try:
+            guard = Guard(args.port, str(Path(folder, "s")))
+        except OSError as error:
+            print(f"port {args.port}: {error.strerror}; give another --port", file=sys.stderr)
+            return 2
+        _links(database, known, guard.url)
+        environment = os.environ | {
+            "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
+        command = [
+            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", local_uri(runs),
+            "--uvicorn-opts", f"--uds {shlex.quote(guard.behind)}", "--workers", "1",
+        ]
+        try:
+            with terminable(), guard.serving():
+                return _serve(command, environment)
+        except KeyboardInterrupt:
+            return 0
+
+
+def _links(database: Path, known: Sequence[tuple[str, int]], url: str) -> None:
     for name, number in known:
-        print(f"http://127.0.0.1:{args.port}/#/experiments/{number}/runs{VIEW}   {name}")
+        print(f"{url}#/experiments/{number}/runs{VIEW}   {name}")
         trials = _trials(database, number)[:COMPARED]
         if len(trials) > 1:
             words = f"runs={quote(_list(trials))}&experiments={quote(_list([str(number)]))}"
-            print(f"http://127.0.0.1:{args.port}/#/compare-runs?{words}   its trials side by side")
-    print("(Ctrl-C stops it)", flush=True)
-    environment = os.environ | {
-        "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", local_uri(runs),
-        "--host", "127.0.0.1", "--port", str(args.port), "--workers", "1",
-    ]
-    try:
-        with terminable():
-            return _serve(command, environment)
-    except KeyboardInterrupt:
-        return 0
+            print(f"{url}#/compare-runs?{words}   its trials side by side")
+    print("(the links hold a token: who has one reads and writes your files through MLflow; "
+          "Ctrl-C ends it)", flush=True)
 
 
 def _serve(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -22,10 +22,18 @@ SHORTEST = 6  # characters of a value that is hidden; shorter ones would hide ha
 _WORDS = (
     "TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASS|CREDENTIAL|API_?KEY|KEY|WEBHOOK|DSN|COOKIE"
 )  # fmt: skip
-_SECRET = re.compile(rf"(?:^|_)\w*?(?:{_WORDS})S?(?:_|$|\d)", re.I)
+_WHOLE = (  # between underscores only: else PATH has a PAT in it, and PWD alone is a folder
+    "JWT|PAT|AUTH|BEARER|HOOK|SAS|CONN(?:ECTION)?_?STR(?:ING)?|PRIVATE_PEM|(?<=_)PWD"
+)
+_SECRET = re.compile(
+    rf"(?:^|_)\w*?(?:{_WORDS})S?(?:_|$|\d)|(?:^|_)(?:{_WHOLE})S?(?:_|$|\d)", re.I
+)
 _HARMLESS = re.compile(r"_(?:PATH|FILE|DIR|MODE|NAME|TYPE|SOCK)$", re.I)
 _URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*://)[^/\s\"'<>]+@")
-_SAYS = re.compile(rf"^(?P<name>[\w.-]*(?:{_WORDS})S?[\w.-]*)=(?P<value>.+)$", re.I | re.S)
+_SAYS = re.compile(
+    rf"^(?P<name>[\w.-]*(?:{_WORDS})S?[\w.-]*|(?:[\w.-]*[_.-])?(?:{_WHOLE})S?(?:[_.-][\w.-]*)?)="
+    r"(?P<value>.+)$", re.I | re.S,
+)  # fmt: skip
 _PASSWORD = re.compile(r"://[^/\s\"'<>:@]*:([^/\s\"'<>]+)@")
 
 

@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import secrets
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 TRIES = 3  # workers that one task may kill
 MOST_TRIES = 50  # attempts that ended without a word, whatever SLURM says of them
+LIMIT = ", time limit at step "
 OFFER, ENDED, TRY = ".json", ".ended.json", ".try-"
 
 
@@ -94,7 +96,7 @@ class Queue:
         found = []
         with os.scandir(self.folder) as entries:
             for entry in entries:
-                if self._is_offer(entry.name):
+                if self._is_offer(entry.name) and not entry.is_dir():
                     try:
                         found.append((entry.stat().st_mtime, entry.path))
                     except FileNotFoundError:
@@ -103,17 +105,28 @@ class Queue:
 
     def read(self, offer: Path) -> Task | None:
         """The task of an offer; None where it is gone. One that cannot be read ends as failed."""
+        key = offer.name[: -len(OFFER)]
         try:
-            return read_task(offer.read_bytes())
+            task = read_task(_regular(offer))
+            if task.key != key:  # it would be offered for ever
+                raise SpecError(f"the offer {offer.name} holds the task {task.key}")
+            return task
         except FileNotFoundError:
             return None
-        except (SpecError, ValueError) as error:
-            self.end(offer.name[: -len(OFFER)], Result(offer.stem, "failed", error=str(error)))
+        except (SpecError, OSError) as error:
+            self.end(key, Result(key, "failed", error=str(error)))
             return None
 
     def begin(self, task: Task) -> Path:
-        """Note that we begin it, holding its claim. Raises RuntimeError for one that kills."""
+        """Note that we begin it, holding its claim. Raises RuntimeError for one that kills, or that
+        comes to the time limit again and again without a new checkpoint."""
         dead = sorted(self.folder.glob(f"{task.key}{TRY}*"))
+        limits = [path.read_text().partition(LIMIT)[2] for path in dead]
+        if (count := limits.count(f"{self.store.checkpoint(task)}")) >= TRIES:
+            raise RuntimeError(
+                f"{task.label}: {count} workers came to their time limit in the middle of it "
+                "without a new checkpoint (profile key time); give more"
+            )
         if len(dead) >= TRIES and (len(dead) >= MOST_TRIES or len(_killed(dead)) >= TRIES):
             said = "; ".join(path.read_text().strip() for path in dead)
             raise RuntimeError(
@@ -126,6 +139,11 @@ class Queue:
             job = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
         path.write_text(platform.node() + (f" in job {job}" if job else ""))
         return path
+
+    def at_limit(self, task: Task, begun: Path) -> None:
+        """Note in what `begin` gave that the time limit ends that attempt, and how far it came."""
+        text = begun.read_text().partition(LIMIT)[0]
+        begun.write_text(f"{text}{LIMIT}{self.store.checkpoint(task)}")
 
     def end(self, key: str, result: Result) -> None:
         """Take the offer away; of a failure the reason stays."""
@@ -148,11 +166,21 @@ class Queue:
         return name.endswith(OFFER) and not name.endswith(ENDED) and not name.startswith(".")
 
 
+def _regular(path: Path) -> bytes:
+    """The bytes of a file that is no link and no pipe. Raises SpecError for these."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise SpecError(f"{path} is no regular file")
+        return file.read()
+
+
 def _killed(tries: Sequence[Path]) -> list[Path]:
     """Attempts whose job did not end by preemption, a time limit or with its node, as far as
     SLURM knows; those say nothing against the task. Nor does one whose job was put back.
     """
-    jobs = {path: path.read_text().rpartition(" in job ")[2].strip() for path in tries}
+    said = {path: path.read_text().partition(LIMIT)[0] for path in tries}
+    jobs = {path: text.rpartition(" in job ")[2].strip() for path, text in said.items()}
     try:
         known = slurm_state.states(set(jobs.values()))
     except slurm_state.SlurmAway:

@@ -19,8 +19,10 @@ def terminable(stop: Stop | None = None) -> Iterator[Callable[[], None]]:
     """SIGTERM and SIGUSR2, as batch systems send them, ask ``stop``: what runs saves and ends.
 
     A second SIGTERM, or one after a person has asked for the end (`jobs.cancel`), is Ctrl-C. So is
-    the first where there is no ``stop``. Gives a function by which other threads send it, once at
-    most: while Ray shuts down, a second signal would be death, whatever we want.
+    the first where there is no ``stop``. SIGINT is Ctrl-C also in a process that a script started
+    with ``&``, where shells let it be ignored: whoever sends it means it. Gives a function by which
+    other threads send it, once at most: while Ray shuts down, a second signal would be death,
+    whatever we want.
     """
     told = threading.Event()
 
@@ -41,6 +43,8 @@ def terminable(stop: Stop | None = None) -> Iterator[Callable[[], None]]:
         yield stop_us
         return
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGUSR2)}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield stop_us
     finally:

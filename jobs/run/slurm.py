@@ -23,9 +23,10 @@ from rich.console import Console
 
 from cluster import slurm_state
 from cluster.executor import Refused
-from cluster.slurm import logs_in, submit
+from cluster.slurm import last_words, logs_in, submit
 from jobs.output import redact
 from jobs.run import slurm_job
+from jobs.run.retry import PASSING, cause_in_slurm
 from jobs.run.slurm_files import END, FORMAT, JOB, home, read_json
 from jobs.run.slurm_job import LOG
 from jobs.run.stop import AGAIN
@@ -68,7 +69,7 @@ def launch(
     if job is None:
         return 2
     try:
-        return follow(folder, job, begin, console, profile.poll_s)
+        return follow(folder, job, begin, console, profile.poll_s, logs_in(profile, folder))
     except KeyboardInterrupt:
         console.print(
             f"\njob {job} goes on without us; the same command comes back to it, "
@@ -126,12 +127,15 @@ def follow(
     begin: int,
     console: Console,
     poll_s: float,
+    logs: Path | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Repeat what the driver in the job says until it has ended; its exit code.
 
     The end is what the job wrote. SLURM is asked only whether the job still has a future; while
-    it cannot be asked, or has never heard of the job for a moment, we go on waiting.
+    it cannot be asked, or has never heard of the job for a moment, we go on waiting. ``logs`` has
+    the jobs' own logs; they are shown where a job ends before its driver has said a word, and then
+    the code is 1: the same job would end so again.
     """
     shown, said, unknown, asked = begin, "", 0, 0.0
     while True:
@@ -152,10 +156,12 @@ def follow(
                 if unknown > GONE:
                     if (read_json(folder / END) or {}).get("job") == job:
                         continue
+                    if (code := _unspoken(folder, job, state, logs, console)) is not None:
+                        return code
                     console.print(
                         f"job {job} is gone ({state.state.lower() or 'SLURM knows no more'}) "
                         "before the sweep ended; nothing finished is lost, the same command "
-                        f"submits the rest. Its last words are in {folder}",
+                        f"submits the rest. Its last words are in {folder / LOG}",
                         style="yellow", soft_wrap=True, highlight=False,
                     )  # fmt: skip
                     return AGAIN
@@ -163,6 +169,25 @@ def follow(
                 console.print(now, style="dim", soft_wrap=True, highlight=False)
             said = now or said
         sleep(min(1.0, poll_s))
+
+
+def _unspoken(
+    folder: Path, job: str, state: slurm_state.JobState, logs: Path | None, console: Console
+) -> int | None:
+    """Show the own log of a job whose driver never spoke, and the code; None where it did, where
+    there is no log, or where a machine was lost."""
+    known = read_json(folder / JOB) or {}
+    if _size(folder / LOG) > known.get("log", 0) or cause_in_slurm(state.state) in PASSING:
+        return None
+    words = last_words(logs, [job]) if logs is not None else ""
+    if not words:
+        return None
+    console.print(
+        f"job {job} ended before the sweep began; it would again. Its log says (profile keys "
+        "python and setup?)", style="red", soft_wrap=True, highlight=False,
+    )  # fmt: skip
+    console.out(redact.text(words), highlight=False)
+    return 1
 
 
 def _words(job: str, state: slurm_state.JobState) -> str:

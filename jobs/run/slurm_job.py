@@ -14,18 +14,22 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from cluster import slurm_state
 from cluster.profile import Retries, SlurmProfile
 from jobs.output import redact
+from jobs.run.advance import Advance
 from jobs.run.slurm_files import END, FORMAT
 from jobs.run.stop import Stop, Stopped, deadline
 from jobs.store.ledger import CANCEL, new_folder
 from jobs.store.staging import read_with, stage_to
 from sigmaflow.atomic import write_json
+
+if TYPE_CHECKING:
+    from jobs.run.worker import Attempt
 
 LOG = "driver.log"
 CANCELLED = 130  # of a sweep that somebody stopped
@@ -59,7 +63,9 @@ def _enter(spec_path: Path) -> None:
         stop = Stop(str(ledger / CANCEL), deadline(profile.signal_delay_s / 2))
     stage_to(profile.local_folder)
     read_with(profile.data_workers)
-    watch = Watch(profile, here.job, here.restart, stop)
+    advance = Advance(Path(spec["runs"]), spec["config"]["name"], folder, here.job, here.restart,
+                      profile.time, profile.signal_delay_s)  # fmt: skip
+    watch = Watch(profile, here.job, here.restart, stop, advance)
     join(profile, meeting, lambda executor: _drive(spec, folder, executor, stop, here.job))
     watch.finish()
 
@@ -71,8 +77,12 @@ class Watch:
     SIGTERM says that it is here, by somebody else's will: work stops, and nothing is requeued.
     """
 
-    def __init__(self, profile: Any, job: str, restart: int, stop: Stop | None) -> None:
+    def __init__(
+        self, profile: Any, job: str, restart: int, stop: Stop | None,
+        advance: Advance | Attempt | None = None,
+    ) -> None:  # fmt: skip
         self._profile, self._job, self._restart, self._stop = profile, job, restart, stop
+        self._advance = advance
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
         self._requeued = False
@@ -89,7 +99,7 @@ class Watch:
 
     def requeue(self) -> bool:
         """Back into the queue, once, as often as the profile allows, and not when a person wanted
-        the end. Whether that was done.
+        the end or restarts bring nothing. Whether that was done.
         """
         with self._lock:
             if self._requeued or not self._profile.requeue:
@@ -100,12 +110,21 @@ class Watch:
                 print(f"job {self._job} was requeued {self._restart} times; not again "
                       "(max_requeues)", flush=True)
                 return False
+            if self._advance is not None and (said := self._advance.stuck()) is not None:
+                self._give_up(self._advance.home, said)
+                return False
             try:
                 slurm_state.requeue(self._job)
                 self._requeued = True
             except slurm_state.SlurmAway as error:
                 print(f"cannot requeue: {error}", flush=True)
         return self._requeued
+
+    def _give_up(self, home: Path, said: str) -> None:
+        print(said, flush=True)
+        with open(home / LOG, "a", encoding="utf-8") as log:
+            log.write(redact.text(said) + "\n")
+        write_end(home, self._job, 1)
 
     def _warn(self, *_: object) -> None:
         if self.warned or self._stop is None:

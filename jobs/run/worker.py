@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jobs.output import redact
+from jobs.run.advance import near_limit
 from jobs.run.attempt import Result, try_task
 from jobs.run.queue import Queue
 from jobs.run.stop import Stop, deadline
@@ -64,12 +65,30 @@ def _enter(spec_path: Path) -> None:
     job = os.environ["SLURM_JOB_ID"]
     restart = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
     stop = Stop(str(home / f"stop-{job}-{restart}"), deadline(profile.signal_delay_s))
-    watch = Watch(profile, job, restart, stop)
+    queue = Queue(Path(spec["runs"]))
+    attempt = Attempt(queue, profile.time, profile.signal_delay_s)
+    watch = Watch(profile, job, restart, stop, attempt)
     try:
-        work(Path(spec["runs"]), profile.idle_s, stop, (home / DRAIN).exists)
+        work(queue.folder.parent, profile.idle_s, stop, (home / DRAIN).exists, attempt)
     finally:
         Path(stop.path).unlink(missing_ok=True)
     watch.finish()
+
+
+class Attempt:
+    """What a worker is at, for when its time limit ends it in the middle."""
+
+    def __init__(self, queue: Queue, minutes: int, delay_s: float) -> None:
+        self._queue, self._minutes, self._delay_s = queue, minutes, delay_s
+        self._begun = time.time()
+        self.now: tuple[Task, Path] | None = None
+
+    def stuck(self) -> None:
+        """Called before the job goes back into the queue, in any thread."""
+        now = self.now
+        if now is not None and near_limit(self._begun, self._minutes, self._delay_s):
+            with contextlib.suppress(OSError):
+                self._queue.at_limit(*now)
 
 
 def work(
@@ -77,6 +96,7 @@ def work(
     idle_s: float,
     stop: Stop | None = None,
     drained: Callable[[], bool] = lambda: False,
+    attempt: Attempt | None = None,
 ) -> list[Result]:
     """Run offered tasks, one after the other; how those ended that this worker ran.
 
@@ -86,7 +106,7 @@ def work(
     queue, results = Queue(runs), []
     seen = time.monotonic()
     while stop is None or not stop.asked():
-        result = _next(queue, stop)
+        result = _next(queue, stop, attempt)
         if result is not None:
             seen = time.monotonic()
             if result.status != "stopped":
@@ -99,13 +119,13 @@ def work(
     return results
 
 
-def _next(queue: Queue, stop: Stop | None) -> Result | None:
+def _next(queue: Queue, stop: Stop | None, attempt: Attempt | None) -> Result | None:
     """Run the first offered task that nobody else has; None when there is none."""
     for offer in queue.offers():
         task = queue.read(offer)
         if task is None:
             continue
-        result = _run(queue, task, stop)
+        result = _run(queue, task, stop, attempt)
         if result is not None:
             return result
         if stop is not None and stop.asked():
@@ -113,11 +133,19 @@ def _next(queue: Queue, stop: Stop | None) -> Result | None:
     return None
 
 
-def _run(queue: Queue, task: Task, stop: Stop | None) -> Result | None:
+def _run(
+    queue: Queue, task: Task, stop: Stop | None, attempt: Attempt | None
+) -> Result | None:
     tried: list[Path] = []
-    result = try_task(
-        str(queue.store.root), task, stop, begin=lambda: tried.append(queue.begin(task))
-    )
+
+    def begin() -> None:
+        tried.append(queue.begin(task))
+        if attempt is not None:
+            attempt.now = task, tried[-1]
+
+    result = try_task(str(queue.store.root), task, stop, begin=begin)
+    if attempt is not None:
+        attempt.now = None
     if result is None:
         return None
     if result.status == "stopped":  # an orderly end says nothing against the task

@@ -2,14 +2,14 @@
 
 One list of every task of the graph, inputs first, so that shared ones stand in it once. Keys of
 settings keep their order, which some outputs follow. Files travel as path and digest; a worker that
-finds another content says so instead of computing with it.
+finds another content says so instead of computing with it. A text names stages of this code and
+never functions or folders: what runs and where it is written is for this code to say.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from jobs.store.stage import FileInput, Input, Stage, Task, walk
@@ -17,8 +17,16 @@ from jobs.store.stage import FileInput, Input, Stage, Task, walk
 FORMAT = 1
 
 
+_registered: dict[str, Stage] = {}  # of this process, by name
+
+
 class SpecError(ValueError):
     """The text is no task of this code: foreign format, other version, or damaged."""
+
+
+def register(*stages: Stage) -> None:
+    """Let `load_task` take these in this process, besides those of `jobs.stages`."""
+    _registered.update((stage.name, stage) for stage in stages)
 
 
 def dump_task(task: Task) -> dict[str, Any]:
@@ -29,7 +37,7 @@ def dump_task(task: Task) -> dict[str, Any]:
         "tasks": [
             {
                 "key": one.key,
-                "stage": {**asdict(one.stage), "sources": list(one.stage.sources)},
+                "stage": {"name": one.stage.name, "version": one.stage.version},
                 "label": one.label,
                 "config": one.config,
                 "inputs": {
@@ -45,10 +53,10 @@ def dump_task(task: Task) -> dict[str, Any]:
 
 
 def load_task(spec: Mapping[str, Any]) -> Task:
-    """The task of `dump_task`. Stages of this code are taken from it, not from the text.
+    """The task of `dump_task`, with the stages of this code.
 
     Raises SpecError when the text is damaged, of another format, of another version of a stage,
-    or does not give the keys that it says.
+    of a stage that this code does not have, or does not give the keys that it says.
     """
     if not isinstance(spec, Mapping) or spec.get("format") != FORMAT:
         found = spec.get("format") if isinstance(spec, Mapping) else type(spec).__name__
@@ -69,10 +77,12 @@ def load_task(spec: Mapping[str, Any]) -> Task:
                 entry["label"],
             )
             if task.key != key:
-                raise SpecError(f"{task.label}: its key is {task.key[:12]}, not {key[:12]}")
+                raise SpecError(f"{task.label}: its key is {task.key[:12]}, not {key!s:.12}")
             tasks[key] = task
         return tasks[spec["task"]]
-    except (KeyError, TypeError, AttributeError) as error:
+    except SpecError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SpecError(f"damaged text of a task: {error!r}") from error
 
 
@@ -80,20 +90,21 @@ def read_task(text: str | bytes) -> Task:
     """`load_task` of a text. Raises SpecError."""
     try:
         return load_task(json.loads(text))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SpecError(f"damaged text of a task: {error}") from error
 
 
 def _stage(entry: Mapping[str, Any]) -> Stage:
     from jobs.stages import ALL
 
-    said = Stage(**{**entry, "sources": tuple(entry["sources"])})
-    known = next((stage for stage in ALL if stage.name == said.name), None)
+    name, version = entry["name"], entry["version"]
+    known = _registered.get(name) or next((stage for stage in ALL if stage.name == name), None)
     if known is None:
-        return said
-    if known.version != said.version:
+        raise SpecError(f"no stage of this code is called {name!r}; run driver and workers from "
+                        "one checkout")  # fmt: skip
+    if known.version != version:
         raise SpecError(
-            f"stage {said.name} version {said.version} was asked for, this code has "
+            f"stage {name} version {version} was asked for, this code has "
             f"{known.version}; run driver and workers from one checkout"
         )
     return known

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
+import stat
 from pathlib import Path
 
 from sigmaflow import atomic
@@ -13,6 +16,7 @@ from sigmaflow import atomic
 VARIABLE = "SIGMAFLOW_LOCAL"  # the folder; set by whoever starts work on a node
 READERS = "SIGMAFLOW_DATA_WORKERS"  # threads that decode images
 SPARE = 1 << 30  # bytes left free on the node's disk
+log = logging.getLogger(__name__)
 
 
 class StagingError(RuntimeError):
@@ -57,15 +61,23 @@ def local_copy(path: str | Path, digest: str, folder: str | Path) -> Path:
 
     Files of one folder stay together under their names, because some are found beside others. An
     input that is a folder stays where it is: it may hold a hundred thousand files. A full disk is
-    no error: then the original is returned, as it is when the folder is on it.
+    no error: then the original is returned, as it is where other users can write the copies'
+    folder, who could put another file in the place of one that was checked.
     Raises StagingError when the content is not that of the digest.
     """
     source = Path(os.path.abspath(path))
     if source.is_dir():
         _check(source, digest)
         return source
-    place = Path(folder) / hashlib.sha256(str(source.parent).encode()).hexdigest()[:16]
-    place.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(str(source.parent).encode()).hexdigest()[:16]
+    place = Path(folder) / f"{name}-{os.getuid()}"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        place.mkdir(mode=0o700)
+    if not _ours(place):
+        log.warning("%s belongs to somebody else; %s is read where it is", place, source)
+        _check(source, digest)
+        return source
     target, note = place / source.name, place / f".{source.name}.sha256"
     with open(place / ".lock", "ab") as lock:  # one copies, the others of this node wait
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -78,6 +90,13 @@ def local_copy(path: str | Path, digest: str, folder: str | Path) -> Path:
         atomic.write_with(target, lambda temporary: _copy(source, temporary, digest))
         atomic.write_text(note, digest)
     return target
+
+
+def _ours(place: Path) -> bool:
+    """Whether a folder is ours and nobody else may write there."""
+    there = os.lstat(place)
+    return (stat.S_ISDIR(there.st_mode) and there.st_uid == os.getuid()
+            and not there.st_mode & (stat.S_IWGRP | stat.S_IWOTH))  # fmt: skip
 
 
 def _copy(source: Path, target: Path, digest: str) -> None:

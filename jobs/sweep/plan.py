@@ -6,7 +6,6 @@ that works on it, or for another BLOCKED one. Nothing here computes or changes a
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,12 +15,13 @@ from typing import Any, Literal
 
 from jobs.run.slurm_files import home
 from jobs.store.sound import LARGE
-from jobs.store.stage import Stage, Task, walk
+from jobs.store.stage import Task, walk
 from jobs.store.stale import stale_lines
-from jobs.store.store import MARKER, SPEC, Store
+from jobs.store.store import MARKER, Store
 from jobs.sweep.cost import Cost, Costs, Span, hours, size
 from jobs.sweep.estimates import describe, finetune_estimate
 from jobs.sweep.graphs import first_tasks
+from jobs.sweep.nearest import Cached
 
 State = Literal["HIT", "RUN", "RESUME", "BLOCKED"]
 STATES: tuple[State, ...] = ("HIT", "RUN", "RESUME", "BLOCKED")
@@ -56,7 +56,7 @@ def asked_trials(config: Any, runs: Path, plan: str) -> dict[int, dict[str, Any]
 def plan_tasks(tasks: Iterable[Task], store: Store) -> list[Planned]:
     """What would become of the tasks and all they need, inputs first."""
     every = walk(list(tasks))
-    cached = _Cached(store, {task.key for task in every})
+    cached = Cached(store, {task.key for task in every})
     found: dict[str, Planned] = {}
     for task in every:
         found[task.key] = _planned(task, store, cached, found)
@@ -64,7 +64,7 @@ def plan_tasks(tasks: Iterable[Task], store: Store) -> list[Planned]:
 
 
 def _planned(
-    task: Task, store: Store, cached: _Cached, found: Mapping[str, Planned]
+    task: Task, store: Store, cached: Cached, found: Mapping[str, Planned]
 ) -> Planned:
     if store.find(task) is not None:
         if (name := store.damaged(task, LARGE)) is None:
@@ -88,7 +88,7 @@ def _planned(
     return Planned(task, "RUN", _reason(task, store, cached, found))
 
 
-def _reason(task: Task, store: Store, cached: _Cached, found: Mapping[str, Planned]) -> str:
+def _reason(task: Task, store: Store, cached: Cached, found: Mapping[str, Planned]) -> str:
     if (store.path(task) / MARKER).exists():
         return "its files are not whole; made again"
     if (error := store.error(task)) is not None:
@@ -112,94 +112,6 @@ def _source(task: Task, name: str) -> str:
     value = task.inputs[name]
     one = value[0] if isinstance(value, tuple) and value else value
     return one.label if isinstance(one, Task) else str(getattr(one, "path", name))
-
-
-@dataclass(frozen=True)
-class _Difference:
-    """From the nearest cached task of the stage: the first setting, all inputs."""
-
-    config: str | None
-    inputs: frozenset[str]  #: identities of ours that the other has not
-    names: tuple[str, ...]  #: of the inputs that differ
-    count: int
-
-
-class _Cached:
-    """Specs of finished tasks, by stage; those of the graph itself left out."""
-
-    def __init__(self, store: Store, own: set[str]) -> None:
-        self._root, self._own = store.root, own
-        self._specs: dict[str, list[tuple[int, dict[str, Any], dict[str, Any]]]] = {}
-
-    def nearest(self, task: Task) -> _Difference | None:
-        """How the task differs from the finished one that differs least."""
-        mine = task.spec()
-        flat = dict(_flat(mine["config"]))
-        best: _Difference | None = None
-        for version, config, inputs in self._of(task.stage):
-            found = _differ(task.stage, flat, mine["inputs"], version, config, inputs)
-            if best is None or found.count < best.count:
-                best = found
-        return best
-
-    def _of(self, stage: Stage) -> list[tuple[int, dict[str, Any], dict[str, Any]]]:
-        if stage.name not in self._specs:
-            found = []
-            for path in sorted(self._root.glob(f"{stage.name}/[!.]*/{SPEC}")):
-                try:
-                    spec = json.loads(path.read_bytes())
-                    if spec["key"] not in self._own and (path.parent / MARKER).exists():
-                        one = (spec["version"], dict(_flat(spec["config"])), spec["inputs"])
-                        found.append(one)
-                except (OSError, ValueError, KeyError, TypeError):
-                    continue
-            self._specs[stage.name] = found
-        return self._specs[stage.name]
-
-
-def _differ(
-    stage: Stage,
-    mine: Mapping[str, Any],
-    my_inputs: Mapping[str, Any],
-    version: int,
-    theirs: Mapping[str, Any],
-    their_inputs: Mapping[str, Any],
-) -> _Difference:
-    fields = [k for k in (*mine, *(k for k in theirs if k not in mine))
-              if k not in mine or k not in theirs or mine[k] != theirs[k]]  # fmt: skip
-    names = tuple(n for n in my_inputs if my_inputs[n] != their_inputs.get(n))
-    text = None
-    if version != stage.version:
-        text = f"version {stage.version} of the stage, cached has {version}"
-    elif fields:
-        k = fields[0]
-        text = f"{k} {_short(mine.get(k))}, cached has {_short(theirs.get(k))}"
-    mine_only = {i for n in names for i in _listed(my_inputs[n])}
-    mine_only -= {i for n in names for i in _listed(their_inputs.get(n))}
-    count = len(fields) + len(names) + 1000 * (version != stage.version)
-    return _Difference(text, frozenset(mine_only), names, count)
-
-
-def _flat(config: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
-
-
-def _listed(value: Any) -> list[str]:
-    return list(value) if isinstance(value, list) else [] if value is None else [value]
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, list) and len(value) > 6:
-        return f"[{value[0]} ... {value[-1]}]"
-    if isinstance(value, float) and len(str(value)) > 8:
-        return f"{value:.6g}"
-    return str(value)
 
 
 # ---------------------------------------------------------------------- what people see

@@ -19,8 +19,10 @@ import json
 import logging
 import os
 import secrets
+import select
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -42,6 +44,7 @@ EVERY, LOOK = 5.0, 0.5  # seconds between two passes beside a launch, two looks 
 DAMAGED = ("file is not a database", "malformed")  # in what SQLite says
 LEISURE = 10  # times as long as a pass took, we rest at least
 PATIENCE = (0.2, 0.5, 1.0, 2.0)  # seconds between attempts on a locked database
+GRACE = 2.0  # seconds for a launch to be gone that has left us
 AWAY = 120.0  # seconds that the end of a launch waits for MLflow
 ROOT = Path(__file__).resolve().parents[2]
 log = logging.getLogger(__name__)
@@ -201,14 +204,17 @@ class Follower:
                    "--beside", str(self._launch)]
         try:
             self._process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE, start_new_session=True,  # Ctrl-C is not for it
             )
         except OSError as error:
             log.warning("MLflow is not kept up to date: %s", error)
 
     def finish(self) -> str:
-        """Call when the ledger is closed: wait until all is entered; what it had to say."""
+        """Call when the ledger is closed: wait until all is entered; what it had to say.
+
+        The end of its input says so too, since a ledger that cannot be written never does.
+        """
         if self._process is None:
             if not (self._launch.exists() and not current(self._runs, self._name, self._uri)):
                 return ""
@@ -229,9 +235,9 @@ class Follower:
 
 def follow(runs: Path, name: str, launch: Path, uri: str) -> None:
     """`ingest` every now and then until the launch in that folder has ended, and once more."""
-    failed, seen, cache = "", "", {}
+    failed, seen, cache, beside = "", "", {}, _Beside(launch)
     while True:
-        alive, begun = _alive(launch), time.monotonic()
+        alive, begun = beside.alive(), time.monotonic()
         try:
             rows = view.rows(runs, name, cache)
             now = view.digest(rows)
@@ -244,14 +250,37 @@ def follow(runs: Path, name: str, launch: Path, uri: str) -> None:
             break
         took = time.monotonic() - begun
         end = time.monotonic() + max(EVERY, LEISURE * took)
-        while time.monotonic() < end and _alive(launch):
+        while time.monotonic() < end and beside.alive():
             time.sleep(LOOK)
     if failed:
         print(failed, file=sys.stderr)
 
 
-def _alive(launch: Path) -> bool:
-    return any(one.alive and one.folder == launch for one in launches(launch.parent))
+class _Beside:
+    """The launch that this process was begun by, or told of."""
+
+    def __init__(self, launch: Path) -> None:
+        self._launch, self._left = launch, float("inf")
+
+    def alive(self) -> bool:
+        """Whether it goes on, by its files; not long after it has let go of our input."""
+        if _input_ended():
+            self._left = min(self._left, time.monotonic())
+        if time.monotonic() - self._left > GRACE:
+            return False
+        return any(
+            one.alive and one.folder == self._launch for one in launches(self._launch.parent)
+        )
+
+
+def _input_ended() -> bool:
+    """Whether the launch that holds the other end of our input has closed it, or ended."""
+    try:
+        if not stat.S_ISFIFO(os.fstat(0).st_mode):
+            return False  # begun by hand
+        return bool(select.select([0], [], [], 0)[0])
+    except (OSError, ValueError):
+        return False
 
 
 def main(argv: Sequence[str] | None = None) -> int:

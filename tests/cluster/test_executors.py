@@ -166,6 +166,18 @@ def test_time_is_minutes_or_a_clock(said, minutes):
     assert SlurmProfile(time=said).time == minutes
 
 
+@pytest.mark.parametrize("said, minutes", [("24:00:00", 1440), ("01:30:00", 90), ("30-0:00", 43200),
+                                           ("86400", None), ("31-00:00:00", None)])  # fmt: skip
+def test_a_clock_in_a_profile_is_no_number_in_base_60(tmp_path, said, minutes):
+    """Without quotes too, and nothing beyond 30 days: such a limit is seconds that were meant."""
+    (tmp_path / "site.yaml").write_text(f"kind: slurm\ntime: {said}\n")
+    if minutes is not None:
+        assert load_kind(tmp_path / "site.yaml", KINDS).time == minutes
+        return
+    with pytest.raises(ConfigError, match="site.yaml:2: time"):
+        load_kind(tmp_path / "site.yaml", KINDS)
+
+
 def test_what_slurm_gave_is_what_is_used(monkeypatch, tmp_path):
     from cluster import allocation
 
@@ -175,10 +187,10 @@ def test_what_slurm_gave_is_what_is_used(monkeypatch, tmp_path):
     assert allocation._gpus({"CUDA_VISIBLE_DEVICES": "2,5", "SLURM_GPUS_ON_NODE": "8"}) == 2
     assert allocation._gpus({"CUDA_VISIBLE_DEVICES": ""}) == 0
     assert allocation._gpus({"SLURM_GPUS_ON_NODE": "8"}) == 8
-    monkeypatch.setattr(allocation, "_cgroup_limit", lambda: 2**30)
+    monkeypatch.setattr(allocation, "cgroup_limit", lambda: 2**30)
     assert allocation._memory({"SLURM_MEM_PER_NODE": "4096"}) == 2**30
     assert allocation._memory({"SLURM_MEM_PER_CPU": "100", "SLURM_CPUS_ON_NODE": "3"}) == 300 << 20
-    monkeypatch.setattr(allocation, "_cgroup_limit", lambda: None)
+    monkeypatch.setattr(allocation, "cgroup_limit", lambda: None)
     assert allocation._memory({}) is None
 
 
@@ -187,14 +199,33 @@ def test_what_slurm_gave_is_what_is_used(monkeypatch, tmp_path):
     [("0::/a/b", "a", "memory.max"), ("7:cpu,memory:/a/b", "memory/a", "memory.limit_in_bytes")],
 )
 def test_limits_of_control_groups_are_found_above_too(tmp_path, line, place, name):
-    from cluster.allocation import _cgroup_limit
+    from cluster.memory import cgroup_limit
 
     (tmp_path / "cgroup").write_text(f"{line}\n")
     (tmp_path / place / "b").mkdir(parents=True)
     (tmp_path / place / "b" / name).write_text("max\n")
     (tmp_path / place / name).write_text("123456\n")
-    assert _cgroup_limit(tmp_path / "cgroup", tmp_path) == 123456
-    assert _cgroup_limit(tmp_path / "absent", tmp_path) is None
+    assert cgroup_limit(tmp_path / "cgroup", tmp_path) == 123456
+    assert cgroup_limit(tmp_path / "absent", tmp_path) is None
+
+
+@pytest.mark.parametrize("limit", [None, 2**30])
+def test_a_ray_of_this_machine_knows_the_limit_of_its_control_group(monkeypatch, limit):
+    """So that a retry with twice the memory waits until the others are done."""
+    from cluster import ray_local
+
+    asked = {}
+
+    def init(**words):
+        asked.update(words)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr(ray_local, "cgroup_limit", lambda: limit)
+    with pytest.raises(Refused):
+        start(RayProfile(cpus=1, gpus=0, object_store_mb=100))
+    assert asked.get("_memory") == (limit and limit - 100 * 2**20)
 
 
 def test_a_ray_that_does_not_start_is_one_sentence(monkeypatch):

@@ -13,7 +13,7 @@ from jobs.run.attempt import run_task
 from jobs.store.claim import Claim
 from jobs.store.stage import FileInput, Task
 from jobs.store.store import Store
-from jobs.sweep import plan
+from jobs.sweep import nearest, plan
 from jobs.sweep.config import load
 from jobs.sweep.cost import Costs
 from jobs.sweep.kinds import SweepConfig
@@ -53,6 +53,41 @@ def test_the_first_setting_that_differs_from_the_nearest(store):
     assert of(store, toys.counting(seed=2, extra={"a": 5}, more=[1] * 9)) == (
         "RUN", "more [1 ... 1], cached has nothing",
     )  # fmt: skip
+
+
+def kept(store, task):
+    """As much of a finished result as a dry run looks at."""
+    folder = store.path(task)
+    folder.mkdir(parents=True)
+    (folder / "task.json").write_text(json.dumps({**task.spec(), "key": task.key}))
+    said = {"format": 1, "key": task.key, "files": {}, "seconds": 1, "finished": 1}
+    (folder / "done.json").write_text(json.dumps(said))
+
+
+def test_the_nearest_of_many_is_found_by_what_is_rare(store):
+    """Also where no more than a few of a stage's results are compared."""
+    for seed in range(40):
+        for lr in (1.0, 2.0):
+            kept(store, toys.counting(seed=seed, lr=lr, word=f"w{seed % 2}"))
+    said = of(store, toys.counting(seed=33, lr=3.0, word="w1"))[1]
+    assert said.startswith("lr 3.0, cached has ")  # both are as near
+    assert of(store, toys.counting(seed=33, lr=2.0, word="w1", more=1))[1] == (
+        "more 1, cached has nothing"
+    )
+    said = of(store, toys.counting(seed=77, lr=2.0, word="w1"))[1]
+    assert said.startswith("seed 77, cached has ")
+    assert of(store, Task(toys.COUNT, {"threads": 5}))[1].startswith("threads 5, cached has 1")
+
+
+def test_a_dry_run_compares_few_whatever_the_store_holds(store, monkeypatch):
+    """Counted, since the time of a comparison is the machine's affair."""
+    for seed in range(60):
+        kept(store, toys.counting(seed=seed))
+    compared, differ = [], nearest._differ
+    monkeypatch.setattr(nearest, "_differ", lambda *args: compared.append(0) or differ(*args))
+    planned = plan_tasks([toys.counting(seed=seed, lr=1.0) for seed in range(50)], store)
+    assert {p.state for p in planned} == {"RUN"}
+    assert len(compared) <= nearest.BEST * 50
 
 
 def test_a_raised_version(store):

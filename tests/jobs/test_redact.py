@@ -55,7 +55,9 @@ def clean(folder):
 @pytest.mark.parametrize(
     "name", ["TOKEN", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password", "APIKEY", "X_API_KEY",
              "WANDB_API_KEYS", "MLFLOW_TRACKING_PASSWORD", "SIGMAFLOW_WEBHOOK", "SLACK_WEBHOOK_URL",
-             "PGPASSWORD", "TOKEN2"]
+             "PGPASSWORD", "TOKEN2", "SLURM_JWT", "CI_JOB_JWT_V2", "GITHUB_PAT", "MYSQL_PWD",
+             "AZURE_STORAGE_CONNECTION_STRING", "SQL_CONN_STR", "REDISCLI_AUTH", "SLACK_HOOK",
+             "BASIC_AUTH_HEADER", "AWS_SAS", "BEARER"]
 )  # fmt: skip
 def test_names_that_mean_a_secret(name):
     assert redact.is_secret(name)
@@ -63,10 +65,18 @@ def test_names_that_mean_a_secret(name):
 
 @pytest.mark.parametrize(
     "name", ["PATH", "PWD", "HOME", "KEYBOARD", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH", "HOSTNAME",
-             "SSH_AUTH_SOCK", "TOKENIZERS_PARALLELISM", "PYTEST_CURRENT_TEST"]
+             "SSH_AUTH_SOCK", "TOKENIZERS_PARALLELISM", "PYTEST_CURRENT_TEST", "OLDPWD", "PATTERN",
+             "GIT_AUTHOR_NAME", "AUTHOR", "CONDA_PATH", "XAUTHORITY", "SASL_TYPE"]
 )  # fmt: skip
 def test_names_that_do_not(name):
     assert not redact.is_secret(name)
+
+
+def test_values_after_such_a_name_leave_a_command_line():
+    said = ["--set", "site.auth=abcdef", "db_pwd=abcdef", "SLURM_JWT=abcdef", "paths=abcdef"]
+    assert redact.command(said) == [
+        "--set", "site.auth=***", "db_pwd=***", "SLURM_JWT=***", "paths=abcdef"
+    ]  # fmt: skip
 
 
 def test_every_form_of_a_value_goes():

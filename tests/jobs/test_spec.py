@@ -97,6 +97,46 @@ def test_another_version_of_a_stage_is_refused():
         load_task(dump_task(Task(newer, {"threads": 1})))
 
 
+PLANTED = {"name": "planted", "version": 1}
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        (PLANTED, "no stage of this code is called 'planted'"),
+        ({**PLANTED, "run": "os:system", "sources": []}, "no stage of this code"),
+        ({**PLANTED, "name": "../../outside"}, "no stage of this code"),
+        ({**PLANTED, "name": "/tmp/outside"}, "no stage of this code"),
+        ({"name": "count", "version": 1, "run": "os:system"}, None),
+        ({"name": ["count"], "version": 1}, "damaged"),
+        ({"version": 1}, "damaged"),
+        ("count", "damaged"),
+        (None, "damaged"),
+    ],
+)
+def test_a_text_says_neither_what_runs_nor_where(stage, said):
+    """A stage that is known runs its own function, whatever the text says."""
+    spec = dump_task(toys.counting(seed=1))
+    spec["tasks"][0]["stage"] = stage
+    if said is None:
+        assert load_task(spec).stage == toys.COUNT
+        return
+    with pytest.raises(SpecError, match=said):
+        load_task(spec)
+
+
+@pytest.mark.parametrize("field, value", [
+    ("key", 17), ("key", "../x"), ("key", None), ("config", []), ("config", {"threads": 0}),
+    ("config", {}), ("inputs", []), ("inputs", {"data": {"task": ["x"]}}),
+    ("inputs", {"data": {"file": 3, "digest": "x"}}), ("inputs", {"data": {"task": "other"}}),
+])  # fmt: skip
+def test_a_damaged_entry_is_refused_and_nothing_else_is_raised(field, value):
+    spec = dump_task(toys.counting(seed=1))
+    spec["tasks"][0][field] = value
+    with pytest.raises(SpecError):
+        load_task(spec)
+
+
 # ---------------------------------------------------------------------- stopping
 
 
@@ -195,6 +235,26 @@ def test_a_copy_is_never_of_another_content(tmp_path):
     assert not [p for p in copy.parent.iterdir() if p.name.startswith(".tmp-")]
 
 
+@pytest.mark.parametrize("how", ["others may write", "a link", "of somebody else"])
+def test_a_copy_that_others_could_exchange_is_not_used(tmp_path, how):
+    file = tmp_path / "data.bin"
+    file.write_bytes(b"one")
+    place = local_copy(file, FileInput(file).digest, tmp_path / "local").parent
+    assert place.stat().st_mode & 0o777 == 0o700
+    if how == "others may write":
+        place.chmod(0o777)
+    elif how == "a link":
+        place.rename(tmp_path / "elsewhere")
+        place.symlink_to(tmp_path / "elsewhere")
+    elif os.getuid() == 0:
+        os.chown(place, 65534, 65534)
+    else:
+        pytest.skip("needs root, to be a second user")
+    assert local_copy(file, FileInput(file).digest, tmp_path / "local") == file
+    with pytest.raises(StagingError):
+        local_copy(file, "0" * 64, tmp_path / "local")
+
+
 def test_a_full_disk_of_a_node_is_done_without(tmp_path, monkeypatch):
     from jobs.store import staging
 
@@ -272,3 +332,26 @@ def test_an_offer_that_cannot_be_read_is_a_failure_not_a_loop(tmp_path):
     (queue.folder / f"{task.key}.json").write_text("{")
     assert work(tmp_path, 0) == []
     assert "damaged" in queue.take(task.key).error
+
+
+@pytest.mark.parametrize("how", ["another name", "pipe", "link", "folder", "deep", "not a text"])
+def test_an_offer_that_somebody_planted_fails_alone(tmp_path, how):
+    """A worker neither hangs nor goes round for ever, and the next offer is taken."""
+    task = toys.counting(seed=1)
+    queue = lay_out(tmp_path, toys.counting(seed=2))
+    planted = queue.folder / ("0" * 64 + ".json")
+    if how == "another name":
+        planted.write_text(json.dumps(dump_task(task)))
+    elif how == "pipe":
+        os.mkfifo(planted)
+    elif how == "link":
+        (tmp_path / "elsewhere").write_text(json.dumps(dump_task(task)))
+        planted.symlink_to(tmp_path / "elsewhere")
+    elif how == "folder":
+        planted.mkdir()
+    else:
+        planted.write_bytes(b"[" * 100_000 if how == "deep" else b"\xff\xfe")
+    assert [r.key for r in work(tmp_path, 0)] == [toys.counting(seed=2).key]
+    assert queue.store.find(task) is None
+    if how != "folder":
+        assert json.loads((queue.folder / ("0" * 64 + ".ended.json")).read_text())["error"]

@@ -223,3 +223,22 @@ def test_a_file_with_a_sign_in_its_name_is_no_setting(tmp_path, monkeypatch):
     assert spread(["--set", "a=1", "a=b.yaml"]) == ["--set", "a=1", "a=b.yaml"]
     assert spread(["a=b", "--set", "x"]) == ["a=b", "--set", "x"]
     assert SCALES.is_dir()
+
+
+def test_the_end_does_not_wait_for_a_ledger_that_cannot_be_written(tmp_path, monkeypatch):
+    """launch.json says "running" for ever then; the follower of MLflow hears the end otherwise."""
+    from launches import SAID
+    from toys import counting
+
+    from jobs.store.ledger import Ledger
+    from jobs.track import ingest
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(ingest, "AWAY", 60.0)
+    with Ledger(tmp_path, "full", **SAID) as ledger:
+        ledger.add(counting())
+        follower = ingest.Follower(tmp_path, "full", ledger.folder, ingest.local_uri(tmp_path))
+        follower.start()
+        monkeypatch.setattr(Ledger, "_write", lambda self: None)  # as on a full disk
+    assert "did not answer" not in follower.finish()
+    assert (tmp_path / "mlflow.db").exists()

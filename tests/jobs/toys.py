@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+from jobs.store.spec import register
 from jobs.store.stage import Stage, Task
 
 
@@ -78,6 +79,7 @@ JOIN = Stage("join", 1, "toys:join", torch=False, actor=True)
 FAIL = Stage("fail", 1, "toys:fail", torch=False)
 HURT = Stage("hurt", 1, "toys:hurt", torch=False)
 DIE = Stage("die", 1, "toys:die", torch=False)
+register(COUNT, JOIN, FAIL, HURT, DIE)
 
 
 def counting(**config):

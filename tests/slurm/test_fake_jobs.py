@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 
 import pytest
+import toys
 from rich.console import Console
 
 from cluster.profile import SlurmProfile
 from jobs import cancel, status
 from jobs.run import slurm
+from jobs.run.advance import Advance
+from jobs.run.attempt import run_task
 from jobs.run.slurm_job import Watch, write_end
 from jobs.run.stop import AGAIN, Stop, Stopped
 from jobs.store.ledger import Ledger
+from jobs.store.store import Store
 
 pytest.importorskip("submitit")
 
@@ -116,6 +121,39 @@ def test_a_job_that_is_lost_is_no_failure_of_the_sweep(desk, scene, site):
     assert desk.launch()[0] == 0
 
 
+@pytest.mark.parametrize("name", ["17_0_log.err", "17_log.out"])
+def test_a_job_whose_python_or_setup_is_wrong_shows_its_own_log(desk, scene, site, name):
+    def ends():
+        place = desk.folder / "jobs" / "17"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("x" * 9000 + "\n/no/such/python: No such file or directory\n")
+        site.says()
+
+    scene += [ends] + [lambda: None] * 5
+    code, said = desk.launch()
+    assert code == 1 and "ended before the sweep began" in said and "python and setup" in said
+    assert "/no/such/python: No such file or directory" in said and len(said) < 4000
+
+
+@pytest.mark.parametrize("how", ["spoke", "lost", "silent"])
+def test_a_job_that_ends_otherwise_is_submitted_again(desk, scene, site, how):
+    """With words of its driver, by the loss of a machine, or without any log."""
+    def ends():
+        place = desk.folder / "jobs" / "17"
+        place.mkdir(parents=True, exist_ok=True)
+        if how != "silent":
+            (place / "17_0_log.err").write_text("srun: error: Node failure\n")
+        if how == "spoke":
+            (desk.folder / "driver.log").write_text("job 17 on node1\n")
+        if how == "lost":
+            (site.folder / "accounts").write_text("17|NODE_FAIL\n")
+        site.says()
+
+    scene += [ends] + [lambda: None] * 5
+    code, said = desk.launch()
+    assert code == AGAIN and "nothing finished is lost" in said
+
+
 def test_a_job_that_vanishes_for_a_moment_is_waited_for(desk, scene, site):
     site_back = [
         site.says, lambda: site.says("17|N/A|PENDING|BeginTime"), lambda: None,
@@ -214,6 +252,73 @@ def test_a_job_that_a_person_stopped_is_not_requeued(site, tmp_path):
     Path(stop.path).write_text("{}")  # as `jobs.cancel` does, from a machine without scancel
     watch.finish()
     assert not watch.requeue() and not site.calls("scontrol")
+
+
+class Starts:
+    """A job that comes to its time limit, restart after restart."""
+
+    def __init__(self, runs: Path, desk) -> None:
+        self.runs, self.home, self.number = runs, desk.folder, 0
+        self.home.mkdir(parents=True)
+        self.store, self.task = Store(runs / "store"), toys.counting(seed=1)
+        with Ledger(runs, "mine", kind="sweep", scale="mini") as ledger:
+            ledger.add(self.task)
+
+    def again(self) -> bool:
+        """Whether the job requeues itself at the end of one more start."""
+        work = self.store.claim(self.task)
+        self.store.release(self.task, work.claim)
+        stop = Stop(str(self.home / f"stop-{self.number}"))
+        advance = Advance(self.runs, "mine", self.home, "17", self.number, 60, 120)
+        watch = Watch(SlurmProfile(time=60), "17", self.number, stop, advance)
+        watch._warn()
+        watch.finish()
+        self.number += 1
+        return watch.requeue()
+
+    def saves(self, step: int) -> None:
+        folder = self.store.work(self.task) / "checkpoint"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{step:012d}").write_bytes(b"state")
+
+
+@pytest.fixture
+def starts(tmp_path, desk, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 100))
+    return Starts(tmp_path / "runs", desk)
+
+
+def test_restarts_without_progress_end_and_name_stage_and_limit(starts, site):
+    assert [starts.again() for _ in range(3)] == [True, True, False]
+    assert len(site.calls("scontrol requeue")) == 2
+    end = json.loads((starts.home / "end.json").read_text())
+    assert (end["job"], end["code"]) == ("17", 1)
+    said = (starts.home / "driver.log").read_text()
+    assert "count neither ends nor saves within the time limit of 60 minutes" in said
+    assert "restarted 2 times" in said and "profile key time" in said
+
+
+def test_restarts_that_save_go_on(starts):
+    for step in range(6):
+        assert starts.again()
+        starts.saves(step)
+    assert [starts.again() for _ in range(3)] == [True, True, False]
+
+
+@pytest.mark.parametrize("what", ["a result", "preempted", "another job", "damaged"])
+def test_what_is_no_standstill(starts, monkeypatch, what):
+    """New results, nodes that somebody else wants, and a file that cannot be read."""
+    assert starts.again() and starts.again()
+    if what == "a result":
+        run_task(str(starts.store.root), starts.task)
+        starts.task = toys.counting(seed=2)
+    elif what == "preempted":
+        monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 3000))
+    elif what == "another job":
+        (starts.home / "advance.json").write_text('{"format": 1, "job": "16", "still": 9}')
+    else:
+        (starts.home / "advance.json").write_text('{"format": 1, "jo')
+    assert starts.again()
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
 import pytest
 import toys
@@ -81,9 +82,13 @@ def test_lost_workers_are_replaced(hall, site):
 def test_workers_that_end_at_once_are_not_hired_for_ever(hall, site):
     executor = hall(workers=1)
     handles = offer(executor, toys.counting())
-    with pytest.raises(Refused, match="without beginning anything"):
+    with pytest.raises(Refused, match="(?s)without beginning anything.*python: not found"):
         for _ in range(20):
             executor.wait(handles, 0.01)
+            job = (site.folder / "last").read_text().strip()
+            logs = hall.home / "jobs" / job
+            logs.mkdir(parents=True, exist_ok=True)
+            (logs / f"{job}_0_log.err").write_text("python: not found\n")
             site.says()
     assert FRUITLESS <= len(site.calls("sbatch")) <= FRUITLESS + 2
 
@@ -107,3 +112,28 @@ def test_a_driver_goes_on_while_slurm_is_away(hall, site):
     worker.work(hall.runs, 0)
     assert executor.wait(handles, 5) == handles
     executor.close()
+
+
+@pytest.mark.parametrize(("ends", "fails"), [("limit", True), ("saves", False), ("wanted", False)])
+def test_a_stage_longer_than_the_limit_of_its_workers_fails_by_name(hall, monkeypatch, ends, fails):
+    """Not one that saves, nor one whose nodes somebody else wants."""
+    left = 5000 if ends == "wanted" else 60
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + left))
+    monkeypatch.setattr("jobs.run.queue._killed", lambda tries: [])  # the jobs were put back
+    queue, task = Queue(hall.runs), toys.counting()
+    queue.put(run_task, ("store", task))
+    for step in range(3):
+        attempt = worker.Attempt(queue, 60, 120)
+        work = queue.store.claim(task)
+        if ends == "saves":
+            (work.folder / "checkpoint").mkdir(exist_ok=True)
+            (work.folder / "checkpoint" / f"{step:012d}").write_text("1")
+        attempt.now = task, queue.begin(task)
+        attempt.stuck()  # as its job goes back into the queue, and the process is killed
+        queue.store.release(task, work.claim)
+    if not fails:
+        queue.begin(task)
+        return
+    (result,) = worker.work(hall.runs, 0)
+    assert result.status == "failed" and "count: 3 workers came to their time limit" in result.error
+    assert "profile key time" in result.error
