@@ -106,7 +106,7 @@ PLANTED = {"name": "planted", "version": 1}
         (PLANTED, "no stage of this code is called 'planted'"),
         ({**PLANTED, "run": "os:system", "sources": []}, "no stage of this code"),
         ({**PLANTED, "name": "../../outside"}, "no stage of this code"),
-        ({**PLANTED, "name": "/tmp/outside"}, "no stage of this code"),
+        ({**PLANTED, "name": "/outside"}, "no stage of this code"),
         ({"name": "count", "version": 1, "run": "os:system"}, None),
         ({"name": ["count"], "version": 1}, "damaged"),
         ({"version": 1}, "damaged"),
