@@ -92,10 +92,11 @@ def run_warmstart(ctx: Context) -> None:
     checkpoint folder `gan`."""
     import torch
 
-    from sigmaflow.finetune import WarmstartConfig, start_warm_state, warmstart
+    from sigmaflow.finetune import RefineConfig, WarmstartConfig, start_warm_state, warmstart
     from sigmaflow.generators import build, load_gan
 
-    config = WarmstartConfig(**ctx.config["warmstart"])
+    kind = RefineConfig if ctx.has("start") else WarmstartConfig
+    config = kind(**ctx.config["warmstart"])
     torch.manual_seed(config.seed)
     if ctx.has("start"):
         start = load_gan(ctx.input("start") / "gan")

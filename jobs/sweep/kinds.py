@@ -33,7 +33,12 @@ from jobs.sweep.sections import (
     Slab,
 )
 from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
-from sigmaflow.finetune.config import AdversarialConfig, ProjectedConfig, WarmstartConfig
+from sigmaflow.finetune.config import (
+    AdversarialConfig,
+    ProjectedConfig,
+    RefineConfig,
+    WarmstartConfig,
+)
 from sigmaflow.preferences.orders import holds_orders
 from sigmaflow.rewards.config import RewardConfig
 from sigmaflow.seeds import Seed, check_range
@@ -289,7 +294,7 @@ class PretrainConfig(Common):
     """radians: adversaries see no picture whose camera stands farther to a side; null: all. Views
     from all sides are for the regression, FFHQ has none"""
     warmstart: WarmstartConfig
-    refine: WarmstartConfig | None = None
+    refine: RefineConfig | None = None
     """a second warm start, from where the first ended, with settings of its own"""
     projected: ProjectedConfig | None = None
     """the phase between warm starts and EG3D's training; null: none"""

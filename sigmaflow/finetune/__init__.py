@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING
 from sigmaflow.lazy import attach
 
 if TYPE_CHECKING:  # for readers and for the hash of a stage's sources
-    from .config import AdversarialConfig, FinetuneConfig, ProjectedConfig, WarmstartConfig
+    from .config import (
+    AdversarialConfig,
+    FinetuneConfig,
+    ProjectedConfig,
+    RefineConfig,
+    WarmstartConfig,
+)
     from .geometry import PAPER, RELEASED, Semantics
     from .loop import finetune
     from .projected import ProjectedDiscriminator
@@ -27,6 +33,7 @@ __all__ = [
     "PAPER",
     "Pause",
     "ProjectedConfig",
+    "RefineConfig",
     "ProjectedDiscriminator",
     "RELEASED",
     "RewardTerm",

@@ -271,6 +271,17 @@ class WarmstartConfig(Config):
     seed: Seed = 0
 
 
+class RefineConfig(WarmstartConfig):
+    """A second warm start, from where the first ended."""
+
+    head_gain: float = Field(
+        0.05,
+        gt=0,
+        description="first factor on the colours that the super-resolution head adds: it knows "
+        "nothing after rays alone, so its picture starts near the volume rendering",
+    )
+
+
 class ProjectedConfig(Config):
     """Training against a projected discriminator (Sauer et al. 2021), between fit and EG3D's own.
 

@@ -20,7 +20,7 @@ from sigmaflow.generators.discriminator import resize
 from sigmaflow.generators.volume import RaySampling, render_rays
 from sigmaflow.metrics.vgg import VGGFeatures
 
-from .config import ProjectedConfig, WarmstartConfig
+from .config import ProjectedConfig, RefineConfig, WarmstartConfig
 from .losses import density_variation, half, swap_cameras
 from .state import (
     GANState,
@@ -45,6 +45,9 @@ def start_warm_state(start: GANCheckpoint, config: WarmstartConfig) -> GANState:
     start.G.train().requires_grad_(True)
     with torch.no_grad():
         start.G.decoder.net[2].weight[0] *= config.sigma_gain
+        if isinstance(config, RefineConfig):
+            for block in (start.G.superresolution.block0, start.G.superresolution.block1):
+                block.torgb.weight *= config.head_gain
         start.G_ema.load_state_dict(start.G.state_dict())
     start.G_ema.eval().requires_grad_(False)
     mapping = list(start.G.backbone.mapping.parameters())

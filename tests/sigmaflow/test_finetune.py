@@ -11,6 +11,7 @@ from sigmaflow.finetune import (
     AdversarialConfig,
     FinetuneConfig,
     HeldOut,
+    RefineConfig,
     RewardTerm,
     WarmstartConfig,
     finetune,
@@ -21,6 +22,9 @@ from sigmaflow.finetune import (
 from sigmaflow.finetune.geometry import geometry_terms
 from sigmaflow.finetune.state import shuffled
 from sigmaflow.finetune.warm import pick_rays, position
+from sigmaflow.generators import RaySampling
+from sigmaflow.generators.cameras import frontal_label
+from sigmaflow.generators.discriminator import resize
 
 GRID = Grid(resolution=12, kind="released", pads=SLAB_ENTIRE)
 SMALL = dict(kimg=0.016, batch=2, tick_kimg=0.004, density_reg_points=16, r1_interval=2)
@@ -189,6 +193,21 @@ def test_warm_start_learns_and_resumes(tiny_gan, tmp_path):
     assert rest == metrics[3:]
     a, b = weights(whole), weights(resumed)
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_refine_starts_with_a_picture_near_the_volume_rendering(tiny_gan):
+    def distance(config):
+        G = start_warm_state(copy.deepcopy(tiny_gan), config).G_ema
+        z = torch.from_numpy(np.random.default_rng(0).standard_normal((2, G.z_dim))).float()
+        sampling = RaySampling(deterministic=True)
+        out = G(z, frontal_label().expand(2, -1), noise_mode="const", sampling=sampling)
+        low = resize(out["image"], out["image_volume"].shape[-1])
+        return float((low - out["image_volume"]).abs().mean())
+
+    with torch.no_grad():
+        plain = distance(WarmstartConfig(sigma_gain=1))
+        assert distance(RefineConfig(sigma_gain=1, head_gain=1)) == plain
+        assert distance(RefineConfig(sigma_gain=1, head_gain=0.05)) < 0.2 * plain
 
 
 def test_rays_are_drawn_near_the_head():
