@@ -169,7 +169,7 @@ def run(
 def _all(config, graph, first, runs: Path, store, driver: Driver, show: Show, ledger, uri) -> int:
     ledger.add(first)
     if graph is None:
-        return _single(config, first[0], runs, driver, show)
+        return _single(config, first, runs, driver, show)
     ledger.roles(start=graph.start, reward=graph.reward, heldout=graph.heldout,
                  real=graph.real, rankings=graph.rankings)
     return _sweep(config, graph, runs, store, driver, show, ledger, uri)
@@ -329,15 +329,16 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
     while driver.busy:
         driver.step()
     good = [trials[n] for n in sorted(values)]
-    tables = None
+    tables, reports = None, ()
     if good:
         tables = graph.tables(good, search.pareto())
-        ledger.add(tables)
-        driver.add(tables)
+        reports = graph.reports(graph.generators(good))
+        ledger.add([tables, *reports])
+        driver.add([tables, *reports])
         while driver.busy:
             driver.step()
         best = trials[strongest(values)]
-        driver.recheck([tables, best.reward, best.finetune])
+        driver.recheck([tables, *reports, best.reward, best.finetune])
         while driver.busy:
             driver.step()
     search.close()
@@ -347,21 +348,33 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
         made = [driver.results[task.key].path for task in (best.reward, best.finetune)]
         if None not in made:  # trials are found though their reward, made again, may have failed
             publish_models(*made, runs, config.name)
+    _publish_reports(reports, driver, runs, config.name)
     for line in summary(config, graph, values, result, store, runs, show, uri):
         show.say(line)
     return 1 if show.failed else 0
 
 
-def _single(config, last, runs: Path, driver: Driver, show: Show) -> int:
-    """Sweeps without a search: one last task and all it needs."""
+def _publish_reports(reports: Sequence[Task], driver: Driver, runs: Path, name: str) -> None:
+    """Tables and figures of the analyses that ended well."""
     from jobs.report import publish
 
-    driver.add(last)
+    for task in reports:
+        if (path := driver.results[task.key].path) is not None:
+            publish(path, runs, name)
+
+
+def _single(config, first: Sequence[Task], runs: Path, driver: Driver, show: Show) -> int:
+    """Sweeps without a search: one last task, the reports beside it, and all they need."""
+    from jobs.report import publish
+
+    last, *reports = first
+    driver.add(first)
     while driver.busy:
         driver.step()
-    driver.recheck([last])
+    driver.recheck(first)
     while driver.busy:
         driver.step()
+    _publish_reports(reports, driver, runs, config.name)
     result = driver.results[last.key]
     if not result.ok:
         show.say(f"[red]not finished[/]; see {escape(str(runs / 'store'))}")
@@ -370,10 +383,12 @@ def _single(config, last, runs: Path, driver: Driver, show: Show) -> int:
     if (said := result.path / "summary.txt").exists():
         for line in said.read_text().splitlines():
             show.say(escape(line))
+    if show.failed:
+        show.say("".join(f"[red]failed[/]: {escape(event.task.label)}\n" for event in show.failed))
     done = "nothing to do, all of it is here" if show.counts["done"] == 0 else "finished"
     show.say(f"[bold]{config.name}[/]: {done} in {duration(show.elapsed)};"
              f" {escape(str(result.path))}")
-    return 0
+    return 1 if show.failed else 0
 
 
 if __name__ == "__main__":

@@ -42,11 +42,11 @@ def sources(stage: Stage, root: Path = ROOT) -> list[Path]:
         if not path.exists():
             raise FileNotFoundError(f"stage {stage.name}: source {name} does not exist")
         found.update(path.rglob("*.py") if path.is_dir() else [path])
-    todo = [stage.run.partition(":")[0]]
+    todo = [stage.run.partition(":")[0], *stage.imports]
     seen: set[str] = set()
     while todo:
         module = todo.pop()
-        if module in seen or module == REGISTER:
+        if module in seen or module == REGISTER or _is_in(module, stage.without):
             continue
         seen.add(module)
         file = _file(module, root)
@@ -54,6 +54,10 @@ def sources(stage: Stage, root: Path = ROOT) -> list[Path]:
             found.add(file)
             todo += [m for m in _imports(file, module) if m.startswith(FOLLOWED)]
     return sorted(found)
+
+
+def _is_in(module: str, packages: Iterable[str]) -> bool:
+    return any(module == one or module.startswith(f"{one}.") for one in packages)
 
 
 def digest(stage: Stage, root: Path = ROOT) -> str:

@@ -14,13 +14,15 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from cluster import profile as profiles
+from jobs.analyses import page
+from jobs.stages.analysis import ANALYSES
 from jobs.sweep.kinds import KINDS
-from sigmaflow.analyses.closeness import Closeness
-from sigmaflow.analyses.diversity import Diversity
-from sigmaflow.analyses.preferences import Preference
-from sigmaflow.analyses.shift import Shift
-from sigmaflow.analyses.slope import Slope
 from sigmaflow.rewards.evaluate import Accuracy
+from sigmaflow.statistics.closeness import Closeness
+from sigmaflow.statistics.diversity import Diversity
+from sigmaflow.statistics.preferences import Preference
+from sigmaflow.statistics.shift import Shift
+from sigmaflow.statistics.slope import Slope
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -131,7 +133,15 @@ def compare(path, settings):
 
 
 def test_every_key_of_a_sweep_file_is_described():
-    compare(ROOT / "docs/users.md", {k: d for m in KINDS.values() for k, d in leaves(m)})
+    keys = {k: d for m in KINDS.values() for k, d in leaves(m)}
+    there = {k: d for k, d in keys.items() if k.startswith("analyses.")}
+    compare(ROOT / "docs/users.md", {k: d for k, d in keys.items() if k not in there})
+    compare(ROOT / "docs/analyses.md", there)
+
+
+def test_the_page_of_analyses_is_what_its_command_writes():
+    assert TEXT[ROOT / "docs/analyses.md"] == page()
+    assert all(f"## {name}\n" in page() for name in ANALYSES)
 
 
 def test_every_key_of_a_profile_is_described():

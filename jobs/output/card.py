@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from jobs.output.tables import tabular
-from sigmaflow.analyses.intervals import bootstrap_mean, wilson
 from sigmaflow.card.bars import LARGEST, Row
 from sigmaflow.card.ladder import (
     GENERATED,
@@ -25,6 +24,7 @@ from sigmaflow.card.retrieval import Retrieval, retrieve
 from sigmaflow.card.traits import count_traits
 from sigmaflow.preferences.annotator import ShapeMeasures, defects
 from sigmaflow.preferences.config import DEFECTS, AnnotatorConfig
+from sigmaflow.statistics.intervals import bootstrap_mean, wilson
 
 #: What Frechet distance and KID of a provider are multiplied by to be readable.
 READABLE = {"stlpips-alex": (1.0, 1e-3), "dlib-resnet": (1e3, 1e3)}

@@ -15,6 +15,7 @@ from typing import Any
 
 from jobs.report import PARTIAL, accuracy_line, drop_partial, publish, trial_table
 from jobs.search.outcomes import pareto, read_summary, searches_reward
+from jobs.stages.analysis import REPORT
 from jobs.status import Sweep
 from jobs.store.ledger import LAUNCH
 from jobs.store.store import Store
@@ -35,7 +36,10 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
     store = Store(runs / "store")
     ends = [one for one in sweep.tasks if one.entry.stage.name == LAST.get(record["kind"])]
     if ends and ends[-1].state == "done" and not _missing_trials(sweep):
-        publish(store.path(ends[-1].entry), runs, sweep.latest.name)
+        reports = [one for one in sweep.tasks
+                   if one.state == "done" and one.entry.stage.name.startswith(REPORT)]  # fmt: skip
+        for one in (ends[-1], *reports):
+            publish(store.path(one.entry), runs, sweep.latest.name)
         places = f"tables in {runs / 'tables'}, figures in {runs / 'figures'}"
         return True, [*_numbers(sweep, store), f"complete: {places}"]
     if not record["trials"]:

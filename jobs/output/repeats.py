@@ -78,7 +78,7 @@ def _groups(
 
 
 def _summary(values: np.ndarray) -> dict[str, float]:
-    from sigmaflow.analyses.intervals import mean_interval
+    from sigmaflow.statistics.intervals import mean_interval
 
     values = values[np.isfinite(values)]
     n = len(values)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from jobs.output.tables import between, tabular
-from sigmaflow.analyses.compression import slope_against_control, spread_ratio
-from sigmaflow.analyses.shift import reward_shift
-from sigmaflow.analyses.slope import final_on_initial
+from sigmaflow.statistics.compression import slope_against_control, spread_ratio
+from sigmaflow.statistics.shift import reward_shift
+from sigmaflow.statistics.slope import final_on_initial
 
 CALLED = {"before": "original", "control": "control", "after": "tuned"}
 FIDS = ("fid", "fid_low", "fid_high", "kid", "kid_low", "kid_high", "fid_change",

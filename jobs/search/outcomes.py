@@ -24,11 +24,11 @@ DEFECTS = ("roughness", "floaters", "cavities", "asymmetry", "nose")
 @functools.cache
 def known_numbers() -> frozenset[str]:
     """Names of every number of a trial's summary."""
-    from sigmaflow.analyses.closeness import Closeness
-    from sigmaflow.analyses.diversity import Diversity
-    from sigmaflow.analyses.preferences import Preference
-    from sigmaflow.analyses.shift import Shift
-    from sigmaflow.analyses.slope import Slope
+    from sigmaflow.statistics.closeness import Closeness
+    from sigmaflow.statistics.diversity import Diversity
+    from sigmaflow.statistics.preferences import Preference
+    from sigmaflow.statistics.shift import Shift
+    from sigmaflow.statistics.slope import Slope
 
     rows = {"reward": Shift, "heldout": Shift, "slope": Slope, "preference": Preference,
             "closeness": Closeness, "diversity": Diversity}

@@ -9,7 +9,7 @@ from jobs.store.stage import Stage
 CARD = Stage(
     name="card", version=1, run="jobs.stages.card:run_card",
     sources=(
-        "sigmaflow/card", "sigmaflow/figures", "sigmaflow/analyses/intervals.py",
+        "sigmaflow/card", "sigmaflow/figures", "sigmaflow/statistics/intervals.py",
         "sigmaflow/datasets/headlatent.py", "jobs/output/card.py", "jobs/output/card_pictures.py",
         "jobs/output/tables.py", "jobs/output/pictures.py",
     ),

@@ -19,7 +19,7 @@ COMPARISON = Stage(
     version=2,
     run="jobs.stages.comparison:run_comparison",
     sources=(
-        "sigmaflow/analyses/representations.py", "sigmaflow/figures", "jobs/output/judgement.py",
+        "sigmaflow/statistics/representations.py", "sigmaflow/figures", "jobs/output/judgement.py",
         "jobs/output/tables.py",
     ),
     torch=False,
@@ -40,7 +40,7 @@ def run_comparison(ctx: Context) -> None:
     from jobs.output import judgement
     from jobs.output.tables import write_table
     from sigmaflow import figures
-    from sigmaflow.analyses.representations import statement
+    from sigmaflow.statistics.representations import statement
 
     every = list(zip(ctx.input("rewards"), ctx.input("calibrations"), strict=True))
     rows = [
@@ -88,8 +88,8 @@ def candidate(folder: Path, calibration: Path, said: Mapping[str, Any]) -> dict[
     """One trained reward as a row: `said` has its row's name, and the searched settings."""
     import pandas as pd
 
-    from sigmaflow.analyses.representations import printed, view_name
     from sigmaflow.rewards.config import REPRESENTATIONS
+    from sigmaflow.statistics.representations import printed, view_name
 
     network = json.loads((folder / "reward.json").read_text())["config"]
     last = json.loads((folder / METRICS).read_text().splitlines()[-1])
@@ -144,7 +144,7 @@ def latex(table: pd.DataFrame) -> str:
 
 def caption(table: pd.DataFrame) -> str:
     """What a reader must know of how the rows were made."""
-    from sigmaflow.analyses.representations import STANDS_FOR
+    from sigmaflow.statistics.representations import STANDS_FOR
 
     bare = table.loc[~table["pretrained"], "backbone"].unique().tolist()
     budget = "Each row had the same number of trainings and shows the one of lowest validation loss"

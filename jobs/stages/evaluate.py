@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from jobs.run.attempt import Context
-from jobs.stages.scoring import open_reward, score_seeds
 from jobs.stages.shapes import device, generator_of, measure_seeds
 from jobs.store.stage import Stage
 
@@ -32,6 +31,7 @@ def run_evaluate(ctx: Context) -> None:
     from sigmaflow.fields.grid import Grid
     from sigmaflow.fields.slab import latents, sample_slab
     from sigmaflow.preferences.annotator import AnnotatorConfig
+    from sigmaflow.rewards.scoring import open_reward, score_generator
 
     c = ctx.config
     G = generator_of(ctx)
@@ -40,8 +40,10 @@ def run_evaluate(ctx: Context) -> None:
 
     ctx.note("rewards")
     rays = c.get("view_resolution", {})
-    rewards = [open_reward(ctx.input(name), rays.get(name)) for name in ("reward", "heldout")]
-    scores = score_seeds(G, rewards, seeds, psi)
+    rewards = [
+        open_reward(ctx.input(name), device(), rays.get(name)) for name in ("reward", "heldout")
+    ]
+    scores = score_generator(G, rewards, seeds, psi)
     pd.DataFrame({"seed": seeds, "reward": scores[0], "heldout": scores[1]}).to_parquet(
         ctx.folder / "rewards.parquet", index=False
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from jobs.run.attempt import Context
 from jobs.stages.fid import image_file
-from jobs.stages.scoring import open_reward, score_seeds
 from jobs.stages.shapes import device, gan_folder
 from jobs.store.stage import Stage
 from jobs.store.staging import data_workers
@@ -76,18 +75,19 @@ def run_finetune(ctx: Context) -> None:
     from sigmaflow.finetune import FinetuneConfig, Pause, finetune, start_state
     from sigmaflow.finetune.images import open_images, reading
     from sigmaflow.generators import load_gan, load_generator, save_gan
+    from sigmaflow.rewards.scoring import open_reward, score_generator
 
     c = ctx.config
     start = gan_folder(ctx.input("generator"))
     where, grid = device(), Grid.from_dict(c["grid"])
     rays = c.get("view_resolution", {})
     others = ctx.input("others") if c["ensemble"]["size"] > 1 else []
-    rewards = [open_reward(path, rays.get("reward"), grid)
+    rewards = [open_reward(path, where, rays.get("reward"), grid)
                for path in (ctx.input("reward"), *others)]  # fmt: skip
     G_old = load_generator(start).to(where)
     seeds = list(range(TICK_FIRST_SEED, TICK_FIRST_SEED + c["tick_seeds"]))
     psi = rewards[0].truncation_psi
-    first = score_seeds(G_old, rewards, seeds, psi)
+    first = score_generator(G_old, rewards, seeds, psi)
     term, bounded = reward_term(rewards, first, c["ensemble"], c["finetune"]["standardise"])
     before = first[0]
     low, high = clamp_bounds(c["clamp"], bounded, c["finetune"]["standardise"])
@@ -100,7 +100,7 @@ def run_finetune(ctx: Context) -> None:
         state.restore(saved[1])
     watch = None
     if c["watch"]["heldout"] != "off":
-        heldout = open_reward(ctx.input("heldout"), rays.get("heldout"), grid)
+        heldout = open_reward(ctx.input("heldout"), where, rays.get("heldout"), grid)
         watch = _Watch(ctx, seeds, heldout, G_old, state)
     rewards_log, samples = _SeedRewards(ctx, "ticks", seeds, before), _Samples(ctx)
     total = int(config.kimg * 1000)
@@ -111,7 +111,7 @@ def run_finetune(ctx: Context) -> None:
         if isinstance(tick, Pause):
             ctx.save(tick.images_seen, state.save)
             continue
-        scores = score_seeds(state.G_ema, rewards[:1], seeds, psi)[0]
+        scores = score_generator(state.G_ema, rewards[:1], seeds, psi)[0]
         if not np.isfinite(scores).all():  # before it is saved
             raise FloatingPointError(
                 f"rewards of the fine-tuned generator are not finite after {tick.images_seen} "
@@ -226,7 +226,9 @@ class _Watch:
             state.save(self._good)
 
     def _score(self, G):
-        return score_seeds(G, [self._reward], self._seeds, self._reward.truncation_psi)[0]
+        from sigmaflow.rewards.scoring import score_generator
+
+        return score_generator(G, [self._reward], self._seeds, self._reward.truncation_psi)[0]
 
     def look(self, state, trained: _SeedRewards) -> dict[str, float]:
         """Score a tick; what the metrics say of it."""

@@ -16,7 +16,7 @@ TRIAL = Stage(
     name="trial",
     version=2,
     run="jobs.stages.tables:run_trial",
-    sources=("sigmaflow/analyses", "sigmaflow/metrics/influence.py"),
+    sources=("sigmaflow/statistics", "sigmaflow/metrics/influence.py"),
     torch=False,
 )
 TABLES = Stage(
@@ -35,7 +35,7 @@ SCORES = Stage(
     version=3,
     run="jobs.stages.tables:run_scores",
     sources=(
-        "sigmaflow/analyses", "sigmaflow/figures", "sigmaflow/rewards/model.py",
+        "sigmaflow/statistics", "sigmaflow/figures", "sigmaflow/rewards/model.py",
         "jobs/output/scores.py", "jobs/output/tables.py", "jobs/output/pictures.py",
     ),
 )
@@ -50,11 +50,11 @@ def compare(start: Path, tuned: Path) -> dict[str, Any]:
     import numpy as np
     import pandas as pd
 
-    from sigmaflow.analyses.closeness import closeness_of
-    from sigmaflow.analyses.diversity import diversity
-    from sigmaflow.analyses.preferences import preference
-    from sigmaflow.analyses.shift import reward_shift
-    from sigmaflow.analyses.slope import final_on_initial
+    from sigmaflow.statistics.closeness import closeness_of
+    from sigmaflow.statistics.diversity import diversity
+    from sigmaflow.statistics.preferences import preference
+    from sigmaflow.statistics.shift import reward_shift
+    from sigmaflow.statistics.slope import final_on_initial
 
     before, after = (pd.read_parquet(p / "rewards.parquet") for p in (start, tuned))
     out: dict[str, Any] = {}

@@ -51,9 +51,10 @@ log = logging.getLogger(__name__)
 def plan_id(config: Mapping[str, Any], tasks: Iterable[Task]) -> str:
     """Names a plan: equal for equal settings, stage versions and inputs. 12 hex digits.
 
-    How many trials there are to be is left out: with more of them the same ones come first.
+    How many trials there are to be is left out: with more of them the same ones come first. So are
+    analyses and where they are measured: a search does not depend on them.
     """
-    config = dict(config)
+    config = {k: v for k, v in config.items() if k not in ("analyses", "device")}
     if isinstance(config.get("search"), Mapping):
         config["search"] = {k: v for k, v in config["search"].items() if k != "trials"}
     said = canonical([config, sorted(task.key for task in tasks)])

@@ -24,6 +24,8 @@ class Stage:
     version: int  #: raised whenever the same config and inputs would give other bytes
     run: str  #: "package.module:function"; imported only where it runs, called with a Context
     sources: tuple[str, ...] = ()  #: files and folders, from the root, that the version vouches for
+    imports: tuple[str, ...] = ()  #: modules that it vouches for with all that they import
+    without: tuple[str, ...] = ()  #: packages that it does not vouch for, though they are imported
     gpu: float = 0.0  #: GPUs, or a share of one, that it takes where the profile has any
     actor: bool = False  #: runs in a process of its own (a training), gone when it is done
     torch: bool = True  #: False for stages without torch, which spares them its import

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jobs.sweep.analysis_graph import unanswerable
 from jobs.sweep.outside import checkpoint_config, picture_side
 from sigmaflow.metrics.protocol import FIRST_SEED as FID_FIRST_SEED
 from sigmaflow.preferences.orders import Orders, read_preferences
@@ -40,6 +41,11 @@ def misfits(config: Any) -> Found:
         yield from _splits(config)
     if config.kind in ("sweep", "rehearsal"):
         yield from _shared(config)
+    if config.kind in ("sweep", "rehearsal", "score"):
+        from jobs.sweep.graphs import subjects
+
+        for name, said in unanswerable(config, subjects(config)):
+            yield ("analyses", name), said
 
 
 def _picture_size(config: Any) -> Found:

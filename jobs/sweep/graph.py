@@ -19,6 +19,7 @@ from jobs.stages.pretrain import ADVERSARIAL, PROJECTED, WARMSTART
 from jobs.stages.rehearsal import REHEARSAL
 from jobs.stages.tables import TABLES, TRIAL
 from jobs.store.stage import FileInput, Input, Task
+from jobs.sweep.analysis_graph import AnalysisGraph, Generator
 from jobs.sweep.fid_graph import FidGraph
 from jobs.sweep.judges import MEMBER, REGULAR, unique
 from jobs.sweep.kinds import PretrainConfig, RehearsalConfig, RenderedSet, SweepConfig
@@ -26,6 +27,7 @@ from jobs.sweep.outside import CHECKPOINT_FILES
 from jobs.sweep.reward_graph import RewardGraph, calibration_of, dump
 from jobs.sweep.sections import FinetuneSection, RewardSection
 from jobs.sweep.space import apply, tables_config
+from sigmaflow.analysing import ROLES, Role, Subject
 
 PACKAGE = Path(__file__).resolve().parents[2] / "sigmaflow"
 
@@ -56,6 +58,7 @@ class Trial:
     fid: Task
     summary: Task
     view_resolution: int  #: of the reward's depth maps or clouds, if it sees any
+    rays: int | None  #: the same; None where it sees slabs
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -63,7 +66,7 @@ class Trial:
         return (self.finetune, self.tuned, *self.features, self.fid, self.summary)
 
 
-class SweepGraph(RewardGraph, FidGraph):
+class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
     """Tasks of `kind: sweep`. What trials share is made once, because equal tasks are one."""
 
     def __init__(self, config: SweepConfig):
@@ -208,7 +211,7 @@ class SweepGraph(RewardGraph, FidGraph):
         )  # fmt: skip
         return Trial(
             number, dict(params), reward, start, finetune, tuned, tuple(features), fid, summary,
-            net.view_resolution,
+            net.view_resolution, net.rays,
         )
 
     def _beside(self, section: FinetuneSection, net: RewardSection) -> dict[str, Any]:
@@ -218,6 +221,24 @@ class SweepGraph(RewardGraph, FidGraph):
             taken = {net.split_seed, net.heldout_seed}
             seeds = itertools.islice((s for s in itertools.count() if s not in taken), more)
             found["others"] = tuple(self._reward(net, s, f"reward of seed {s}") for s in seeds)
+        return found
+
+    def _subject(self, role: Role) -> Subject:
+        return evaluated(self.config)[role]
+
+    def generators(self, trials: Sequence[Trial]) -> list[Generator]:
+        """The start under each reward that trials follow, and every trial under its own."""
+        rays = self.config.reward.rays
+        found = [_looked_at("original", "original", self.generator, self.reward, rays)]
+        seen = {self.reward.key}
+        for t in trials:
+            if t.reward.key not in seen:
+                seen.add(t.reward.key)
+                name = f"original, reward of trial {t.number}"
+                found.append(_looked_at(name, "original", self.generator, t.reward, t.rays))
+            lambda_r = t.params.get("lambda_r", self.config.finetune.lambda_r)
+            role: Role = "tuned" if lambda_r else "control"
+            found.append(_looked_at(f"trial {t.number}", role, t.finetune, t.reward, t.rays))
         return found
 
     def tables(self, trials: Sequence[Trial], pareto: Sequence[int]) -> Task:
@@ -252,6 +273,19 @@ class SweepGraph(RewardGraph, FidGraph):
             },
             "tables and figures",
         )
+
+
+def evaluated(config: SweepConfig) -> dict[Role, Subject]:
+    """Generators of a sweep as analyses are asked of them."""
+    e = config.evaluation
+    seeds = range(e.first_seed, e.first_seed + e.seeds)
+    return {role: Subject(role, seeds, e.psi) for role in ROLES}
+
+
+def _looked_at(
+    name: str, role: Role, generator: Input | tuple[Input, ...], reward: Task, rays: int | None
+) -> Generator:
+    return Generator(name, role, generator, {"reward": reward}, {"reward": {"rays": rays}})
 
 
 class RehearsalGraph(SweepGraph):

@@ -22,9 +22,21 @@ def first_tasks(config: Any) -> tuple[Any, tuple[Task, ...]]:
     if config.kind == "score":
         from jobs.sweep.score_graph import ScoreGraph
 
-        return None, (ScoreGraph(config).last,)
+        score = ScoreGraph(config)
+        return None, (score.last, *score.reports(score.named()))
     if config.kind == "card":
         from jobs.sweep.card_graph import CardGraph
 
         return None, (CardGraph(config).last,)
     return None, (pretrain_graph(config),)
+
+
+def subjects(config: Any) -> dict[Any, Any]:
+    """By role, how the sweep's generators are evaluated: what analyses are asked of."""
+    if config.kind == "score":
+        from jobs.sweep.score_graph import scored
+
+        return scored(config)
+    from jobs.sweep.graph import evaluated
+
+    return evaluated(config)

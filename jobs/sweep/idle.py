@@ -20,7 +20,8 @@ BELOW, FILE, COMMAND = range(3)  # layers
 
 # Sections that a kind does not read, and why.
 UNREAD: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "rewards": (("finetune", "nothing is fine-tuned in kind: rewards"),
+    "rewards": (("analyses", "no generator is measured in kind: rewards"),
+                ("finetune", "nothing is fine-tuned in kind: rewards"),
                 ("evaluation", "no generator is measured in kind: rewards"),
                 ("reward.heldout_seed", "kind: rewards trains no held-out reward"),
                 ("reward.ensemble", "kind: rewards trains no ensemble"),
@@ -31,7 +32,9 @@ UNREAD: Mapping[str, tuple[tuple[str, str], ...]] = {
               ("reward.train", "no reward is trained in kind: score; reward_model names one"),
               ("evaluation.seeds", "kind: score has seeds of its own; set seeds"),
               ("evaluation.first_seed", "kind: score has seeds of its own; set first_seed")),
-    "pretrain": (("reward", "kind: pretrain has no reward"),
+    "card": (("analyses", "kind: card analyses no generators; set them in kind: score"),),
+    "pretrain": (("analyses", "nothing is analysed in kind: pretrain; set them in kind: score"),
+                 ("reward", "kind: pretrain has no reward"),
                  ("rankings", "nothing is ranked in kind: pretrain"),
                  ("finetune", "nothing is fine-tuned in kind: pretrain; set adversarial"),
                  ("evaluation", "nothing is measured in kind: pretrain")),

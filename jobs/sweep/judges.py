@@ -21,7 +21,7 @@ def table(start: Path, tuned: Mapping[int, Path]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from sigmaflow.analyses.shift import reward_shift
+    from sigmaflow.statistics.shift import reward_shift
 
     before = judged(pd.read_parquet(start / "scores.parquet"))
     rows = []

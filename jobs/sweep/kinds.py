@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, model_validator
 
 from jobs.search.outcomes import REWARD
+from jobs.sweep.analysis_graph import AnalysesSection
 from jobs.sweep.card_section import CardSection
 from jobs.sweep.idle import Given, problems
 from jobs.sweep.lines import Keys
@@ -64,6 +65,10 @@ class Common(Section):
     reward: RewardSection = RewardSection()
     finetune: FinetuneSection = FinetuneSection()
     evaluation: EvaluationSection = EvaluationSection()
+    analyses: AnalysesSection = AnalysesSection()  # type: ignore[valid-type]
+    device: Literal["cpu", "cuda"] = "cpu"
+    """where quantities of `analyses` are measured; numbers differ between the two, so it is part
+    of their keys"""
 
     def stage_base(self) -> dict[str, Any]:
         """What the last bits of every stage's numbers depend on."""

@@ -130,6 +130,8 @@ def lines(config: Any, profile: Any, runs: Path) -> Iterator[str]:
         asked = asked_trials(config, runs, plan)
         trials = {n: graph.trial(n, params) for n, params in sorted(asked.items())}
         tasks += [trial.summary for trial in trials.values()]
+        if len(trials) == config.search.trials:
+            tasks += graph.reports(graph.generators(list(trials.values())))
     planned = plan_tasks(tasks, store)
     if graph is not None and len(trials) == config.search.trials:
         planned = with_tables(planned, graph, list(trials.values()), store)
@@ -150,6 +152,10 @@ def lines(config: Any, profile: Any, runs: Path) -> Iterator[str]:
         cost = costs.of(graph.tables(list(trials.values()), []))
         guess += cost * (config.search.trials / len(trials))
         rows.append(("tables and figures", "RUN", "made of all trials", _priced(cost)))
+    if graph is not None and len(trials) < config.search.trials:
+        row, cost = _unasked_reports(config, graph, list(trials.values()), costs)
+        guess += cost
+        rows += row
     yield f"{config.name}: {config.kind} at scale {config.scale}, plan {plan}, results in {runs}"
     yield from _table(rows)
     open_trials = config.search.trials - len(trials) if graph is not None else 0
@@ -181,7 +187,8 @@ def with_tables(
     numbers = {n: read_summary(path) for n, path in paths.items() if path is not None}
     search = graph.config.search
     front = pareto(numbers, search.space, search.limits())
-    return plan_tasks([graph.tables(trials, front)], store)
+    reports = graph.reports(graph.generators(trials))
+    return plan_tasks([graph.tables(trials, front), *reports], store)
 
 
 def _groups(planned: Sequence[Planned], apart: bool) -> dict[str, list[Planned]]:
@@ -232,6 +239,24 @@ def _unasked(
     return one * count, (name, "RUN", why, _priced(one * count))
 
 
+def _unasked_reports(
+    config: Any, graph: Any, trials: Sequence[Any], costs: Costs
+) -> tuple[list[tuple[str, ...]], Cost]:
+    """Analyses of all trials, where not all are known: priced by one trial beside the start."""
+    known = trials or [graph.trial(-1, config.search.middle())]
+    cost = Cost()
+    names = []
+    for report in graph.reports(graph.generators(known[:1])):
+        own = {task.key for task in walk([known[0].summary, *graph.shared()])}
+        for task in walk(report, own):
+            cost += costs.of(task)
+        names.append(report.label.removeprefix("report on "))
+    if not names:
+        return [], cost
+    cost = cost * config.search.trials
+    return [(f"analyses: {', '.join(names)}", "RUN", "of all trials", _priced(cost))], cost
+
+
 def _ranges(numbers: Sequence[int]) -> str:
     """[2, 3, 4, 7] as "2-4, 7"."""
     parts: list[list[int]] = []
@@ -276,7 +301,7 @@ def _totals(
         if cost.gpu_memory:
             yield f"GPU memory: about {size(cost.gpu_memory)} for the largest stage"
     if cost.guessed:
-        yield ("~ marks numbers of a table (jobs/sweep/cost.py) or an estimate, the others are "
+        yield ("~ marks numbers of a table (jobs/sweep/rates.py) or an estimate, the others are "
                "this store's own history")
 
 

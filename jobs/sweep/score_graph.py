@@ -10,14 +10,24 @@ from jobs.stages.shapes import SLABS
 from jobs.stages.tables import SCORES
 from jobs.stages.views import VIEWS
 from jobs.store.stage import FileInput, Task
+from jobs.sweep.analysis_graph import AnalysisGraph, Generator
 from jobs.sweep.fid_graph import FidGraph
 from jobs.sweep.graph import checkpoint_files, image_file
 from jobs.sweep.kinds import ScoreConfig
 from jobs.sweep.outside import network_of
 from jobs.sweep.reward_graph import blocks
+from sigmaflow.analysing import ROLES, Role, Subject
+
+CALLED: dict[str, Role] = {"before": "original", "control": "control", "after": "tuned"}
 
 
-class ScoreGraph(FidGraph):
+def scored(config: ScoreConfig) -> dict[Role, Subject]:
+    """Generators of `kind: score` as analyses are asked of them."""
+    seeds = range(config.first_seed, config.first_seed + config.seeds)
+    return {role: Subject(role, seeds, config.evaluation.psi) for role in ROLES}
+
+
+class ScoreGraph(FidGraph, AnalysisGraph):
     """The generators are `before`, `after` and, where there is one, `control`."""
 
     def __init__(self, config: ScoreConfig):
@@ -49,14 +59,31 @@ class ScoreGraph(FidGraph):
             for part in blocks(seeds, c.block)
         )  # fmt: skip
 
+    @property
+    def _reward(self) -> tuple[FileInput, FileInput]:
+        """Weights of the reward, and its record."""
+        weights = Path(self.config.reward_model)
+        return FileInput(weights), FileInput(weights.with_suffix(".json"))
+
+    def _subject(self, role: Role) -> Subject:
+        return scored(self.config)[role]
+
+    def named(self) -> list[Generator]:
+        """The generators as analyses are asked of them."""
+        network = network_of(self.config.reward_model)
+        slabs = network is None or network.representation == "sigma"
+        rays = None if slabs else self.config.reward.view_resolution
+        return [
+            Generator(role, role, self.generators[name], {"reward": self._reward},
+                      {"reward": {"rays": rays}})
+            for name, role in CALLED.items() if name in self.generators
+        ]  # fmt: skip
+
     @cached_property
     def last(self) -> Task:
         """The task whose result is the tables and figures."""
         c = self.config
-        record = Path(c.reward_model)
-        inputs: dict[str, Any] = {
-            "reward": (FileInput(record), FileInput(record.with_suffix(".json")))
-        }
+        inputs: dict[str, Any] = {"reward": self._reward}
         for name in ("before", "control", "after"):
             there = name in self.generators
             files = self.generators.get(name, ())

@@ -167,6 +167,11 @@ class RewardSection(Settings):
         return REPRESENTATIONS[self.backbone]
 
     @property
+    def rays(self) -> int | None:
+        """Rays a side of what the reward is shown; None where it sees slabs."""
+        return None if self.representation == "sigma" else self.view_resolution
+
+    @property
     def yaws(self) -> tuple[float, ...]:
         """Cameras of its depth maps, radians; clouds are of the canonical one."""
         return VIEWS[self.views] if self.representation == "depth" else VIEWS["single"]

@@ -21,6 +21,7 @@ from jobs.output import redact
 from jobs.run.attempt import METRICS
 from jobs.run.system import spool
 from jobs.search.outcomes import gain
+from jobs.stages.analysis import REPORT
 from jobs.status import STATES, Standing, Sweep, stand
 from jobs.store.ledger import SWEEPS, Launch, launches
 from jobs.store.stage import canonical
@@ -120,7 +121,8 @@ def _sweep(sweep: Sweep, store: Store) -> Row:
                 if (launch.folder / name).is_file()
             ]
     for one in sweep.tasks:
-        if one.state == "done" and one.entry.stage.name == "tables":
+        ends = one.entry.stage.name == "tables" or one.entry.stage.name.startswith(REPORT)
+        if one.state == "done" and ends:
             folder = store.path(one.entry)
             files += [(path, path.parent.name) for path in sorted(folder.rglob("*"))
                       if path.suffix in (".png", ".parquet", ".tex")]

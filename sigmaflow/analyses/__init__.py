@@ -1,0 +1,1 @@
+"""Analyses: a file each, which defines `ANALYSIS` (see `sigmaflow.analysing`)."""

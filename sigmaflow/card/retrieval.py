@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sigmaflow.analyses.intervals import bootstrap_mean, wilson
+from sigmaflow.statistics.intervals import bootstrap_mean, wilson
 
 
 @dataclass(frozen=True)

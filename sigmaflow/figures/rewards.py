@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sigmaflow.analyses.shift import reward_shift
-from sigmaflow.analyses.slope import final_on_initial
 from sigmaflow.figures import style
+from sigmaflow.statistics.shift import reward_shift
+from sigmaflow.statistics.slope import final_on_initial
 
 if TYPE_CHECKING:
     import pandas as pd

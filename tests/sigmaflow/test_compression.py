@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sigmaflow.analyses.compression import slope_against_control, spread_ratio
-from sigmaflow.analyses.slope import final_on_initial
+from sigmaflow.statistics.compression import slope_against_control, spread_ratio
+from sigmaflow.statistics.slope import final_on_initial
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sigmaflow.analyses.intervals import bootstrap_mean, check_confidence, wilson
+from sigmaflow.statistics.intervals import bootstrap_mean, check_confidence, wilson
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from sigmaflow.analyses.intervals import check_confidence, cohens_h, wilson
+from sigmaflow.statistics.intervals import check_confidence, cohens_h, wilson
 
 OUTCOMES = ("tuned", "original", "none")
 

@@ -1,13 +1,15 @@
-"""Rewards that are trained no more, as stages open them and score a generator's seeds with them."""
+"""Trained rewards: opened, and shown the shapes of a generator."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
     from sigmaflow.fields.grid import Grid
     from sigmaflow.finetune.terms import RewardTerm
@@ -18,27 +20,41 @@ CELLS = 2**22  # points of fields that are looked at at once: 1 of the paper's s
 
 
 def open_reward(
-    folder: Path, resolution: int | None = None, grid: Grid | None = None
+    path: Path,
+    device: torch.device,
+    resolution: int | None = None,
+    grid: Grid | None = None,
+    shown: str = "",
 ) -> RewardTerm:
-    """The reward of a `reward` result on this machine's device, and what it looks at.
+    """A trained reward on a device, and what it looks at.
 
-    resolution: rays a side of its depth maps, or of those behind its clouds; not asked of slabs.
-    grid: ValueError where it saw slabs of another one.
+    Args:
+        path: `reward.safetensors`, with its `reward.json` beside it, or the folder of both.
+        device: Where it computes.
+        resolution: Rays a side of its depth maps, or of those behind its clouds; of no effect
+            where it sees slabs.
+        grid: Where it sees slabs, the grid that they must have been sampled on.
+        shown: The kind of grid that it is shown in place of the one it was trained on; "" for its
+            own.
+
+    Raises:
+        ValueError: It saw slabs of another grid.
     """
-    from jobs.stages.shapes import device
     from sigmaflow.fields.depth import RESOLUTION
-    from sigmaflow.finetune.terms import RewardTerm, view_of
+    from sigmaflow.finetune.terms import RewardTerm, SlabView, view_of
     from sigmaflow.rewards.model import RewardModel
 
-    reward = RewardModel.load(folder / "reward.safetensors")
+    reward = RewardModel.load(path / "reward.safetensors" if path.is_dir() else path)
     if grid is not None and reward.config.representation == "sigma":
         reward.check_grid(grid)
     view = view_of(reward.config, RESOLUTION if resolution is None else resolution)
-    score = reward.to(device()).eval().requires_grad_(False)
+    if shown and isinstance(view, SlabView):
+        view = replace(view, grid=view.grid.model_copy(update={"kind": shown}))
+    score = reward.to(device).eval().requires_grad_(False)
     return RewardTerm(score, truncation_psi=reward.config.psi, view=view)
 
 
-def score_seeds(
+def score_generator(
     G: TriPlaneGenerator, rewards: Sequence[RewardTerm], seeds: Sequence[int], psi: float,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:  # fmt: skip

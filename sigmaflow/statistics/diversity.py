@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sigmaflow.analyses.intervals import check_confidence
+from sigmaflow.statistics.intervals import check_confidence
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sigmaflow.analyses.intervals import check_confidence, paired
-from sigmaflow.analyses.slope import final_on_initial
+from sigmaflow.statistics.intervals import check_confidence, paired
+from sigmaflow.statistics.slope import final_on_initial
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sigmaflow.analyses.intervals import wilson
+from sigmaflow.statistics.intervals import wilson
 
 Verdict = Literal["above chance", "at chance", "below chance", "unknown"]
 QUESTIONS = 652

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sigmaflow.analyses.intervals import check_confidence, mean_interval, paired
+from sigmaflow.statistics.intervals import check_confidence, mean_interval, paired
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sigmaflow.analyses.closeness import closeness, closeness_of, compare
-from sigmaflow.analyses.diversity import diversity, pairwise
-from sigmaflow.analyses.intervals import cohens_h, wilson
-from sigmaflow.analyses.preferences import preference, preference_of
-from sigmaflow.analyses.shift import reward_shift
-from sigmaflow.analyses.slope import final_on_initial
+from sigmaflow.statistics.closeness import closeness, closeness_of, compare
+from sigmaflow.statistics.diversity import diversity, pairwise
+from sigmaflow.statistics.intervals import cohens_h, wilson
+from sigmaflow.statistics.preferences import preference, preference_of
+from sigmaflow.statistics.shift import reward_shift
+from sigmaflow.statistics.slope import final_on_initial
 
 
 def test_the_papers_user_study():

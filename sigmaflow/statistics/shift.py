@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from sigmaflow.analyses.intervals import mean_interval, paired, wilson
+from sigmaflow.statistics.intervals import mean_interval, paired, wilson
 
 
 @dataclass(frozen=True)

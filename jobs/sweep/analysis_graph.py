@@ -1,0 +1,126 @@
+"""Tasks of the analyses that a sweep file asks for: quantities, numbers of each generator, reports.
+
+They are leaves of the graph: nothing waits for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError, create_model
+
+from jobs.stages.analysis import ANALYSES, ANALYSIS_STAGES, REPORT_STAGES
+from jobs.stages.analysis import FORMAT as ANALYSIS_FORMAT
+from jobs.stages.quantity import FORMAT as QUANTITY_FORMAT
+from jobs.stages.quantity import QUANTITY_STAGES
+from jobs.store.stage import Input, Task
+from jobs.sweep.sections import Section
+from sigmaflow.analysing import ROLES, Analysis, Ask, Role, Subject
+
+AnalysesSection = create_model(
+    "AnalysesSection", __base__=Section, __doc__="Analyses by name; null: not asked for.",
+    **{name: (one.settings | None, None) for name, one in ANALYSES.items()},
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A generator to analyse, and the reward that looks at it.
+
+    Attributes:
+        name: In tables.
+        role: What it is among the others.
+        checkpoint: Its files, or the task that makes it.
+        files: What quantities read beside it, by their names for it: `reward`.
+        settings: Settings of quantities that follow from those files, by the file's name.
+    """
+
+    name: str
+    role: Role
+    checkpoint: Input | tuple[Input, ...]
+    files: Mapping[str, Input | tuple[Input, ...]]
+    settings: Mapping[str, Mapping[str, Any]]
+
+
+class AnalysisGraph:
+    """For a graph with `config` and `_common`, which says its `generators`."""
+
+    config: Any
+
+    def _subject(self, role: Role) -> Subject:
+        raise NotImplementedError
+
+    def reports(self, generators: Sequence[Generator]) -> tuple[Task, ...]:
+        """The last task of every analysis that is asked for."""
+        section = self.config.analyses
+        asked = ((name, getattr(section, name)) for name in ANALYSES)
+        return tuple(
+            self._report(ANALYSES[name], settings, generators)
+            for name, settings in asked
+            if settings is not None
+        )
+
+    def _report(
+        self, analysis: Analysis, settings: Any, generators: Sequence[Generator]
+    ) -> Task:
+        parts = [
+            (one, part)
+            for one in generators
+            if (part := self._of(analysis, settings, one)) is not None
+        ]
+        said = [{"generator": one.name, "role": one.role} for one, _ in parts]
+        return Task(
+            REPORT_STAGES[analysis.name],
+            {"threads": self.config.threads, "format": ANALYSIS_FORMAT, "analysis": analysis.name,
+             "settings": settings.model_dump(mode="json"), "generators": said},
+            {"parts": tuple(part for _, part in parts)},
+            f"report on {analysis.name}",
+        )  # fmt: skip
+
+    def _of(self, analysis: Analysis, settings: Any, generator: Generator) -> Task | None:
+        """The analysis of one generator; None where it asks nothing of that role."""
+        subject = self._subject(generator.role)
+        asked = analysis.asks(settings, subject)
+        if not asked:
+            return None
+        return Task(
+            ANALYSIS_STAGES[analysis.name],
+            {"threads": self.config.threads, "format": ANALYSIS_FORMAT, "analysis": analysis.name,
+             "settings": settings.model_dump(mode="json"),
+             "subject": {"role": subject.role, "psi": subject.psi,
+                         "seeds": [subject.seeds.start, subject.seeds.stop]}},
+            {f"asked_{i}": tuple(self._blocks(ask, generator))
+             for i, ask in enumerate(asked.values())},
+            f"{analysis.name} of {generator.name}",
+        )  # fmt: skip
+
+    def _blocks(self, ask: Ask, generator: Generator) -> Iterator[Task]:
+        quantity = ask.quantity
+        given = {k: v for name in quantity.files for k, v in generator.settings[name].items()}
+        settings = quantity.settings(**{**given, **ask.settings})
+        for seeds in quantity.tasks(ask.seeds):
+            yield Task(
+                QUANTITY_STAGES[quantity.name],
+                {**self.config.stage_base(), "device": self.config.device,
+                 "format": QUANTITY_FORMAT, "quantity": quantity.name,
+                 "settings": settings.model_dump(mode="json"),
+                 "samples": {"seeds": [seeds.start, seeds.stop], "psi": ask.psi}},
+                {"generator": generator.checkpoint,
+                 **{name: generator.files[name] for name in quantity.files}},
+                f"{quantity.name} of {generator.name} at psi {ask.psi:g} "
+                f"{seeds.start}-{seeds.stop - 1}",
+            )  # fmt: skip
+
+
+def unanswerable(config: Any, subjects: Mapping[Role, Subject]) -> Iterator[tuple[str, str]]:
+    """Analyses that cannot be asked of a sweep's generators: name and reason."""
+    for name in ANALYSES:
+        if (settings := getattr(config.analyses, name)) is None:
+            continue
+        try:
+            for role in ROLES:
+                ANALYSES[name].asks(settings, subjects[role])
+        except (ValueError, ValidationError) as error:
+            yield name, str(error)

@@ -1,0 +1,1 @@
+"""Quantities: a file each, which defines `QUANTITY` (see `sigmaflow.measuring`)."""

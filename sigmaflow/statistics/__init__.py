@@ -1,0 +1,1 @@
+"""Numbers of the paper from plain vectors and shapes: intervals, slopes, shares, distances."""

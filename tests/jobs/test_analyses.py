@@ -1,0 +1,144 @@
+"""Analyses that a sweep file asks for: tasks, tables, figures, and what is refused."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+from pyarrow import parquet
+from test_compare import compare, fine_tune
+
+from jobs.output.tables import SCHEMA
+from jobs.sweep.config import ConfigError, load
+from jobs.sweep.kinds import ScoreConfig, SweepConfig
+from sigmaflow.generators import load_generator
+from sigmaflow.measuring import measure
+from sigmaflow.quantities.reward import QUANTITY
+from sweeps import SCALES, attempts, launch, ran, write_sweep
+
+ASKED = {"truncation": {"psis": [0.0, 0.7, 1.0]}}
+
+
+def table(runs, name):
+    return pd.read_parquet(runs / "tables" / f"{name}.parquet")
+
+
+@pytest.fixture
+def asked(tiny_checkpoint, tiny_images, tmp_path):
+    """The tiny sweep, which asks for Table 5 as well."""
+    return write_sweep(tmp_path, tiny_checkpoint, tiny_images, analyses=ASKED)
+
+
+def test_a_sweep_makes_table_5_of_what_is_there(runs, asked, tiny_checkpoint):
+    before = attempts(runs)
+    code, said = launch(asked, runs)
+    assert code == 0, said
+    # Three truncations of the start and one of each of two trials; 8 seeds from 210000 are a task.
+    assert ran(before, attempts(runs)) == {
+        "quantity_reward": 5, "analysis_truncation": 3, "report_truncation": 1,
+    }  # fmt: skip
+    found = table(runs, "tiny-truncation")
+    assert found["generator"].tolist() == ["original"] * 3 + ["trial 0", "trial 1"]
+    assert found["role"].tolist() == ["original"] * 3 + ["tuned", "control"]
+    assert found["psi"].tolist() == [0.0, 0.7, 1.0, 0.7, 0.7] and set(found["n"]) == {8}
+    assert found["sd"][0] == 0 and (found["sd"][1:] > 0).all()
+    assert found["paper_mean"].tolist()[:4] == [17.93, 5.76, 2.78, 18.64]
+    assert np.isnan(found["paper_mean"][4])
+    rewards = table(runs, "tiny-rewards")
+    for trial in (0, 1):  # the same numbers as the sweep's own measurement of seed after seed
+        own = rewards[rewards["trial"] == trial]
+        assert found["mean"][1] == pytest.approx(own["reward_before"].mean(), abs=1e-5)
+        assert found["mean"][3 + trial] == pytest.approx(own["reward_after"].mean(), abs=1e-5)
+    assert ((found["mean_low"] <= found["mean"]) & (found["mean"] <= found["mean_high"])).all()
+
+    schema = parquet.read_schema(runs / "tables" / "tiny-truncation.parquet")
+    assert schema.metadata[SCHEMA.encode()] == b"report_truncation 1"
+    columns = json.loads(schema.metadata[b"sigmaflow.columns"])
+    assert columns["mean"] == {"meaning": "mean reward", "unit": "reward"}
+    text = (runs / "tables" / "tiny-truncation.tex").read_text()
+    assert text.count("original & 0.") + text.count("original & 1.") == 3
+    with Image.open(runs / "figures" / "tiny-truncation.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 1
+
+    before = attempts(runs)
+    code, said = launch(asked, runs)
+    assert code == 0 and "nothing to do" in said and not ran(before, attempts(runs))
+
+
+def test_more_seeds_share_blocks_with_fewer(runs, asked):
+    code, said = launch(asked, runs, "--set", "analyses.truncation.psis=[0.7]")
+    assert code == 0, said
+    before = attempts(runs)
+    code, said = launch(asked, runs, "--set", "analyses.truncation.psis=[0.7, 1.0]")
+    assert code == 0, said
+    assert ran(before, attempts(runs)) == {
+        "quantity_reward": 1, "analysis_truncation": 3, "report_truncation": 1,
+    }  # fmt: skip
+
+
+def test_a_dry_run_names_them_and_counts_their_cost(runs, asked):
+    code, said = launch(asked, runs, "--dry-run")
+    assert code == 0 and "report on truncation" in said and "reward of original at psi 0" in said
+    code, said = launch(asked, runs, "--dry-run", "--set", "search.trials=4")
+    assert code == 0 and "analyses: truncation" in said
+
+
+def test_the_plan_is_the_same_with_and_without(asked, tiny_checkpoint, tiny_images, tmp_path):
+    from jobs.store.ledger import plan_id
+
+    bare = write_sweep(tmp_path / "..", tiny_checkpoint, tiny_images)
+    plans = {plan_id(load(p, SweepConfig, scales=SCALES).model_dump(mode="json"), ())
+             for p in (asked, bare)}  # fmt: skip
+    assert len(plans) == 1
+
+
+def test_two_generators_and_a_control_by_the_same_analysis(runs, capsys):
+    tuned = fine_tune(runs, 10.0)
+    settings = json.dumps(ASKED["truncation"])
+    assert compare(runs, tuned, "--name", "it", "--no-fid",
+                   "--set", f"analyses.truncation={settings}") == 0  # fmt: skip
+    found, rewards = table(runs, "it-truncation"), table(runs, "it-rewards")
+    assert found["generator"].tolist() == ["original"] * 3 + ["control", "tuned"]
+    expected = [rewards[name].mean() for name in ("before", "control", "after")]
+    assert found["mean"][[1, 3, 4]].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_quantity_in_a_notebook_gives_the_numbers_of_its_tasks(runs, asked, tiny_checkpoint):
+    assert launch(asked, runs)[0] == 0
+    (reward,) = {p.parent for p in runs.glob("store/reward/[!.]*/reward.safetensors")
+                 if json.loads((p.parent / "task.json").read_text())["key"]
+                 in json.dumps([json.loads(t.read_text()) for t in
+                                runs.glob("store/quantity_reward/[!.]*/task.json")])}  # fmt: skip
+    G = load_generator(tiny_checkpoint)
+    found = measure(QUANTITY, G, range(210000, 210008), 1.0, reward=reward)
+    (stored,) = [
+        pd.read_parquet(p.parent / "values.parquet")
+        for p in runs.glob("store/quantity_reward/[!.]*/task.json")
+        if "of original at psi 1" in json.loads(p.read_text())["label"]
+    ]
+    assert found["score"].tolist() == stored["score"].tolist()
+    few = measure(QUANTITY, G, range(210003, 210005), 1.0, reward=reward)
+    assert few.seeds == (210003, 210004)
+    assert few["score"].tolist() == found["score"][3:5].tolist()
+
+
+@pytest.mark.parametrize("given,said", [
+    ({"truncaton": {}}, "analyses.truncaton.*truncation"),
+    ({"truncation": {"psis": [0.5, 1.5]}}, "analyses.truncation.psis.*1.5 is no truncation_psi"),
+    ({"truncation": {"psis": [0.5, 0.5]}}, "named twice"),
+    ({"truncation": {"seeds": 9}}, "analyses.truncation: seeds 9: .* 8 seeds"),
+    ({"truncation": {"seed": 9}}, "analyses.truncation.seed"),
+])  # fmt: skip
+def test_what_cannot_be_asked_is_named(tiny_checkpoint, tiny_images, tmp_path, given, said):
+    path = write_sweep(tmp_path, tiny_checkpoint, tiny_images, analyses=given)
+    with pytest.raises(ConfigError, match=said):
+        load(path, SweepConfig, scales=SCALES)
+
+
+def test_kinds_without_generators_refuse_them(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml.safe_dump({"kind": "score", "name": "x", "analyses": ASKED}))
+    with pytest.raises(ConfigError):
+        load(path, ScoreConfig, scales=SCALES)
