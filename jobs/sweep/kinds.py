@@ -68,9 +68,11 @@ class Common(Section):
 
     def misfits(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """What its files and settings say against each other: keys, and the text with remedy."""
+        from jobs.sweep.counts import too_many
         from jobs.sweep.fit import misfits
 
-        return misfits(self)
+        yield from too_many(self)
+        yield from misfits(self)
 
     def idle(self, given: Given) -> list[tuple[Keys, str]]:
         """What was given and cannot take effect, with the reason."""

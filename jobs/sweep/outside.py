@@ -108,17 +108,26 @@ def _images(value: str, info: ValidationInfo) -> str:
 def picture_side(value: str) -> int:
     """Pixels a side of an image set, checked as far as its index and headers tell. ValueError names
     file and member."""
+    return _looked_at(value)[0]
+
+
+def picture_count(value: str) -> int:
+    """How many pictures an image set holds, checked likewise."""
+    return _looked_at(value)[1]
+
+
+def _looked_at(value: str) -> tuple[int, int]:
     stat = Path(value).stat()
-    return _picture_side(value, stat.st_mtime_ns, stat.st_size)
+    return _side_and_count(value, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=4)
-def _picture_side(value: str, *_: int) -> int:
+def _side_and_count(value: str, *_: int) -> tuple[int, int]:
     from sigmaflow.datasets.index import ImageIndex
 
     index = ImageIndex(value)
     try:
-        return index.side()
+        return index.side(), len(index.names)
     finally:
         index.close()
 
