@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import struct
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
 
-from sigmaflow.jsontext import loads, read_json
+from jobs.sweep.weights import check_shapes, whole_safetensors
+from sigmaflow.jsontext import read_json
 from sigmaflow.rewards.config import RewardConfig
 
 # What a validator's context may ask to be left out: looking at outside files (a prefetch looks
 # itself), or building networks (a plan does without torch).
 NO_FILES, NO_NETWORKS = {"files": False}, {"networks": False}
 SCORED_FILES = ("config.json", "G_ema.safetensors")
-MOST_HEADER = 16 * 2**20  # bytes of a safetensors header
 CHECKPOINT_FILES = (*SCORED_FILES, "G.safetensors", "D.safetensors")
 
 
@@ -47,10 +46,16 @@ def _holds(value: str, files: tuple[str, ...]) -> str:
     if missing:
         raise ValueError(f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
                          " `mini` or the folder of a converted checkpoint")
-    checkpoint_config(value, "D" in "".join(files[2:]))
-    for name in files[1:]:
-        whole_safetensors(Path(value) / name)
+    check_checkpoint(Path(value), files)
     return value
+
+
+def check_checkpoint(folder: Path, files: tuple[str, ...]) -> None:
+    """Raises ValueError where config.json, or one of the further ``files`` of a checkpoint folder,
+    is not whole, or where they do not fit each other. Reads headers only."""
+    config = checkpoint_config(str(folder), len(files) > len(SCORED_FILES))
+    found = {name.partition(".")[0]: whole_safetensors(folder / name) for name in files[1:]}
+    check_shapes(folder, config, found)
 
 
 def checkpoint_config(value: str, trained: bool) -> dict[str, Any]:
@@ -76,23 +81,6 @@ def checkpoint_config(value: str, trained: bool) -> dict[str, Any]:
         raise ValueError(f"{path}: G makes pictures of {sides['G']} pixels and D judges those of"
                          f" {sides['D']}; {again}")  # fmt: skip
     return config
-
-
-def whole_safetensors(path: Path) -> None:
-    """Raises ValueError where a file is not as long as its header says."""
-    try:
-        with open(path, "rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > MOST_HEADER:
-                raise ValueError(f"a header of {length} bytes")
-            header = loads(file.read(length))
-        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
-        found, told = path.stat().st_size, 8 + length + max(ends, default=0)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError,
-            struct.error) as error:  # fmt: skip
-        raise ValueError(f"{path}: no whole safetensors file ({error}); copy it again") from error
-    if found != told:
-        raise ValueError(f"{path}: {found} bytes, of {told} that its header tells; copy it again")
 
 
 def _images(value: str, info: ValidationInfo) -> str:

@@ -131,7 +131,8 @@ def test_a_setting_without_effect_is_named_with_the_reason(sweep, given, key, wh
     ("semantics", ["finetune.reward_beta2=0.9"]),  # of those trials that are `released`
     ("joint", ["reward.split_seed=3", "reward.backbone=voxnet"]),  # judges the start
     ("lambda", ["reward.pooling=stretch", "reward.feature_size=32"]),
-    ("lambda", ["reward.semantics=released", "reward.feature_size=32", "reward.train.pair_order=both"]),
+    ("lambda", ["reward.semantics=released", "reward.feature_size=32",
+                "reward.train.pair_order=both"]),
     ("lambda", ["rankings={file: x.csv, anchors: {count: 9, use: always}}"]),
     ("lambda", ["finetune.clamp={low: -3, high: 3, deviations: null}"]),
     ("backbone", ["reward.view_resolution=64"]),  # rows of depth and points have none of their own

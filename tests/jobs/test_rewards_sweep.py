@@ -43,7 +43,8 @@ def write(folder, checkpoint, images, **changes):
     path = write_sweep(folder, checkpoint, images, kind="rewards", name="few", reward=reward,
                        rows=ROWS, search=SEARCH)  # fmt: skip
     values = yaml.safe_load(path.read_text())
-    kept = {k: v for k, v in values.items() if k not in ("finetune", "evaluation")}
+    unread = ("finetune", "evaluation", "images")
+    kept = {k: v for k, v in values.items() if k not in unread}
     path.write_text(yaml.safe_dump({**kept, **changes}, sort_keys=False))
     return path
 
