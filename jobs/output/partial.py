@@ -1,6 +1,6 @@
 """Tables and figures of a sweep that is not finished, from its ledger and its store alone.
 
-They are named ``<sweep>-partial-*``, say in the file what is missing, and go when the whole ones
+They are named ``<sweep>+partial-*``, say in the file what is missing, and go when the whole ones
 come. Neither a launch nor the sweep's input files are needed.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.report import PARTIAL, accuracy_line, drop_partial, publish, trial_table
+from jobs.report import PART, PARTIAL, accuracy_line, drop_partial, publish, trial_table
 from jobs.search.outcomes import pareto, read_summary, searches_reward
 from jobs.status import Sweep
 from jobs.store.ledger import LAUNCH
@@ -57,7 +57,7 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
         f"[yellow]partial[/]: {len(config['numbers'])} of {record['trials']} trials; missing: "
         + _said(missing),
         f"tables in {runs / 'tables'}, figures in {runs / 'figures'}, all named "
-        f"{sweep.latest.name}-partial-*",
+        f"{sweep.latest.name}{PART}*",
     ]
     return True, lines
 
@@ -145,7 +145,7 @@ def _make(
 
     def place(kind: str, file: str) -> Path:
         """Where a file goes; it is listed first, so that a killed report's are removed too."""
-        written.append(f"{kind}/{name}-partial-{file}")
+        written.append(f"{kind}/{name}{PART}{file}")
         write_json(runs / "tables" / PARTIAL.format(name), {"files": written})
         return runs / written[-1]
 

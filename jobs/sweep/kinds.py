@@ -298,6 +298,14 @@ class PretrainConfig(Common):
     adversarial: AdversarialConfig
 
     @model_validator(mode="after")
+    def _name_is_no_other_sweeps_model(self) -> PretrainConfig:
+        for end in ("-strongest", "-reward.safetensors", "-reward.json"):
+            if self.name.endswith(end):
+                raise ValueError(f"name: {self.name!r} ends as the models of another sweep do in"
+                                 f" models/; take one that does not end in {end}")
+        return self
+
+    @model_validator(mode="after")
     def _heldout_is_held_out(self) -> PretrainConfig:
         a, b = self.training.seeds, self.heldout.seeds
         if max(a.start, b.start) < min(a.stop, b.stop):
