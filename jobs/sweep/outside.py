@@ -9,13 +9,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ValidationInfo
 
 from jobs.sweep.weights import check_shapes, whole_safetensors
-from sigmaflow.jsontext import read_json
+from sigmaflow.jsontext import loads, read_json
 from sigmaflow.rewards.config import RewardConfig
 
 # What a validator's context may ask to be left out: looking at outside files (a prefetch looks
 # itself), or building networks (a plan does without torch).
 NO_FILES, NO_NETWORKS = {"files": False}, {"networks": False}
 SCORED_FILES = ("config.json", "G_ema.safetensors")
+CURVE_STEPS = ("kimg", "step", "images_seen")
+MOST_TEXT = 64 * 2**20  # of a curve's lines of JSON
 CHECKPOINT_FILES = (*SCORED_FILES, "G.safetensors", "D.safetensors")
 
 
@@ -166,17 +168,35 @@ def network_of(reward: str) -> RewardConfig | None:
 def _ticks(value: str, info: ValidationInfo) -> str:
     if left_out(info, "files"):
         return value
-    from pyarrow import ArrowException, parquet
+    from sigmaflow.numbertable import check_numbers
 
-    lacks = {"images_seen", "seed", "reward"}
     try:
-        lacks -= set(parquet.read_schema(_file(value, info)).names)
-    except (OSError, ArrowException) as error:
-        raise ValueError(f"{value!r} is no Parquet file ({error}); give the `ticks.parquet` of a"
-                         " fine-tune") from error
-    if lacks:
-        raise ValueError(f"{value!r} has no column {', '.join(sorted(lacks))}; give the"
-                         " `ticks.parquet` of a fine-tune")
+        check_numbers(_file(value, info), ("images_seen", "seed", "reward"))
+    except ValueError as error:
+        raise ValueError(f"{error}; give the `ticks.parquet` of a fine-tune") from error
+    return value
+
+
+def _curve(value: str, info: ValidationInfo) -> str:
+    """Metrics of a training, looked at before the hours of a card that end in drawing them."""
+    if left_out(info, "files"):
+        return value
+    from sigmaflow.numbertable import check_numbers
+
+    path = Path(_file(value, info))
+    remedy = "give the metrics of a training stage"
+    try:
+        if path.suffix == ".parquet":
+            names = check_numbers(path)
+        else:
+            if path.stat().st_size > MOST_TEXT:
+                raise ValueError(f"{value!r} has more than {MOST_TEXT} bytes")
+            with open(path, encoding="utf-8") as file:
+                names = list(loads(next((line for line in file if line.strip()), "{}")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{value!r} holds no metrics ({error}); {remedy}") from error
+    if not set(CURVE_STEPS) & set(map(str, names)):
+        raise ValueError(f"{value!r} has no {' or '.join(CURVE_STEPS)}; {remedy}")
     return value
 
 
@@ -185,6 +205,7 @@ ScoredCheckpoint = Annotated[str, AfterValidator(_scored)]
 """A checkpoint of which only G_ema is used: G and D may be missing."""
 Images = Annotated[str, AfterValidator(_images)]
 File = Annotated[str, AfterValidator(_file)]
+Curve = Annotated[str, AfterValidator(_curve)]
 RankingsFile = Annotated[str, AfterValidator(_rankings)]
 RewardFile = Annotated[str, AfterValidator(_reward)]
 Ticks = Annotated[str, AfterValidator(_ticks)]

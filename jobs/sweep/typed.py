@@ -70,14 +70,15 @@ def _scalar(kinds: list[Any], value: Any) -> str | None:
             return f"{value} is a number, and a text is wanted; put it in quotes"
     elif isinstance(value, str) and number and not text and value not in words:
         value = value.strip()
+        shown = repr(value) if len(value) < 100 else f"{repr(value)[:97]}..."
         if _numeric(value):
-            return (f"{value!r} is a text, and a number is wanted; write it without quotes and"
+            return (f"{shown} is a text, and a number is wanted; write it without quotes and"
                     " without leading zeros")  # fmt: skip
         if value.lower() in ("yes", "no", "on", "off", "y", "n"):
-            return f"{value!r} is a yes or no, and a number is wanted; write the number"
+            return f"{shown} is a yes or no, and a number is wanted; write the number"
         for mark, what in ((":", "time"), ("-", "date")):
             if mark in value and value.replace(mark, "").isdecimal():
-                return f"{value!r} is a {what}, and a number is wanted; write the number"
+                return f"{shown} is a {what}, and a number is wanted; write the number"
     return None
 
 

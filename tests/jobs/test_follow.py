@@ -39,8 +39,9 @@ def graph_of(tiny_sweep, folder, reward, **finetune):
     plain = load(tiny_sweep.sweep, SweepConfig, scales=SCALES)
     leave = {"resnet18": {"points", "f_maps"}, "pointnet": {"image_size", "f_maps"}}
     leave = leave.get(reward.get("backbone"), set(VIEW))  # what has no effect on it
-    section = {**TINY_SWEEP["reward"], **VIEW, **reward, "train": TRAIN}
+    section = {**TINY_SWEEP["reward"], **VIEW}
     section = {key: value for key, value in section.items() if key not in leave}
+    section |= {**reward, "train": TRAIN}
     path = write_sweep(folder, plain.checkpoint, plain.images, reward=section,
                        finetune={**TINY_SWEEP["finetune"], **finetune})  # fmt: skip
     return SweepGraph(load(path, SweepConfig, scales=SCALES))

@@ -55,6 +55,8 @@ def rewards_sweep(folder, checkpoint, images, rows, space, **changes):
             values["reward"].pop(key, None)
     if not {row["backbone"] for row in rows.values()} & set(OF_BACKBONE["f_maps"]):
         del values["reward"]["f_maps"]
+    if "file" in values["rankings"]:
+        del values["annotator"]
     path.write_text(yaml.safe_dump(values, sort_keys=False))
     return path
 
