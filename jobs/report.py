@@ -104,8 +104,8 @@ def summary(
     if new == 0:
         yield "[bold]nothing to do[/]: every result of this sweep was here already"
     yield (f"{new} stages run, {show.counts['hit']} found, {duration(show.elapsed)}; "
-           f"tables in {runs / 'tables'}, figures in {runs / 'figures'}")
-    yield f"MLflow: python -m jobs.ui --runs {runs}   ({uri})"
+           f"tables in {escape(str(runs / 'tables'))}, figures in {escape(str(runs / 'figures'))}")
+    yield escape(f"MLflow: python -m jobs.ui --runs {runs}   ({uri})")
 
 
 def accuracy_line(reward: Path) -> str:

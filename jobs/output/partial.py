@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from jobs.report import PART, PARTIAL, accuracy_line, drop_partial, publish, trial_table
 from jobs.search.outcomes import pareto, read_summary, searches_reward
 from jobs.status import Sweep
@@ -36,14 +38,14 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
     ends = [one for one in sweep.tasks if one.entry.stage.name == LAST.get(record["kind"])]
     if ends and ends[-1].state == "done" and not _missing_trials(sweep):
         publish(store.path(ends[-1].entry), runs, sweep.latest.name)
-        places = f"tables in {runs / 'tables'}, figures in {runs / 'figures'}"
+        places = escape(f"tables in {runs / 'tables'}, figures in {runs / 'figures'}")
         return True, [*_numbers(sweep, store), f"complete: {places}"]
     if not record["trials"]:
         todo = [one.entry.label for one in sweep.tasks if one.state != "done"]
-        return False, [f"not finished: {len(todo)} stages are missing, first {todo[0]}"]
+        return False, [f"not finished: {len(todo)} stages are missing, first {escape(todo[0])}"]
     if not isinstance(record["config"].get("search"), dict):
         said = f"{sweep.latest.folder / LAUNCH} is damaged: it has no config.search; launch again"
-        return False, [said]
+        return False, [escape(said)]
     lines = list(_numbers(sweep, store))
     missing = _missing_trials(sweep)
     inputs, config = _inputs(sweep, store)
@@ -51,13 +53,13 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
     if lacking or not config["numbers"]:
         wanted = ", ".join(lacking) or "a first trial"
         said = f"no tables yet: they need {wanted}; trials missing: {_said(missing)}"
-        return False, [*lines, said]
+        return False, [*lines, escape(said)]
     _make(inputs, config, missing, runs, sweep.latest.name)
     lines += [
         f"[yellow]partial[/]: {len(config['numbers'])} of {record['trials']} trials; missing: "
-        + _said(missing),
-        f"tables in {runs / 'tables'}, figures in {runs / 'figures'}, all named "
-        f"{sweep.latest.name}{PART}*",
+        + escape(_said(missing)),
+        escape(f"tables in {runs / 'tables'}, figures in {runs / 'figures'}, all named "
+               f"{sweep.latest.name}{PART}*"),
     ]
     return True, lines
 
@@ -135,7 +137,8 @@ def _make(
 ) -> None:  # fmt: skip
     """Write the tables and draw the figures, each file whole or not at all."""
     from jobs.output.pictures import draw_sweep
-    from jobs.output.tables import escape, latex, sweep_tables
+    from jobs.output.tables import escape as latex_escape
+    from jobs.output.tables import latex, sweep_tables
 
     tables = sweep_tables(inputs, config)
     for kind in ("tables", "figures"):
@@ -154,7 +157,7 @@ def _make(
         path = place("tables", f"{table}.parquet")
         write_with(path, lambda p, frame=frame: _write_marked(p, frame, missing))
     for table, text in latex(tables, config).items():
-        text = text.replace("\\caption{", "\\caption{" + escape(mark), 1)
+        text = text.replace("\\caption{", "\\caption{" + latex_escape(mark), 1)
         write_text(place("tables", f"{table}.tex"), text)
     folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=runs / "figures"))
     try:
