@@ -57,10 +57,9 @@ def _open(path: str | Path, columns: Sequence[str] | None) -> Any:
     size = sum(group.total_byte_size for group in groups)
     if size > MOST_BYTES or sum(group.num_rows for group in groups) != meta.num_rows:
         raise _error(path, f"{size} bytes unpacked, of {MOST_BYTES} at most")
+    if lacks := sorted(set(columns or ()) - set(schema.names)):
+        raise ValueError(f"{str(path)!r} has no column {', '.join(lacks)}")
     for name in columns or ():
-        if name not in schema.names:
-            raise ValueError(f"{str(path)!r} has no column {name}; there are"
-                             f" {', '.join(schema.names[:20])}")  # fmt: skip
         if not _is_number(schema.field(name).type):
             raise ValueError(f"{path}: column {name} is {schema.field(name).type}, no numbers")
     return file

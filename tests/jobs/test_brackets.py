@@ -35,7 +35,7 @@ def said(capsys):
 
 def test_rows_and_a_results_folder_of_such_names(odd, tmp_path, tiny_checkpoint, tiny_images,
                                                  capsys):  # fmt: skip
-    rows = {name: {"backbone": "voxnet", "trunk_out": 4 + i} for i, name in enumerate(ROWS)}
+    rows = {name: {"backbone": "voxnet", "train.patience": 1 + i} for i, name in enumerate(ROWS)}
     sweep = rewards_sweep(tmp_path, tiny_checkpoint, tiny_images, rows, {"seed": [1]})
     code, text = launch(sweep, odd, "--dry-run")
     assert code == 0 and str(odd) in text
