@@ -13,7 +13,7 @@ from sigmaflow.fields.grid import Grid
 from sigmaflow.finetune.estimate import Estimate, Shape, estimate
 from sigmaflow.rewards.config import RewardConfig
 
-# A thousand views of 160 rays of 32 samples, in seconds of a thousand whole pictures of 64 x 64 with
+# A thousand views of 160 rays of 32 samples, in those of whole pictures of 64 x 64 pixels with
 # their perceptual loss: 34.5 against 300 on one core.
 RAYS, SAMPLES, OF_RAYS = 160, 32, 34.5 / 300
 OF_FROZEN = 1 / 3  # of a step, where D alone learns; not measured apart
