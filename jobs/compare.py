@@ -21,6 +21,7 @@ from typing import Any
 from jobs.output import redact
 from jobs.store.store import MARKER, SHORT, SPEC
 from jobs.sweep.lines import spread
+from jobs.sweep.outside import network_of
 
 SWEEP = Path(__file__).resolve().parent.parent / "sweeps" / "score.yaml"
 PAPER = 128  # grids from this many points a side are of the paper's scale
@@ -164,15 +165,18 @@ def settings(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         control = find(args.control, runs)
     values: dict[str, Any] = {
         "name": args.name or f"compare-{after.name}", "before": before, "after": after.checkpoint,
-        "reward_model": str(reward), "slab": grid, "fid": not args.no_fid,
+        "reward_model": str(reward), "fid": not args.no_fid,
         "control": control and control.checkpoint, "ticks": after.ticks and str(after.ticks),
         "control_ticks": control and control.ticks and str(control.ticks),
     }  # fmt: skip
+    network = network_of(str(reward))
+    if network is None or network.representation == "sigma":
+        values["slab"] = grid
     rays = after.record.get("config", {}).get("view_resolution", {}).get("reward")
     if rays is not None and args.reward is None:
         values["reward.view_resolution"] = rays
     images = input_of(after, "images")
-    if images is not None:
+    if images is not None and not args.no_fid:
         zipped = images / "faces.zip"
         images = zipped if zipped.is_file() else images
         values["images"] = "mini" if images.name == "faces64.zip" else str(images)

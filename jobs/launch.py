@@ -208,7 +208,9 @@ def read_sweep(args: argparse.Namespace):
     config = profile = None
     path = Path(args.sweep)
     if not path.is_file():
-        known = ", ".join(str(p) for p in sorted(path.parent.glob("*.yaml"))) or "none there"
+        shipped = PROFILES.parent / "sweeps"
+        known = ", ".join(str(p) for p in sorted(path.parent.glob("*.yaml"))) or (
+            f"none there; shipped ones are in {shipped}")  # fmt: skip
         problems.append(f"{path}: no such file; sweeps: {known}")
     else:
         scales = path.parent / "scales"

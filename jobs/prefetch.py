@@ -25,9 +25,9 @@ from jobs.sweep.outside import (
     NO_FILES,
     NO_NETWORKS,
     SCORED_FILES,
-    checkpoint_config,
-    whole_safetensors,
+    check_checkpoint,
 )
+from jobs.sweep.weights import whole_safetensors
 from sigmaflow.atomic import write_text, write_with
 from sigmaflow.files import sha256_file
 
@@ -126,9 +126,7 @@ def _checkpoint(
         yield Item(key, False, f"{value}: no {', '.join(missing)}", remedy)
         return
     try:
-        checkpoint_config(str(folder), len(files) > len(SCORED_FILES))
-        for name in files[1:]:
-            whole_safetensors(folder / name)
+        check_checkpoint(folder, files)
     except ValueError as error:
         yield Item(key, False, f"{value}: {error}", remedy)
     else:

@@ -25,6 +25,7 @@ from jobs.store.store import Store
 from sigmaflow import atomic
 
 PARTIAL = ".{}.partial.json"  # in tables/: the files that a report of an unfinished sweep wrote
+PART = "+partial-"  # in their names, where no name of a sweep can have it
 
 
 def publish(folder: Path, runs: Path, name: str) -> None:
@@ -42,8 +43,7 @@ def publish(folder: Path, runs: Path, name: str) -> None:
 
 
 def drop_partial(runs: Path, name: str) -> None:
-    """Remove what `jobs.output.partial` wrote for a sweep, and nothing else: ``x-partial-`` also
-    begins the files of a sweep that is called ``x-partial``."""
+    """Remove what `jobs.output.partial` wrote for a sweep, and nothing else."""
     listed = runs / "tables" / PARTIAL.format(name)
     try:
         written = list(json.loads(listed.read_bytes())["files"])
@@ -51,7 +51,7 @@ def drop_partial(runs: Path, name: str) -> None:
         return
     for one in written:
         kind, _, file = str(one).partition("/")
-        ours = kind in ("tables", "figures") and file.startswith(f"{name}-partial-")
+        ours = kind in ("tables", "figures") and file.startswith(name + PART)
         if ours and "/" not in file:
             (runs / kind / file).unlink(missing_ok=True)
     listed.unlink(missing_ok=True)
@@ -104,8 +104,8 @@ def summary(
     if new == 0:
         yield "[bold]nothing to do[/]: every result of this sweep was here already"
     yield (f"{new} stages run, {show.counts['hit']} found, {duration(show.elapsed)}; "
-           f"tables in {runs / 'tables'}, figures in {runs / 'figures'}")
-    yield f"MLflow: python -m jobs.ui --runs {runs}   ({uri})"
+           f"tables in {escape(str(runs / 'tables'))}, figures in {escape(str(runs / 'figures'))}")
+    yield escape(f"MLflow: python -m jobs.ui --runs {runs}   ({uri})")
 
 
 def accuracy_line(reward: Path) -> str:

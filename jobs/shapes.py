@@ -220,7 +220,7 @@ def _run(order: Order, console: Console) -> int:
         manifest.rows.get((s, k), {}).get("note") for k in order.formats)]  # fmt: skip
     for seed in known:
         notes = {manifest.rows[seed, k]["note"] for k in order.formats}
-        say(f"[yellow]seed {seed}[/]: {max(notes)}")
+        say(f"[yellow]seed {seed}[/]: {escape(max(notes))}")
     say(f"[bold]{made - len(empty)}[/] new, {files} in all: {escape(str(order.out))}")
     return 1 if empty or known else 0
 
@@ -274,7 +274,7 @@ def _make(order: Order, settings: Any, manifest: Any, scorer: str, todo: dict[in
             manifest.write()
             line = f"seed {seed}: {', '.join(kinds) or 'reward'}"
             line += f"  [dim]reward {score[0]:.4f}[/]" if score else ""
-            say(f"[yellow]seed {seed}[/]: {notes[0]}" if notes else line)
+            say(f"[yellow]seed {seed}[/]: {escape(notes[0])}" if notes else line)
     return empty
 
 

@@ -131,10 +131,10 @@ def lines(sweep: Sweep) -> Iterator[str]:
     record = latest.record
     state = "stopping" if latest.state == "running" and latest.cancelled else latest.state
     colour = COLOURS[latest.state]
-    yield (f"[bold]{_plain(latest.name)}[/]  [{colour}]{state}[/]  {record['kind']} at scale "
-           f"{record['scale']}, plan {record['plan']}")
+    yield (f"[bold]{_plain(latest.name)}[/]  [{colour}]{state}[/]  "
+           + _plain(f"{record['kind']} at scale {record['scale']}, plan {record['plan']}"))
     for launch in [o for o in sweep.launches if o.alive] or [latest]:
-        yield f"  launch   {_driver(launch)}"
+        yield f"  launch   {_plain(_driver(launch))}"
     if latest.state == "dead":
         yield "           [yellow]it ended without a word; the same command goes on[/]"
     if record.get("error"):
@@ -149,7 +149,8 @@ def lines(sweep: Sweep) -> Iterator[str]:
         yield f"  again    [yellow]{told(repeated)}[/]"
     running = [one for one in sweep.tasks if one.state == "running"]
     for one in running[:SHOWN]:
-        yield f"  [cyan]running[/]  {_plain(one.entry.label)}  {_far(one)}  [dim]{_who(one)}[/]"
+        what = f"{_plain(one.entry.label)}  {_far(one)}"
+        yield f"  [cyan]running[/]  {what}  [dim]{_plain(_who(one))}[/]"
     if len(running) > SHOWN:
         yield f"           and {len(running) - SHOWN} more"
     left = [s for s in map(_left, running) if s is not None]
@@ -160,7 +161,7 @@ def lines(sweep: Sweep) -> Iterator[str]:
         why = f"  [dim]{_why(one)}[/]" if one.cause else ""
         yield f"  [red]failed[/]   {_plain(one.entry.label)}: {_plain(_last(one.error))}{why}"
     if failed:
-        yield f"           tracebacks: python -m jobs.logs {latest.name}"
+        yield f"           tracebacks: python -m jobs.logs {_plain(latest.name)}"
 
 
 def _by_stage(sweep: Sweep) -> Iterator[str]:
@@ -169,7 +170,7 @@ def _by_stage(sweep: Sweep) -> Iterator[str]:
     done = Counter(one.entry.stage.name for one in sweep.tasks if one.state == "done")
     parts = [f"{name} {done[name]}/{count}" for name, count in total.items()]
     for i in range(0, len(parts), 6):
-        yield f"           [dim]{', '.join(parts[i : i + 6])}[/]"
+        yield f"           [dim]{_plain(', '.join(parts[i : i + 6]))}[/]"
 
 
 def _driver(launch: Launch) -> str:
@@ -304,7 +305,7 @@ def _queue(runs: str, name: str) -> tuple[str, float] | None:
     except slurm_state.SlurmAway as error:
         return f"{job}: SLURM does not say how it stands ({_plain(str(error))})", 0.0
     if state.phase == "waiting":
-        return f"{job} waits" + (f" ({_plain(state.reason)})" if state.reason else ""), SELDOM
+        return _plain(f"{job} waits" + (f" ({state.reason})" if state.reason else "")), SELDOM
     if state.phase == "running":
         return f"{job} runs, its driver begins", EVERY
     return f"{job} is gone; the same command submits the rest", 0.0

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from sigmaflow.zipdir import check_directory
+
 MOST_BYTES = 2**30  # of all arrays together
 MOST_MEMBERS = 1000
+MOST_DIRECTORY = 2**20  # bytes
 
 
 def open_npz(path: str | Path, most: int = MOST_BYTES) -> Any:
@@ -21,6 +24,7 @@ def open_npz(path: str | Path, most: int = MOST_BYTES) -> Any:
     """
     path = Path(path)
     try:
+        check_directory(path, MOST_DIRECTORY)
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             total = sum(member.file_size for member in members)

@@ -214,3 +214,17 @@ def test_safe_loads_are_let_through(code):
 )
 def test_imports_are_seen(code):
     assert "ray" in {m for _, m in imports(ast.parse(code))}
+
+
+def test_a_wheel_holds_every_file_that_the_code_reads_beside_itself():
+    """Sweeps and scales, profiles and records: an installed package has no tree around it."""
+    tomllib = pytest.importorskip("tomllib")
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packages = {name.rstrip("*") for name in told["packages"]["find"]["include"]}
+    held = {path for name, patterns in told["package-data"].items() for pattern in patterns
+            for path in (ROOT / name).glob(pattern)}  # fmt: skip
+    wanted = [path for folder in ("sweeps", "cluster", "jobs", "sigmaflow")
+              for path in (ROOT / folder).rglob("*") if path.is_file()
+              and path.suffix != ".py" and path.parent.name != "__pycache__"]  # fmt: skip
+    assert {path.relative_to(ROOT).parts[0] for path in wanted} <= packages
+    assert [path for path in wanted if path not in held] == []

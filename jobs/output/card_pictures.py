@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,10 @@ import numpy as np
 import pandas as pd
 
 from jobs.output.pictures import read_meshes
+from jobs.sweep.outside import MOST_TEXT
 from sigmaflow.fields.mesh import Mesh
+from sigmaflow.jsontext import loads
+from sigmaflow.numbertable import read_numbers
 
 GROUP = 12  # pictures of a row of real or generated ones
 
@@ -67,10 +69,14 @@ def read_curve(path: Path) -> pd.DataFrame:
     """A training's metrics with the column `kimg`: `metrics.jsonl` of a stage, whose `step` is the
     images seen, or Parquet with `kimg`, `step` or `images_seen`. ValueError without any."""
     if Path(path).suffix == ".parquet":
-        frame = pd.read_parquet(path)
+        frame = read_numbers(path)
     else:
-        text = Path(path).read_text(encoding="utf-8")
-        frame = pd.DataFrame([json.loads(line) for line in text.splitlines() if line.strip()])
+        with open(path, encoding="utf-8") as file:
+            text = file.read(MOST_TEXT + 1)
+        if len(text) > MOST_TEXT:
+            raise ValueError(f"{path}: more than {MOST_TEXT} characters; give the metrics of a"
+                             " training stage")  # fmt: skip
+        frame = pd.DataFrame([loads(line) for line in text.splitlines() if line.strip()])
     for name in ("step", "images_seen"):
         if "kimg" not in frame and name in frame:
             frame = frame.assign(kimg=frame[name] / 1000)

@@ -1,6 +1,6 @@
 """Tables and figures of a sweep that is not finished, from its ledger and its store alone.
 
-They are named ``<sweep>-partial-*``, say in the file what is missing, and go when the whole ones
+They are named ``<sweep>+partial-*``, say in the file what is missing, and go when the whole ones
 come. Neither a launch nor the sweep's input files are needed.
 """
 
@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.report import PARTIAL, accuracy_line, drop_partial, publish, trial_table
+from rich.markup import escape
+
+from jobs.report import PART, PARTIAL, accuracy_line, drop_partial, publish, trial_table
 from jobs.search.outcomes import pareto, read_summary, searches_reward
 from jobs.stages.analysis import REPORT
 from jobs.status import Sweep
@@ -40,14 +42,14 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
                    if one.state == "done" and one.entry.stage.name.startswith(REPORT)]  # fmt: skip
         for one in (ends[-1], *reports):
             publish(store.path(one.entry), runs, sweep.latest.name)
-        places = f"tables in {runs / 'tables'}, figures in {runs / 'figures'}"
+        places = escape(f"tables in {runs / 'tables'}, figures in {runs / 'figures'}")
         return True, [*_numbers(sweep, store), f"complete: {places}"]
     if not record["trials"]:
         todo = [one.entry.label for one in sweep.tasks if one.state != "done"]
-        return False, [f"not finished: {len(todo)} stages are missing, first {todo[0]}"]
+        return False, [f"not finished: {len(todo)} stages are missing, first {escape(todo[0])}"]
     if not isinstance(record["config"].get("search"), dict):
         said = f"{sweep.latest.folder / LAUNCH} is damaged: it has no config.search; launch again"
-        return False, [said]
+        return False, [escape(said)]
     lines = list(_numbers(sweep, store))
     missing = _missing_trials(sweep)
     inputs, config = _inputs(sweep, store)
@@ -55,13 +57,13 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
     if lacking or not config["numbers"]:
         wanted = ", ".join(lacking) or "a first trial"
         said = f"no tables yet: they need {wanted}; trials missing: {_said(missing)}"
-        return False, [*lines, said]
+        return False, [*lines, escape(said)]
     _make(inputs, config, missing, runs, sweep.latest.name)
     lines += [
         f"[yellow]partial[/]: {len(config['numbers'])} of {record['trials']} trials; missing: "
-        + _said(missing),
-        f"tables in {runs / 'tables'}, figures in {runs / 'figures'}, all named "
-        f"{sweep.latest.name}-partial-*",
+        + escape(_said(missing)),
+        escape(f"tables in {runs / 'tables'}, figures in {runs / 'figures'}, all named "
+               f"{sweep.latest.name}{PART}*"),
     ]
     return True, lines
 
@@ -139,7 +141,8 @@ def _make(
 ) -> None:  # fmt: skip
     """Write the tables and draw the figures, each file whole or not at all."""
     from jobs.output.pictures import draw_sweep
-    from jobs.output.tables import escape, latex, sweep_tables
+    from jobs.output.tables import escape as latex_escape
+    from jobs.output.tables import latex, sweep_tables
 
     tables = sweep_tables(inputs, config)
     for kind in ("tables", "figures"):
@@ -149,7 +152,7 @@ def _make(
 
     def place(kind: str, file: str) -> Path:
         """Where a file goes; it is listed first, so that a killed report's are removed too."""
-        written.append(f"{kind}/{name}-partial-{file}")
+        written.append(f"{kind}/{name}{PART}{file}")
         write_json(runs / "tables" / PARTIAL.format(name), {"files": written})
         return runs / written[-1]
 
@@ -158,7 +161,7 @@ def _make(
         path = place("tables", f"{table}.parquet")
         write_with(path, lambda p, frame=frame: _write_marked(p, frame, missing))
     for table, text in latex(tables, config).items():
-        text = text.replace("\\caption{", "\\caption{" + escape(mark), 1)
+        text = text.replace("\\caption{", "\\caption{" + latex_escape(mark), 1)
         write_text(place("tables", f"{table}.tex"), text)
     folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=runs / "figures"))
     try:

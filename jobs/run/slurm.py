@@ -74,7 +74,7 @@ def launch(
         console.print(
             f"\njob {job} goes on without us; the same command comes back to it, "
             f"python -m jobs.cancel {config.name} ends it",
-            style="yellow",
+            style="yellow", markup=False,
         )
         return 130
 
@@ -91,19 +91,20 @@ def _find_or_submit(
             if same and end["code"] == 0:
                 console.print(
                     f"job {job} has finished this; remove {folder} to submit it again",
-                    soft_wrap=True, highlight=False,
+                    soft_wrap=True, highlight=False, markup=False,
                 )
                 return job, max(0, _size(folder / LOG) - TAIL)
         else:
             state = slurm_state.states([job])[job]
             if state.phase in ("waiting", "running"):
                 if same:
-                    console.print(f"back at job {job} ({state.state.lower()})", highlight=False)
+                    console.print(f"back at job {job} ({state.state.lower()})",
+                                  highlight=False, markup=False)  # fmt: skip
                     return job, max(known.get("log", 0), _size(folder / LOG) - TAIL)
                 console.print(
                     f"{name} is in job {job} ({state.state.lower()}) with other settings; "
                     f"python -m jobs.cancel {name}, or give this one another name or --runs",
-                    style="red", soft_wrap=True, highlight=False,
+                    style="red", soft_wrap=True, highlight=False, markup=False,
                 )  # fmt: skip
                 return None, 0
     spec = folder / f"spec-{digest}.json"
@@ -117,7 +118,7 @@ def _find_or_submit(
         {"format": FORMAT, "job": job, "spec": digest, "log": begin, "time": time.time()},
     )
     console.print(f"{name}: submitted as job {job}, logs in {place / job}",
-                  soft_wrap=True, highlight=False)  # fmt: skip
+                  soft_wrap=True, highlight=False, markup=False)  # fmt: skip
     return job, begin
 
 
@@ -162,11 +163,11 @@ def follow(
                         f"job {job} is gone ({state.state.lower() or 'SLURM knows no more'}) "
                         "before the sweep ended; nothing finished is lost, the same command "
                         f"submits the rest. Its last words are in {folder / LOG}",
-                        style="yellow", soft_wrap=True, highlight=False,
+                        style="yellow", soft_wrap=True, highlight=False, markup=False,
                     )  # fmt: skip
                     return AGAIN
             if now and now != said:
-                console.print(now, style="dim", soft_wrap=True, highlight=False)
+                console.print(now, style="dim", soft_wrap=True, highlight=False, markup=False)
             said = now or said
         sleep(min(1.0, poll_s))
 
@@ -184,7 +185,7 @@ def _unspoken(
         return None
     console.print(
         f"job {job} ended before the sweep began; it would again. Its log says (profile keys "
-        "python and setup?)", style="red", soft_wrap=True, highlight=False,
+        "python and setup?)", style="red", soft_wrap=True, highlight=False, markup=False,
     )  # fmt: skip
     console.out(redact.text(words), highlight=False)
     return 1

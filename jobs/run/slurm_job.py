@@ -154,7 +154,8 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
         handler = logging.StreamHandler(redact.Stream(log))
         logging.getLogger().addHandler(handler)
         again = f", restart {restart}" if restart != "0" else ""
-        console.print(f"job {job} on {os.environ.get('SLURM_JOB_NODELIST', '?')}{again}")
+        said = f"job {job} on {os.environ.get('SLURM_JOB_NODELIST', '?')}{again}"
+        console.print(said, markup=False)
         try:
             code = run(
                 config, executor, Path(spec["runs"]), console, stop=stop,

@@ -151,7 +151,6 @@ def run_tables(ctx: Context) -> None:
 def run_scores(ctx: Context) -> None:
     """Rewards of generators on the same seeds: tables as Parquet and LaTeX, figures, meshes."""
     import numpy as np
-    import pandas as pd
 
     from jobs.output import scores
     from jobs.output.pictures import draw_scores
@@ -161,6 +160,7 @@ def run_scores(ctx: Context) -> None:
     from jobs.stages.shapes import device, generator_of
     from jobs.stages.views import load_views
     from sigmaflow.fields.grid import Grid
+    from sigmaflow.numbertable import read_numbers
     from sigmaflow.rewards.evaluate import score_seeds
     from sigmaflow.rewards.model import RewardModel
 
@@ -176,8 +176,10 @@ def run_scores(ctx: Context) -> None:
         bank = load_bank(parts) if slabs else load_views(parts, reward.config)
         found[name] = score_seeds(reward, bank, bank.seeds)
     rewards = scores.rewards_table(found)
-    ticks = scores.ticks_table({name: pd.read_parquet(path) for name in ("control", "after")
-                                for path in ctx.input(f"ticks_{name}")})
+    ticks = scores.ticks_table({
+        name: read_numbers(path, ("images_seen", "seed", "reward"))
+        for name in ("control", "after") for path in ctx.input(f"ticks_{name}")
+    })  # fmt: skip
     runs, source = scores.initial_and_final(rewards, ticks)
     fids = {name: compare_fid(*ctx.input("fid_before"), path, c["seed"])[0]
             for name in ("control", "after") for path in ctx.input(f"fid_{name}")}

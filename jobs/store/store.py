@@ -97,7 +97,7 @@ class Store:
     def retire(self, task: Named) -> None:
         """Move a finished result away, so that it is made anew. Raises OSError."""
         path = self.path(task)
-        with _locked(path.parent):
+        with locked(path.parent):
             move_folder(path, path.parent / f".old-{path.name}-{secrets.token_hex(4)}")
 
     def set_aside(self, task: Named) -> Path | None:
@@ -106,7 +106,7 @@ class Store:
         Raises OSError where the store cannot be written.
         """
         path = self.path(task)
-        with _locked(path.parent):
+        with locked(path.parent):
             if not path.exists() or self.damaged(task) is None:  # somebody else has done it
                 return None
             aside = path.parent / f".broken-{path.name}-{secrets.token_hex(4)}"
@@ -169,7 +169,7 @@ class Store:
         path = self.path(task)
         (path.parent / WORK).mkdir(parents=True, exist_ok=True)
         claim = Claim(path.parent / f".claim-{path.name}")
-        with _locked(path.parent):
+        with locked(path.parent):
             if not claim.take():
                 return None
         claim.start_heartbeat()
@@ -182,7 +182,7 @@ class Store:
     def release(self, task: Task, claim: Claim) -> None:
         """Give a claim back; one that another process has broken meanwhile is left alone."""
         if claim.held:
-            with _locked(self.path(task).parent):
+            with locked(self.path(task).parent):
                 claim.release()
 
     def _prepare(self, task: Task, path: Path, claim: Claim) -> Work:
@@ -271,7 +271,7 @@ class Work:
         for name in PASSING.intersection(os.listdir(self.folder)):
             _remove(self.folder / name)
         final = self.store.path(self.task)
-        with _locked(final.parent):
+        with locked(final.parent):
             self._still_ours()
             os.rename(self.folder, final)
             os.replace(final / READY, final / MARKER)
@@ -325,7 +325,7 @@ class Work:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """A short lock on a stage's folder; the system frees it when its holder dies."""
     with open(folder / ".lock", "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

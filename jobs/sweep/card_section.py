@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from jobs.sweep.outside import File
+from jobs.sweep.outside import Curve, File
 from jobs.sweep.sections import Section
 from sigmaflow.metrics.protocol import BLOCK
 from sigmaflow.seeds import Seed, check_range
@@ -33,7 +33,7 @@ class CardSection(Section):
     training_identities: int = Field(20000, ge=1)
     landmarks: File | None = None
     embedder: File | None = None
-    curves: dict[str, File] = {}
+    curves: dict[str, Curve] = {}
     hours: dict[str, float] = {}
 
     @model_validator(mode="after")

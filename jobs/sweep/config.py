@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from jobs.sweep.idle import COMMAND, FILE, Given
 from jobs.sweep.lines import Keys, dotted, read, scalar
+from jobs.sweep.typed import mistyped
 
 Model = TypeVar("Model", bound=BaseModel)
 MOST = 20  # problems shown of one file that a value names
@@ -121,6 +122,8 @@ def load_with_places(
     for text in overrides:
         problems += _override(text, values, places, layers)
     where, asked = Places(places), dict(context or {})
+    if wrong := [where.problem(*one) for one in mistyped(model, values)]:
+        raise ConfigError(sorted([*problems, *wrong], key=_by_line))
     try:
         checked = model.model_validate(values, context=asked)
         if not problems and asked.get("files", True) and hasattr(checked, "misfits"):

@@ -13,40 +13,55 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.search.outcomes import REWARD
+from jobs.sweep.fid_section import FidSection
+from jobs.sweep.idle_reward import Idle, of_the_reward
+from jobs.sweep.idle_training import of_finetunes, of_pretraining
 from jobs.sweep.lines import Keys
-from sigmaflow.finetune.config import PRESETS
+from jobs.sweep.outside import network_of
 
 BELOW, FILE, COMMAND = range(3)  # layers
 
 # Sections that a kind does not read, and why.
 UNREAD: Mapping[str, tuple[tuple[str, str], ...]] = {
     "rewards": (("analyses", "no generator is measured in kind: rewards"),
+                ("device", "nothing is analysed in kind: rewards"),
+                ("images", "no picture is looked at in kind: rewards"),
                 ("finetune", "nothing is fine-tuned in kind: rewards"),
                 ("evaluation", "no generator is measured in kind: rewards"),
                 ("reward.heldout_seed", "kind: rewards trains no held-out reward"),
                 ("reward.ensemble", "kind: rewards trains no ensemble"),
                 ("search.parallelism", "rows of kind: rewards wait for no result; --on says how"
                                        " many train at once")),
-    "score": (("finetune", "nothing is fine-tuned in kind: score"),
+    "score": (("checkpoint", "kind: score measures before, after and control; set these"),
+              ("finetune", "nothing is fine-tuned in kind: score"),
               ("rankings", "nothing is ranked in kind: score"),
-              ("reward.train", "no reward is trained in kind: score; reward_model names one"),
               ("evaluation.seeds", "kind: score has seeds of its own; set seeds"),
-              ("evaluation.first_seed", "kind: score has seeds of its own; set first_seed")),
-    "card": (("analyses", "kind: card analyses no generators; set them in kind: score"),),
+              ("evaluation.first_seed", "kind: score has seeds of its own; set first_seed"),
+              ("evaluation.annotator_seeds", "no annotator looks in kind: score"),
+              ("evaluation.consistency_resolution", "kind: score compares no densities"),
+              ("annotator.resolution", "no annotator looks in kind: score")),
     "pretrain": (("analyses", "nothing is analysed in kind: pretrain; set them in kind: score"),
+                 ("device", "nothing is analysed in kind: pretrain"),
+                 ("checkpoint", "kind: pretrain makes a generator (G and D)"),
+                 ("seed", "phases have their own; set warmstart.seed, adversarial.seed and so on"),
+                 ("sampler", "kind: pretrain samples no density on grids"),
+                 ("slab", "kind: pretrain has no reward"),
+                 ("annotator", "nothing is ranked in kind: pretrain"),
                  ("reward", "kind: pretrain has no reward"),
                  ("rankings", "nothing is ranked in kind: pretrain"),
                  ("finetune", "nothing is fine-tuned in kind: pretrain; set adversarial"),
                  ("evaluation", "nothing is measured in kind: pretrain")),
+    "card": (("analyses", "kind: card measures one generator; set them in kind: score"),
+             ("device", "nothing is analysed in kind: card"),
+             ("reward", "kind: card has no reward"),
+             ("rankings", "nothing is ranked in kind: card"),
+             ("finetune", "nothing is fine-tuned in kind: card"),
+             ("evaluation", "kind: card has counts of its own; set card"),
+             ("slab.resolution", "a card shows the annotator the slab; set annotator.resolution"),
+             ("slab.kind", "the annotator sees the regular grid")),
     "rehearsal": (("checkpoint", "a rehearsal starts from random weights (G and D)"),
                   ("images", "a rehearsal takes enlarged pictures of the shipped set")),
 }  # fmt: skip
-
-# Settings that only one representation sees, or one backbone has.
-OF_REPRESENTATION = {"views": ("depth",), "image_size": ("depth",), "near": ("depth",),
-                     "far": ("depth",), "points": ("points",),
-                     "view_resolution": ("depth", "points")}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Given:
@@ -64,15 +79,6 @@ class Given:
         if self.layers.get(keys) == layer:
             return [keys]
         return [k for k, n in self.layers.items() if k[: len(keys)] == keys and n == layer]
-
-
-@dataclass(frozen=True)
-class Idle:
-    """A key without effect, the key that is the reason (none: the kind is), and the words."""
-
-    key: str
-    because: str
-    said: str
 
 
 def problems(config: Any, given: Given) -> list[tuple[Keys, str]]:
@@ -101,18 +107,47 @@ def _way(name: str) -> Keys:
 def _idle(config: Any) -> Iterator[Idle]:
     for key, said in UNREAD.get(config.kind, ()):
         yield Idle(key, "", f"{said}; leave it out")
+    if not any(value is not None for _, value in config.analyses):
+        yield Idle("device", "analyses", "no analysis is asked for; leave it out")
     if config.kind in ("sweep", "rehearsal", "rewards"):
         yield from _in_the_search(config)
         yield from _of_rankings(config)
-        yield from _of_the_reward(config)
+        yield from of_the_reward(config)
     if config.kind in ("sweep", "rehearsal"):
         yield from _searched(config)
-        yield from _of_finetunes(config)
-    if config.kind == "score" and not config.fid:
-        for key in ("extractor", "extractor_weights", "fid_images", "fid_psi", "fid_shard",
-                    "fid_mirror", "fid_reference"):  # fmt: skip
+        yield from of_finetunes(config)
+    if config.kind == "rewards":
+        if config.search.known_whole:
+            yield Idle("seed", "search.sampler", f"{config.search.sampler} draws nothing; set"
+                       " reward.seed, or leave it out")  # fmt: skip
+        if config.rankings.file is not None:
+            yield Idle("annotator", "rankings.file", "rankings come from rankings.file, and nobody"
+                       " asks the annotator; leave it out")  # fmt: skip
+    if config.kind == "score":
+        yield from _of_a_score(config)
+    if config.kind == "pretrain":
+        yield from of_pretraining(config)
+
+
+def _of_a_score(config: Any) -> Iterator[Idle]:
+    if not config.fid:
+        yield Idle("images", "fid", "no FID is taken; set fid to true, or leave it out")
+        for key in FidSection.model_fields.keys() | {"extractor_weights"}:
             yield Idle(f"evaluation.{key}", "fid", "no FID is taken; set fid to true, or leave it"
                        " out")  # fmt: skip
+    for key in set(type(config.annotator.config).model_fields) - {"level"}:
+        yield Idle(f"annotator.config.{key}", "", "of the annotator kind: score reads level alone,"
+                   " for meshes; leave it out")  # fmt: skip
+    for key in set(type(config.reward).model_fields) - {"view_resolution"}:
+        yield Idle(f"reward.{key}", "", "no reward is trained in kind: score; reward_model names"
+                   " one; leave it out")  # fmt: skip
+    network = network_of(config.reward_model)
+    if network is not None and network.representation == "sigma":
+        yield Idle("reward.view_resolution", "reward_model", "the reward sees slabs of density;"
+                   " leave it out")  # fmt: skip
+    if network is not None and network.representation != "sigma":
+        yield Idle("slab", "reward_model", f"the reward sees {network.representation}, and no slab"
+                   " is sampled; leave it out")  # fmt: skip
 
 
 def _searched(config: Any) -> Iterator[Idle]:
@@ -150,107 +185,16 @@ def _in_the_search(config: Any) -> Iterator[Idle]:
 def _of_rankings(config: Any) -> Iterator[Idle]:
     rankings = config.rankings
     if rankings.file is not None:
-        for key in ("questions", "sizes", "flip"):
+        for key in ("questions", "sizes", "flip", "seed"):
             yield Idle(f"rankings.{key}", "rankings.file", "rankings come from rankings.file, and"
                        " the annotator is not asked; leave one of them out")  # fmt: skip
         yield Idle("rankings.anchors.least", "rankings.file", "rankings come from rankings.file,"
                    " and nobody measures the anchors; leave one of them out")  # fmt: skip
+        if rankings.anchors.use != "always":
+            for key in ("count", "psi"):
+                yield Idle(f"rankings.anchors.{key}", "rankings.file", "rankings come from"
+                           " rankings.file, and no anchor is used unless rankings.anchors.use is"
+                           " always; set that, or leave it out")  # fmt: skip
     if rankings.anchors.use != "auto":
         yield Idle("rankings.anchors.least", "rankings.anchors.use", "rankings.anchors.use is"
                    f" {rankings.anchors.use}; set it to auto, or leave least out")  # fmt: skip
-
-
-def _of_the_reward(config: Any) -> Iterator[Idle]:
-    """Keys of `reward`, and of rows, that no network which is trained heeds."""
-    yield Idle("reward.train.seed", "", "set reward.seed, reward.split_seed or"
-               " reward.heldout_seed in its place")  # fmt: skip
-    searched, rows = config.search.space, getattr(config, "rows", {})
-    own = config.reward.backbone
-    tried = set(_values(searched, REWARD + "backbone", own))
-    if config.kind == "rewards":
-        for name in searched:
-            if name.startswith(REWARD):
-                yield Idle(name, f"search.space.{name}", f"search.space.{name} gives it to every"
-                           " reward; leave one of them out")  # fmt: skip
-        for key in set.intersection(*(set(row) for row in rows.values())):
-            yield Idle(f"reward.{key}", "rows", "every row has its own; leave it out")
-        for name, row in rows.items():
-            yield from _unheeded(f"rows.{name}", {row.get("backbone", own)} if REWARD + "backbone"
-                                 not in searched else tried, set(row))  # fmt: skip
-        if REWARD + "backbone" not in searched:
-            tried = {row.get("backbone", own) for row in rows.values()}
-    else:
-        tried.add(own)  # of the file's own reward and of the held-out one
-    yield from _unheeded("reward", tried)
-    yield from _unheeded("search.space.reward", tried)
-    for name in set(config.reward.pretrained) - tried:
-        yield Idle(f"reward.pretrained.{name}", "reward.backbone", f"no reward has the backbone"
-                   f" {name}; leave it out")  # fmt: skip
-    biased = [config.reward.training().annotator_bias, REWARD + "train.annotator_bias" in searched,
-              any("train.annotator_bias" in row for row in rows.values())]  # fmt: skip
-    if not any(biased):
-        yield Idle("reward.train.annotator_decay", "reward.train.annotator_bias",
-                   "reward.train.annotator_bias is false; set it to true, or leave it out")
-
-
-def _unheeded(above: str, backbones: set[str], among: set[str] | None = None) -> Iterator[Idle]:
-    from sigmaflow.rewards.config import REPRESENTATIONS  # imports numpy
-
-    seen = {REPRESENTATIONS[name] for name in backbones if name in REPRESENTATIONS}
-    names = ", ".join(sorted(backbones))
-    for key, wanted in OF_REPRESENTATION.items():
-        if not seen & set(wanted) and (among is None or key in among):
-            yield Idle(f"{above}.{key}", "reward.backbone", f"only rewards that see"
-                       f" {' or '.join(wanted)} heed it, and the backbone is {names}; leave it"
-                       " out")  # fmt: skip
-    if "unet3d" not in backbones and (among is None or "checkpoint" in among):
-        yield Idle(f"{above}.checkpoint", "reward.backbone", f"only unet3d heeds it, and the"
-                   f" backbone is {names}; leave it out")  # fmt: skip
-
-
-def _values(space: Mapping[str, Any], name: str, own: Any) -> Sequence[Any]:
-    """What a setting may be: the searched choices, or its own value."""
-    if name not in space:
-        return (own,)
-    return space[name].choices or (None,)
-
-
-def _of_finetunes(config: Any) -> Iterator[Idle]:
-    """Fields of a fine-tune that another of its fields switches off in every trial."""
-    tuned, space = config.finetune, config.search.space
-
-    def of(name: str) -> Sequence[Any]:
-        return _values(space, name, getattr(tuned, name))
-
-    preset = {key: {PRESETS[s][key] for s in of("semantics")}
-              for key in ("reward_phase", "micro_batch")}  # fmt: skip
-
-    def resolved(name: str) -> set[Any]:
-        return set().union(*({v} if v is not None else preset[name] for v in of(name)))
-
-    off = [
-        ("aug_p", "aug", set(of("aug")) == {"none"}, "none"),
-        *((f"ada_{key}", "aug", "ada" not in of("aug"), "not ada")
-          for key in ("target", "interval", "kimg")),
-        *((key, "reward_phase", "separate" not in resolved("reward_phase"), "not separate")
-          for key in ("reward_lr", "reward_beta2")),
-        ("memory_gb", "micro_batch", "auto" not in resolved("micro_batch"), "not auto"),
-        ("blur_fade_kimg", "blur_init_sigma", "blur_init_sigma" not in space
-         and tuned.blur_init_sigma == 0, "0"),
-        ("r1_interval", "r1_gamma", "r1_gamma" not in space and tuned.r1_gamma == 0, "0"),
-        *((f"density_reg_{key}", "density_reg", "density_reg" not in space
-           and tuned.density_reg == 0, "0") for key in ("interval", "p_dist", "points")),
-        *((f"clamp.{key}", "bound", set(of("bound")) == {"softplus"}, "softplus, which has no ends")
-          for key in ("low", "high", "deviations")),
-        ("watch.ticks", "watch.heldout", tuned.watch.heldout == "off", "off"),
-        ("ensemble.combine", "ensemble.size", tuned.ensemble.size == 1, "1"),
-        ("ensemble.deviations", "ensemble.combine", tuned.ensemble.combine != "lower", "not lower"),
-    ]  # fmt: skip
-    for key, switch, is_off, value in off:
-        by = f"search.space.{switch}" if switch in space else f"finetune.{switch}"
-        if is_off:
-            said = f"{by} is {value}; change that, or leave it out"
-            yield Idle(f"finetune.{key}", by, said)
-            for name in {key, key.split(".")[0]} & set(space):
-                yield Idle(f"search.space.{name}", "", said)  # it would be searched for nothing
-

@@ -78,9 +78,11 @@ class Common(Section):
 
     def misfits(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """What its files and settings say against each other: keys, and the text with remedy."""
+        from jobs.sweep.counts import too_many
         from jobs.sweep.fit import misfits
 
-        return misfits(self)
+        yield from too_many(self)
+        yield from misfits(self)
 
     def idle(self, given: Given) -> list[tuple[Keys, str]]:
         """What was given and cannot take effect, with the reason."""
@@ -304,6 +306,14 @@ class PretrainConfig(Common):
     projected: ProjectedConfig | None = None
     """the phase between warm starts and EG3D's training; null: none"""
     adversarial: AdversarialConfig
+
+    @model_validator(mode="after")
+    def _name_is_no_other_sweeps_model(self) -> PretrainConfig:
+        for end in ("-strongest", "-reward.safetensors", "-reward.json"):
+            if self.name.endswith(end):
+                raise ValueError(f"name: {self.name!r} ends as the models of another sweep do in"
+                                 f" models/; take one that does not end in {end}")
+        return self
 
     @model_validator(mode="after")
     def _heldout_is_held_out(self) -> PretrainConfig:

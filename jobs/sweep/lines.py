@@ -55,22 +55,24 @@ def read(path: Path) -> tuple[Any, dict[Keys, str], list[str]]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, with the numbers of YAML 1.2: 1e-5 is one, 010 is ten, and 4:00:00 is a text."""
+    """Safe, with the scalars of YAML 1.2: 1e-5 is a number; yes, off, 010, 4:00:00 and 2026-12-01
+    are texts."""
 
 
-_NUMBERS = {
+_KINDS = {
+    "bool": r"true|True|TRUE|false|False|FALSE",
     "int": r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)",
     "float": r"[-+]?(?:(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
              r"|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
 }  # fmt: skip
 _TAG = "tag:yaml.org,2002:"
 _Loader.yaml_implicit_resolvers = {
-    first: [one for one in resolvers if one[0].removeprefix(_TAG) not in _NUMBERS]
+    first: [one for one in resolvers if one[0].removeprefix(_TAG) not in {*_KINDS, "timestamp"}]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-for _name, _pattern in _NUMBERS.items():
+for _name, _pattern in _KINDS.items():
     _Loader.add_implicit_resolver(
-        _TAG + _name, re.compile(f"^(?:{_pattern})$"), list("-+.0123456789")
+        _TAG + _name, re.compile(f"^(?:{_pattern})$"), list("-+.0123456789tTfF")
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
 
+from jobs.sweep.weights import check_shapes, whole_safetensors
 from sigmaflow.jsontext import loads, read_json
 from sigmaflow.rewards.config import RewardConfig
 
@@ -16,7 +16,8 @@ from sigmaflow.rewards.config import RewardConfig
 # itself), or building networks (a plan does without torch).
 NO_FILES, NO_NETWORKS = {"files": False}, {"networks": False}
 SCORED_FILES = ("config.json", "G_ema.safetensors")
-MOST_HEADER = 16 * 2**20  # bytes of a safetensors header
+CURVE_STEPS = ("kimg", "step", "images_seen")
+MOST_TEXT = 64 * 2**20  # of a curve's lines of JSON
 CHECKPOINT_FILES = (*SCORED_FILES, "G.safetensors", "D.safetensors")
 
 
@@ -47,10 +48,16 @@ def _holds(value: str, files: tuple[str, ...]) -> str:
     if missing:
         raise ValueError(f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
                          " `mini` or the folder of a converted checkpoint")
-    checkpoint_config(value, "D" in "".join(files[2:]))
-    for name in files[1:]:
-        whole_safetensors(Path(value) / name)
+    check_checkpoint(Path(value), files)
     return value
+
+
+def check_checkpoint(folder: Path, files: tuple[str, ...]) -> None:
+    """Raises ValueError where config.json, or one of the further ``files`` of a checkpoint folder,
+    is not whole, or where they do not fit each other. Reads headers only."""
+    config = checkpoint_config(str(folder), len(files) > len(SCORED_FILES))
+    found = {name.partition(".")[0]: whole_safetensors(folder / name) for name in files[1:]}
+    check_shapes(folder, config, found)
 
 
 def checkpoint_config(value: str, trained: bool) -> dict[str, Any]:
@@ -78,23 +85,6 @@ def checkpoint_config(value: str, trained: bool) -> dict[str, Any]:
     return config
 
 
-def whole_safetensors(path: Path) -> None:
-    """Raises ValueError where a file is not as long as its header says."""
-    try:
-        with open(path, "rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > MOST_HEADER:
-                raise ValueError(f"a header of {length} bytes")
-            header = loads(file.read(length))
-        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
-        found, told = path.stat().st_size, 8 + length + max(ends, default=0)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError,
-            struct.error) as error:  # fmt: skip
-        raise ValueError(f"{path}: no whole safetensors file ({error}); copy it again") from error
-    if found != told:
-        raise ValueError(f"{path}: {found} bytes, of {told} that its header tells; copy it again")
-
-
 def _images(value: str, info: ValidationInfo) -> str:
     if value == "mini" or left_out(info, "files"):
         return value
@@ -108,17 +98,26 @@ def _images(value: str, info: ValidationInfo) -> str:
 def picture_side(value: str) -> int:
     """Pixels a side of an image set, checked as far as its index and headers tell. ValueError names
     file and member."""
+    return _looked_at(value)[0]
+
+
+def picture_count(value: str) -> int:
+    """How many pictures an image set holds, checked likewise."""
+    return _looked_at(value)[1]
+
+
+def _looked_at(value: str) -> tuple[int, int]:
     stat = Path(value).stat()
-    return _picture_side(value, stat.st_mtime_ns, stat.st_size)
+    return _side_and_count(value, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=4)
-def _picture_side(value: str, *_: int) -> int:
+def _side_and_count(value: str, *_: int) -> tuple[int, int]:
     from sigmaflow.datasets.index import ImageIndex
 
     index = ImageIndex(value)
     try:
-        return index.side()
+        return index.side(), len(index.names)
     finally:
         index.close()
 
@@ -169,17 +168,35 @@ def network_of(reward: str) -> RewardConfig | None:
 def _ticks(value: str, info: ValidationInfo) -> str:
     if left_out(info, "files"):
         return value
-    from pyarrow import ArrowException, parquet
+    from sigmaflow.numbertable import check_numbers
 
-    lacks = {"images_seen", "seed", "reward"}
     try:
-        lacks -= set(parquet.read_schema(_file(value, info)).names)
-    except (OSError, ArrowException) as error:
-        raise ValueError(f"{value!r} is no Parquet file ({error}); give the `ticks.parquet` of a"
-                         " fine-tune") from error
-    if lacks:
-        raise ValueError(f"{value!r} has no column {', '.join(sorted(lacks))}; give the"
-                         " `ticks.parquet` of a fine-tune")
+        check_numbers(_file(value, info), ("images_seen", "seed", "reward"))
+    except ValueError as error:
+        raise ValueError(f"{error}; give the `ticks.parquet` of a fine-tune") from error
+    return value
+
+
+def _curve(value: str, info: ValidationInfo) -> str:
+    """Metrics of a training, looked at before the hours of a card that end in drawing them."""
+    if left_out(info, "files"):
+        return value
+    from sigmaflow.numbertable import check_numbers
+
+    path = Path(_file(value, info))
+    remedy = "give the metrics of a training stage"
+    try:
+        if path.suffix == ".parquet":
+            names = check_numbers(path)
+        else:
+            if path.stat().st_size > MOST_TEXT:
+                raise ValueError(f"{value!r} has more than {MOST_TEXT} bytes")
+            with open(path, encoding="utf-8") as file:
+                names = list(loads(next((line for line in file if line.strip()), "{}")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{value!r} holds no metrics ({error}); {remedy}") from error
+    if not set(CURVE_STEPS) & set(map(str, names)):
+        raise ValueError(f"{value!r} has no {' or '.join(CURVE_STEPS)}; {remedy}")
     return value
 
 
@@ -188,6 +205,7 @@ ScoredCheckpoint = Annotated[str, AfterValidator(_scored)]
 """A checkpoint of which only G_ema is used: G and D may be missing."""
 Images = Annotated[str, AfterValidator(_images)]
 File = Annotated[str, AfterValidator(_file)]
+Curve = Annotated[str, AfterValidator(_curve)]
 RankingsFile = Annotated[str, AfterValidator(_rankings)]
 RewardFile = Annotated[str, AfterValidator(_reward)]
 Ticks = Annotated[str, AfterValidator(_ticks)]

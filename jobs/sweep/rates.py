@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.stages.quantity import QUANTITIES
+from jobs.sweep.estimates import gan_kimg, warm_kimg
 from sigmaflow.fields.grid import Grid
 from sigmaflow.rewards.config import REPRESENTATIONS, RewardConfig
 
@@ -21,7 +22,8 @@ GB = 1e9
 @dataclass(frozen=True)
 class Rates:
     """One stage. Rates are (low, high) seconds a unit: ``mini`` on one CPU core, measured on
-    ``sweeps/lambda.yaml`` (an idle core to a busy one; rendering and warm start are guesses);
+    ``sweeps/lambda.yaml`` and ``sweeps/pretrain_mini.yaml`` (an idle core to a busy one; rendering
+    is a guess);
     ``paper`` on one RTX 4090, never measured: from the paper's own 5 to 10 h a training, and from
     published timings of FID in the StyleGAN line. Fine-tunes are counted instead
     (`jobs.sweep.estimates`) where the settings of their networks are known.
@@ -168,12 +170,12 @@ MODEL: dict[str, Rates] = {
     "faces": Rates(lambda s: len(s["inputs"]["parts"]), (0.1, 2.0), (0.1, 2.0),
                    lambda s: 3e6 * len(s["inputs"]["parts"])),
     "rehearsal": Rates(lambda s: 1.0, (0.5, 5.0), (5.0, 60.0), _networks_bytes),
-    "warmstart": Rates(lambda s: s["config"]["warmstart"]["kimg"], (100.0, 600.0), (10.0, 100.0),
+    "warmstart": Rates(lambda s: warm_kimg(s["config"]["warmstart"]), (200.0, 450.0), (10.0, 100.0),
                        lambda s: 7.6e6, ("G",), lambda s: 1.6 * GB),
-    "projected": Rates(lambda s: s["config"]["projected"]["kimg"], (250.0, 900.0), (10.0, 100.0),
+    "projected": Rates(lambda s: s["config"]["projected"]["kimg"], (280.0, 630.0), (10.0, 100.0),
                        lambda s: 7.6e6, ("projected.batch", "projected.identities"),
                        lambda s: 1.8 * GB),
-    "adversarial": Rates(lambda s: s["config"]["adversarial"]["kimg"], (360.0, 1200.0),
+    "adversarial": Rates(lambda s: gan_kimg(s["config"]["adversarial"]), (360.0, 1200.0),
                          (50.0, 400.0), lambda s: 7.6e6, ("adversarial.batch",),
                          lambda s: 1.6 * GB),
     "card_real": Rates(lambda s: 1.0, (10.0, 400.0), (100.0, 4000.0), lambda s: 1e6, ("images",)),

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from jobs.search.outcomes import REWARD, known_numbers
 from jobs.store.stage import canonical
 from jobs.sweep.sections import Clamp, FinetuneSection, RewardSection, Section
+from jobs.sweep.typed import refuse
 from sigmaflow.finetune.config import FinetuneConfig
 
 POPULATION = 16  # of nsga2: Optuna's 50 is more than most sweeps have trials
@@ -194,8 +195,6 @@ class SearchSection(Section):
             self.__dict__["trials"] = size
         return self
 
-    # ------------------------------------------------------------------ what others ask
-
     @staticmethod
     def integer(name: str) -> bool:
         """Whether a searched setting is a whole number."""
@@ -315,6 +314,7 @@ def apply(
     tuned = finetune.model_dump()
     net = reward.model_dump(exclude_unset=True)  # what is not given stays the semantics' to say
     for name, value in params.items():
+        refuse(name, FIELDS[name], value)
         if name.startswith(REWARD):
             _put(net, name.removeprefix(REWARD), value)
         elif name == "clamp" and isinstance(value, Mapping):

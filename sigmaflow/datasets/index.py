@@ -15,6 +15,7 @@ from sigmaflow.seeds import MAX_SEED
 
 LABELS = "dataset.json"
 LOOKED_AT = 2000  # pictures whose size is looked at before any work; others when they are read
+MOST_LABELS = 256 * 2**20  # bytes of dataset.json, however many members a set claims
 # Names of pictures, also of kinds that are refused: none is left out in silence.
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -55,7 +56,7 @@ class ImageIndex:
 
     def _most_labels(self) -> int:
         """Bytes that labels may take: 25 numbers, a name and a seed for every member, and more."""
-        return 2**20 + 4096 * len(self.members.names())
+        return min(2**20 + 4096 * len(self.members.names()), MOST_LABELS)
 
     def _file_problems(self) -> Iterable[tuple[str, str]]:
         there, named = self.members.names(), set()

@@ -10,6 +10,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from sigmaflow.zipdir import check_directory
+
+MOST_DIRECTORY = 128 * 2**20  # bytes of a zip's directory: about a million pictures
 AGAIN = "copy the set again, or take the picture out of it and of dataset.json"
 _LOCAL = struct.Struct("<4s22xHH")  # a zip's local header: signature, lengths of name and extra
 
@@ -38,6 +41,13 @@ class ZipMembers:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        try:
+            check_directory(self.path, MOST_DIRECTORY)
+        except OSError as error:
+            raise ValueError(f"{self.path}: {error.strerror}") from error
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}; give the set as a folder, or a zip of fewer"
+                             " files") from error  # fmt: skip
         try:
             with zipfile.ZipFile(self.path) as archive:
                 self._end = archive.start_dir

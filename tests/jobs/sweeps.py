@@ -28,7 +28,6 @@ TINY_SWEEP: dict[str, Any] = {
     "annotator": {"resolution": 16},
     "reward": {
         "f_maps": [8, 16],
-        "feature_size": 8,
         "trunk": [8, 8],
         "trunk_out": 8,
         "head": [8, 8],

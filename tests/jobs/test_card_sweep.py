@@ -18,7 +18,8 @@ from sigmaflow.card.providers import Found
 from sweeps import SCALES, attempts, launch, outputs, ran
 
 TINY_CARD = {
-    "samples": 100, "shard": 100, "landmark_seeds": 4, "identities": 4, "mesh_seeds": 5,
+    "samples": 100, "shard": 100, "embedded": 12, "landmark_seeds": 4, "identities": 4,
+    "mesh_seeds": 5,
     "mesh_resolution": 24, "lit_seeds": 3, "annotator_seeds": 9, "truth_seeds": 2,
     "training_identities": 20,
 }  # fmt: skip

@@ -1,9 +1,15 @@
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from jobs.sweep.config import ConfigError, load, load_with_places
+from jobs.sweep.config import ConfigError, load, load_kind, load_with_places
+from jobs.sweep.kinds import KINDS
+from jobs.sweep.lines import scalar
+from jobs.sweep.outside import NO_NETWORKS
+
+SMOKE = Path(__file__).resolve().parents[2] / "sweeps" / "smoke.yaml"
 
 
 class Strict(BaseModel):
@@ -113,3 +119,57 @@ def test_unknown_scale_missing_file_and_broken_yaml(folder):
         load(folder / "ss.yaml", Sweep)
     assert "must be a list" in problems(folder, "- 1\n")[0]
     assert "missing" in problems(folder, "scale: mini\nspace: {a: {low: 1}}\n")[0]
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ("finetune.r1_gamma=yes", "'yes' is a yes or no, and a number is wanted; write the number"),
+    ("finetune.r1_gamma=off", "'off' is a yes or no"),
+    ("finetune.r1_gamma=true", "true is a yes or no, and a number is wanted"),
+    ("search.trials=true", "true is a yes or no"),
+    ("finetune.seed=true", "true is a yes or no"),
+    ("finetune.micro_batch=true", "true is a yes or no"),
+    ("finetune.reward_psi=false", "false is a yes or no"),
+    ("reward.trunk=[8, true]", "true is a yes or no"),
+    ("rankings.sizes=[2, on]", "'on' is a yes or no"),
+    ("annotator.config.weights={roughness: true, floaters: 1, asymmetry: 1, sunken_nose: 1}",
+     "true is a yes or no"),
+    ("evaluation.seeds=1:30", "'1:30' is a time, and a number is wanted"),
+    ("finetune.kimg=1:30:00", "'1:30:00' is a time"),
+    ("evaluation.seeds=010", "'010' is a text, and a number is wanted; write it without quotes"),
+    ('evaluation.seeds="9"', "'9' is a text"),
+    ("evaluation.seeds=2026-12-01", "'2026-12-01' is a date, and a number is wanted"),
+    ("name=5", "5 is a number, and a text is wanted; put it in quotes"),
+    ("name=true", "true is a yes or no, and a text is wanted; put it in quotes"),
+    ("search={trials: 1, space: {lambda_r: {choices: [true, 2]}}}", "lambda_r: true is a yes"),
+    ("search={trials: 1, space: {standardise: {choices: [yes, true]}}}", "write true or false"),
+])  # fmt: skip
+def test_a_value_of_another_type_is_refused_with_one_sentence(given, said):
+    """yes is no 1, 010 no ten and 1:30 no ninety."""
+    with pytest.raises(ConfigError) as refused:
+        load_kind(SMOKE, KINDS, None, [given], SMOKE.parent / "scales", NO_NETWORKS)
+    (line,) = refused.value.problems
+    assert said in line
+
+
+def test_of_a_row_too():
+    path = SMOKE.parent / "backbone.yaml"
+    with pytest.raises(ConfigError, match="rows.sigma_unet3d: reward.train.patience: true is a"):
+        load_kind(path, KINDS, None, ["rows.sigma_unet3d={train.patience: true}"],
+                  SMOKE.parent / "scales", NO_NETWORKS)  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "value"), [
+    ("true", True), ("False", False), ("yes", "yes"), ("off", "off"), ("On", "On"), ("010", "010"),
+    ("1:30", "1:30"), ("2026-12-01", "2026-12-01"), ("2026-12-01 10:00:00", "2026-12-01 10:00:00"),
+    ("0x10", 16), ("1_000", 1000), ("1e-5", 1e-5), ("null", None),
+])  # fmt: skip
+def test_scalars_are_those_of_yaml_1_2(text, value):
+    assert scalar(text) == value and type(scalar(text)) is type(value)
+
+
+@pytest.mark.parametrize("given", [
+    "finetune.watch.heldout=off", "name=2026-12-01", "finetune.standardise=yes",
+    "finetune.lazy_gain=true", "evaluation.seeds=1e1", "finetune.micro_batch=auto",
+])  # fmt: skip
+def test_what_is_plain_is_taken(given):
+    load_kind(SMOKE, KINDS, None, [given], SMOKE.parent / "scales", NO_NETWORKS)

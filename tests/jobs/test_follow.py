@@ -37,10 +37,11 @@ PULLED = {"g_lr": 0.005, "kimg": 0.04, "standardise": True, "clamp": {"deviation
 def graph_of(tiny_sweep, folder, reward, **finetune):
     """The tiny sweep's graph with another reward, and a fine-tune that hardly minds the GAN."""
     plain = load(tiny_sweep.sweep, SweepConfig, scales=SCALES)
-    leave = {"resnet18": {"points"}, "pointnet": {"image_size"}}
+    leave = {"resnet18": {"points", "f_maps"}, "pointnet": {"image_size", "f_maps"}}
     leave = leave.get(reward.get("backbone"), set(VIEW))  # what has no effect on it
-    seen = {key: value for key, value in VIEW.items() if key not in leave}
-    section = {**TINY_SWEEP["reward"], **seen, **reward, "train": TRAIN}
+    section = {**TINY_SWEEP["reward"], **VIEW}
+    section = {key: value for key, value in section.items() if key not in leave}
+    section |= {**reward, "train": TRAIN}
     path = write_sweep(folder, plain.checkpoint, plain.images, reward=section,
                        finetune={**TINY_SWEEP["finetune"], **finetune})  # fmt: skip
     return SweepGraph(load(path, SweepConfig, scales=SCALES))

@@ -1,15 +1,30 @@
 """Settings that cannot take effect are errors that say why; defaults and scales never are."""
 
+import json
+
 import pytest
 import yaml
+from pydantic import BaseModel
 
+from jobs.store.stage import Task
 from jobs.sweep.config import ConfigError, load_kind
+from jobs.sweep.graphs import first_tasks
 from jobs.sweep.kinds import KINDS
 from jobs.sweep.outside import NO_FILES, NO_NETWORKS
 from sweeps import SCALES, TINY_SWEEP
 
 SWEEPS = SCALES.parent
 CONTEXT = {**NO_FILES, **NO_NETWORKS}
+
+
+@pytest.fixture
+def reward_file(tmp_path):
+    """A reward that nobody loads."""
+    path = tmp_path / "reward.safetensors"
+    path.write_bytes(b"")
+    record = {"config": {"grid": {"resolution": 32}, "f_maps": [8, 16]}}
+    path.with_suffix(".json").write_text(json.dumps(record))
+    return path
 
 
 def refused(path, *overrides):
@@ -51,6 +66,54 @@ def test_no_shipped_sweep_has_a_setting_without_effect(path):
     ("score", ["evaluation.fid_images=300"], "evaluation.fid_images", "set fid to true"),
     ("pretrain_mini", ["reward.backbone=voxnet"], "reward.backbone", "has no reward"),
     ("rehearsal", ["images=mini"], "images", "enlarged pictures"),
+    ("lambda", ["reward.feature_size=32"], "reward.feature_size", "pooling is slices"),
+    ("lambda", ["reward={backbone: voxnet, f_maps: [8, 16]}"], "reward.f_maps",
+     "only unet3d, resnet3d, projections heed it, and the backbone is voxnet"),
+    ("lambda", ["reward={backbone: resnet3d, pooling: slices}"], "reward.pooling", "only unet3d"),
+    ("lambda", ["reward.norm=running"], "reward.norm", "the backbone is unet3d"),
+    ("lambda", ["reward.latents=one"], "reward.latents", "depth or points"),
+    ("lambda", ["reward.answers=best_and_worst"], "reward.answers", "annotator gives pairs"),
+    ("lambda", ["reward.train.likelihood=plackett_luce"], "reward.train.likelihood", "pairs"),
+    ("lambda", ["reward.train.pair_order=one"], "reward.train.pair_order", "pairs_weight is 0"),
+    ("lambda", ["rankings.anchors.use=never", "reward.anchors=true"], "reward.anchors",
+     "rankings.anchors.use is never"),
+    ("lambda", ["rankings.file=x.csv", "reward.anchors=true"], "reward.anchors", "beside a file"),
+    ("lambda", ["rankings.file=x.csv", "rankings.seed=1"], "rankings.seed", "rankings.file"),
+    ("lambda", ["rankings.file=x.csv", "rankings.anchors.count=9"], "rankings.anchors.count",
+     "unless rankings.anchors.use is always"),
+    ("lambda", ["rankings={file: x.csv, anchors: {count: 9, use: never}}"],
+     "rankings.anchors.count", "unless rankings.anchors.use is always"),
+    ("lambda", ["finetune.clamp.low=-3"], "finetune.clamp.low", "clamp.deviations is 1.5"),
+    ("lambda", ["finetune.consistency_cutoff=7"], "finetune.consistency_cutoff", "is reward"),
+    ("lambda", ["finetune={r1_gamma: 0, density_reg: 0, lazy_gain: true}"], "finetune.lazy_gain",
+     "density_reg is 0"),
+    ("lambda", ["finetune={gpc_reg_prob: 1, gpc_reg_fade_kimg: 3}"], "finetune.gpc_reg_fade_kimg",
+     "gpc_reg_prob is 1"),
+    ("lambda", ["search.space={lambda_r: {low: 1, high: 2}}", "search.first=[]",
+                "finetune.control_consistency=true"], "finetune.control_consistency", "never 0"),
+    ("lambda", ["search.space={lambda_c: {low: 1, high: 2}}", "search.first=[]",
+                "finetune={lambda_r: 0, bound: tanh}"], "finetune.bound", "lambda_r is 0"),
+    ("backbone", ["seed=1"], "seed", "grid draws nothing"),
+    ("backbone", ["images=mini"], "images", "no picture"),
+    ("backbone", ["reward.views=triple"], "reward.views", "of rows without their own"),
+    ("backbone", ["rankings.file=x.csv", "annotator.resolution=32"], "annotator.resolution",
+     "nobody asks the annotator"),
+    ("score", ["checkpoint=mini"], "checkpoint", "before, after and control"),
+    ("score", ["images=mini"], "images", "set fid to true"),
+    ("score", ["reward.backbone=voxnet"], "reward.backbone", "reward_model names one"),
+    ("score", ["annotator.resolution=32"], "annotator.resolution", "no annotator"),
+    ("score", ["annotator.config.cheek=0.1"], "annotator.config.cheek", "level alone"),
+    ("score", ["evaluation.annotator_seeds=9"], "evaluation.annotator_seeds", "no annotator"),
+    ("mini_card", ["rankings.questions=9"], "rankings.questions", "nothing is ranked"),
+    ("mini_card", ["evaluation.fid_images=90"], "evaluation.fid_images", "of its own; set card"),
+    ("mini_card", ["slab.resolution=48"], "slab.resolution", "annotator.resolution"),
+    ("pretrain_mini", ["seed=3"], "seed", "warmstart.seed"),
+    ("pretrain_mini", ["slab.length=0.5"], "slab.length", "has no reward"),
+    ("pretrain_mini", ["warmstart.image_views=2"], "warmstart.image_views", "no whole picture"),
+    ("pretrain_mini", ["warmstart.perceptual_stages=2"], "warmstart.perceptual_stages", "is 0"),
+    ("pretrain_mini", ["refine.rays=9"], "refine.rays", "no ray is drawn alone"),
+    ("pretrain_mini", ["adversarial.ada_target=0.5"], "adversarial.ada_target", "not ada"),
+    ("pretrain_mini", ["images=x.zip", "heldout.views=3"], "heldout.views", "nothing is rendered"),
 ])  # fmt: skip
 def test_a_setting_without_effect_is_named_with_the_reason(sweep, given, key, why):
     (line,) = refused(SWEEPS / f"{sweep}.yaml", *given)
@@ -67,6 +130,14 @@ def test_a_setting_without_effect_is_named_with_the_reason(sweep, given, key, wh
     ("lambda", ["finetune.aug=ada", "finetune.ada_target=0.5"]),
     ("semantics", ["finetune.reward_beta2=0.9"]),  # of those trials that are `released`
     ("joint", ["reward.split_seed=3", "reward.backbone=voxnet"]),  # judges the start
+    ("lambda", ["reward.pooling=stretch", "reward.feature_size=32"]),
+    ("lambda", ["reward.semantics=released", "reward.feature_size=32",
+                "reward.train.pair_order=both"]),
+    ("lambda", ["rankings={file: x.csv, anchors: {count: 9, use: always}}"]),
+    ("lambda", ["finetune.clamp={low: -3, high: 3, deviations: null}"]),
+    ("backbone", ["reward.view_resolution=64"]),  # rows of depth and points have none of their own
+    ("backbone", ["search.sampler=random", "search.trials=1", "seed=3"]),
+    ("lambda", ["rankings.anchors={count: 9, use: never}"]),  # the annotator's share is still told
 ])  # fmt: skip
 def test_what_a_higher_layer_displaces_is_as_good_as_overridden(sweep, given):
     assert refused(SWEEPS / f"{sweep}.yaml", *given) == []
@@ -89,3 +160,62 @@ def test_a_log_scale_that_a_grid_over_whole_numbers_ignores(tmp_path):
     path.write_text(yaml.safe_dump({**TINY_SWEEP, "search": search, "finetune": tuned}))
     (said,) = refused(path)
     assert "search.space.batch.log: has no effect: grid takes every whole number" in said
+
+
+NUMBERS = {"score": ("before=mini", "after=mini"), "mini_card": (), "backbone": (),
+           "pretrain_mini": ("training.identities=1000", "block=1000", "heldout.identities=880")}
+
+
+def leaves(model, above=""):
+    for name, value in model:
+        if isinstance(value, BaseModel):
+            yield from leaves(value, f"{above}{name}.")
+        elif isinstance(value, (int, float)):
+            yield f"{above}{name}", value
+
+
+def keys_of(config):
+    """The keys of all tasks."""
+    found = {}
+
+    def walk(one):
+        if isinstance(one, tuple):
+            for inner in one:
+                walk(inner)
+        elif isinstance(one, Task) and one.key not in found:
+            found[one.key] = one
+            walk(tuple(one.inputs.values()))
+
+    walk(first_tasks(config)[1])
+    return set(found)
+
+
+@pytest.mark.parametrize("sweep", NUMBERS)
+def test_every_number_that_changes_no_task_is_refused(sweep, reward_file):
+    """Of the kinds whose tasks are all known: nothing that was said is left out in silence."""
+    path, given = SWEEPS / f"{sweep}.yaml", list(NUMBERS[sweep])
+    if sweep == "score":
+        given.append(f"reward_model={reward_file}")
+
+    def load(*more):
+        return load_kind(path, KINDS, None, [*given, *more], SCALES, CONTEXT)
+
+    plain = load()
+    before, silent, refusals = keys_of(plain), [], 0
+    for name, value in leaves(plain):
+        if name in WITHOUT_A_KEY:
+            continue
+        for other in (not value,) if isinstance(value, bool) else (value + 1, value / 2 + 0.01):
+            said = refused(path, *given, f"{name}={json.dumps(other)}")
+            if any("has no effect" in one for one in said):
+                refusals += 1
+                break
+            if not said:
+                if keys_of(load(f"{name}={json.dumps(other)}")) == before:
+                    silent.append(name)
+                break
+    assert silent == [] and refusals > 20
+
+
+# What a card leaves out where its provider is not installed, and counts of tasks in one.
+WITHOUT_A_KEY = {"card.truth_seeds", "card.embedded", "card.shard", "block", "evaluation.fid_shard"}

@@ -13,7 +13,7 @@ from jobs.stages.reward import load_bank
 from jobs.store.store import Store
 from jobs.sweep.comparison import RewardsGraph
 from jobs.sweep.config import ConfigError, load
-from jobs.sweep.idle import OF_REPRESENTATION
+from jobs.sweep.idle_reward import OF_BACKBONE, OF_REPRESENTATION
 from jobs.sweep.kinds import RewardsConfig, SweepConfig
 from sigmaflow.preferences.agreement import agreement
 from sigmaflow.preferences.orders import Orders, read_orders, split_questions, write_orders
@@ -53,6 +53,10 @@ def rewards_sweep(folder, checkpoint, images, rows, space, **changes):
     for key, wanted in OF_REPRESENTATION.items():  # what none of these rows heeds is refused
         if not seen & set(wanted):
             values["reward"].pop(key, None)
+    if not {row["backbone"] for row in rows.values()} & set(OF_BACKBONE["f_maps"]):
+        del values["reward"]["f_maps"]
+    if "file" in values["rankings"]:
+        del values["annotator"]
     path.write_text(yaml.safe_dump(values, sort_keys=False))
     return path
 

@@ -39,7 +39,8 @@ def loaded(*command, **environment):
 
 
 @pytest.mark.parametrize(
-    "command", ["launch", "status", "logs", "cancel", "report", "prefetch", "ui", "doctor"]
+    "command",
+    ["launch", "status", "logs", "cancel", "report", "prefetch", "ui", "doctor", "verify"],
 )
 def test_help(command):
     assert loaded(command, "--help")[0] == []

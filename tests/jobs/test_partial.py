@@ -31,22 +31,26 @@ def test_a_sweep_with_a_trial_missing(runs, tiny_sweep, capsys):
     lose(runs, "tables", "trial")
     (left,) = folders(runs, "trial")
     params = json.loads((left / "task.json").read_text())["config"]["params"]
+    (runs / "tables").mkdir()
+    others = runs / "tables" / "tiny-partial-trials.parquet"  # of a sweep that is called so
+    others.write_text("of another sweep")
     assert report.main(["tiny", "--runs", str(runs)]) == 0
     said = capsys.readouterr().out
     assert "partial: 1 of 2 trials" in said and "waiting)" in said
-    path = runs / "tables" / "tiny-partial-trials.parquet"
+    path = runs / "tables" / "tiny+partial-trials.parquet"
     part = pd.read_parquet(path)
     same = whole[whole["lambda_r"] == params["lambda_r"]].reset_index(drop=True)
     pd.testing.assert_frame_equal(part.drop(columns="pareto"), same.drop(columns="pareto"))
     missing = json.loads(pyarrow.parquet.read_schema(path).metadata[METADATA])
     assert list(missing) == [str(1 - part["trial"][0])]
-    assert "Partial: trials" in (runs / "tables" / "tiny-partial-trials.tex").read_text()
-    assert (runs / "figures" / "tiny-partial-pareto.png").stat().st_size > 1000
+    assert "Partial: trials" in (runs / "tables" / "tiny+partial-trials.tex").read_text()
+    assert (runs / "figures" / "tiny+partial-pareto.png").stat().st_size > 1000
     assert not [p for p in (runs / "figures").iterdir() if p.name.startswith(".")]
 
     # The launch that finishes it leaves the whole ones alone, and they are those of before.
     code, _ = launch(tiny_sweep.sweep, runs)
-    assert code == 0 and not list(runs.glob("*/tiny-partial-*"))
+    assert code == 0 and not list(runs.glob("*/tiny+partial-*"))
+    assert others.read_text() == "of another sweep"
     again = pd.read_parquet(runs / "tables" / "tiny-trials.parquet")
     pd.testing.assert_frame_equal(again, whole)
 

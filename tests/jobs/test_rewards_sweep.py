@@ -43,7 +43,8 @@ def write(folder, checkpoint, images, **changes):
     path = write_sweep(folder, checkpoint, images, kind="rewards", name="few", reward=reward,
                        rows=ROWS, search=SEARCH)  # fmt: skip
     values = yaml.safe_load(path.read_text())
-    kept = {k: v for k, v in values.items() if k not in ("finetune", "evaluation")}
+    unread = ("finetune", "evaluation", "images")
+    kept = {k: v for k, v in values.items() if k not in unread}
     path.write_text(yaml.safe_dump({**kept, **changes}, sort_keys=False))
     return path
 
@@ -166,7 +167,9 @@ def test_a_backbone_starts_from_the_file_that_is_given(
     reward = {**load(write(tmp_path, tiny_checkpoint, tiny_images), RewardsConfig,
                      scales=SCALES).reward.model_dump(mode="json", exclude_unset=True),
               "pretrained": {"resnet18": str(tmp_path / name)}, "frozen": True}  # fmt: skip
-    del reward["points"], reward["train"]["lr"]  # which have no effect here
+    for unread in ("points", "f_maps", "feature_size"):  # which have no effect here
+        del reward[unread]
+    del reward["train"]["lr"]
     only = {"rows": {"single": ROWS["single"]}, "search": {**SEARCH, "trials": 1}}
     sweep = write(tmp_path, tiny_checkpoint, tiny_images, name="given", reward=reward, **only)
     code, said = launch(sweep, few[0])

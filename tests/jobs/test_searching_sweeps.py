@@ -102,7 +102,7 @@ def test_it_is_found_again_and_its_report_is_the_same(mixed, tmp_path, capsys):
     assert report.main(["mixed", "--runs", str(runs)]) == 0
     said = capsys.readouterr().out
     assert "2 of 3 trials" in said and "feasible" in said and "2 are" in said
-    part = pd.read_parquet(runs / "tables" / "mixed-partial-trials.parquet")
+    part = pd.read_parquet(runs / "tables" / "mixed+partial-trials.parquet")
     same = whole[whole["trial"] != 2].reset_index(drop=True)
     pd.testing.assert_frame_equal(part.drop(columns="pareto"), same.drop(columns="pareto"))
 

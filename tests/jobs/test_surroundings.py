@@ -17,8 +17,10 @@ from jobs.output.partial import PARTIAL
 from jobs.report import drop_partial, publish
 from jobs.run import stop
 from jobs.status import look
-from jobs.sweep.config import ConfigError
+from jobs.sweep.config import ConfigError, load
+from jobs.sweep.kinds import PretrainConfig
 from jobs.sweep.lines import spread
+from jobs.sweep.outside import NO_NETWORKS
 from jobs.track.ingest import current, local_uri, warning
 from sigmaflow.atomic import write_json
 from sweeps import SCALES, write_sweep
@@ -72,25 +74,34 @@ def result(folder, *names):
 def test_the_end_of_a_sweep_removes_only_what_a_report_wrote(tmp_path):
     runs = tmp_path / "runs"
     publish(result(tmp_path / "other", "trials.parquet"), runs, "x-partial")
-    (runs / "tables" / "x-partial-fid.parquet").write_text("of a report")
+    (runs / "tables" / "x+partial-fid.parquet").write_text("of a report")
     write_json(runs / "tables" / PARTIAL.format("x"), {"files": [
-        "tables/x-partial-fid.parquet", "tables/x-partial-gone.tex", "tables/y-trials.parquet",
-        "../x-partial-outside"]})  # fmt: skip
+        "tables/x+partial-fid.parquet", "tables/x+partial-gone.tex", "tables/y-trials.parquet",
+        "../x+partial-outside"]})  # fmt: skip
     (runs / "tables" / "y-trials.parquet").write_text("of another")
-    (tmp_path / "x-partial-outside").write_text("outside")
+    (tmp_path / "x+partial-outside").write_text("outside")
     publish(result(tmp_path / "own", "trials.parquet"), runs, "x")
     assert sorted(p.name for p in (runs / "tables").iterdir()) == [
         "x-partial-trials.parquet", "x-trials.parquet", "y-trials.parquet"]  # fmt: skip
-    assert (tmp_path / "x-partial-outside").exists()
+    assert (tmp_path / "x+partial-outside").exists()
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"files": 3}', '{"files": [3, null]}'])
 def test_a_list_that_is_damaged_removes_nothing(tmp_path, text):
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / PARTIAL.format("x")).write_text(text)
-    (tmp_path / "tables" / "x-partial-trials.tex").write_text("")
+    (tmp_path / "tables" / "x+partial-trials.tex").write_text("")
     drop_partial(tmp_path, "x")
-    assert (tmp_path / "tables" / "x-partial-trials.tex").exists()
+    assert (tmp_path / "tables" / "x+partial-trials.tex").exists()
+
+
+def test_a_pretraining_is_not_called_as_the_strongest_generator_of_a_sweep(tmp_path):
+    """Both would lie in models/ and overwrite each other."""
+    path = SCALES.parent / "pretrain_mini.yaml"
+    for name in ("lambda-strongest", "lambda-reward.json"):
+        with pytest.raises(ConfigError, match="ends as the models of another sweep"):
+            load(path, PretrainConfig, None, [f"name={name}"], SCALES, NO_NETWORKS)
+    load(path, PretrainConfig, None, ["name=lambda-strongest2"], SCALES, NO_NETWORKS)
 
 
 def test_names_that_no_disk_takes_are_refused(tmp_path, tiny_checkpoint, tiny_images):

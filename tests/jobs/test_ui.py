@@ -114,6 +114,27 @@ def test_the_token_of_a_link_becomes_a_cookie_and_leaves_the_address(guard):
     assert ask(guard, "/endless", Cookie=cookie)[:2] == (200, "GET /endless None ")
 
 
+def test_pages_of_two_users_of_a_machine_keep_their_own_cookies(tmp_path, guard):
+    """Cookies are of 127.0.0.1 whatever the port: a browser sends both to both."""
+    other = Guard(0, str(tmp_path / "s"))
+    with other.serving():
+        jar = {}
+        for one in (guard, other):
+            code, _, headers = ask(one, f"/?token={one.token}")
+            name, _, value = headers["Set-Cookie"].partition(";")[0].partition("=")
+            jar[name] = value
+            said = [part.strip() for part in headers["Set-Cookie"].split(";")[1:]]
+            assert code == 303 and {"HttpOnly", "SameSite=Strict"} <= set(said)
+        assert len(jar) == 2
+        both = "; ".join(f"{name}={value}" for name, value in jar.items())
+        assert [ask(one, "/", Cookie=both)[0] for one in (guard, other)] == [200, 200]
+        for one, of in ((guard, other), (other, guard)):
+            theirs = f"{of.cookie}={of.token}"
+            renamed = f"{one.cookie}={of.token}"
+            assert [ask(one, "/", Cookie=c)[0] for c in (theirs, renamed)] == [403, 403]
+            assert ask(one, f"/?token={of.token}")[0] == 403
+
+
 def test_a_page_that_is_asked_for_too_early_loads_again(tmp_path):
     guard = Guard(0, str(tmp_path / "nobody"))
     with guard.serving():

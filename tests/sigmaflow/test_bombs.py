@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import zipfile
@@ -11,9 +12,13 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sigmaflow.generators.cameras import frontal_label
+from sigmaflow.numbertable import read_numbers
+from sigmaflow.zipdir import directory_size
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60  # of CPU, imports included
@@ -39,6 +44,10 @@ READERS = {
                "import PIL.PngImagePlugin, PIL.JpegImagePlugin, PIL.WebPImagePlugin",
                "ImageZip(path).load_all()"),
     "npz": ("from sigmaflow.metrics.reference import source_of", "source_of(path)"),
+    "ticks": ("import pandas; from sigmaflow.numbertable import read_numbers",
+              "read_numbers(path, ('images_seen', 'seed', 'reward'))"),
+    "torch": ("import torch; from sigmaflow.generators.pickles.torchfile import read_torch_file",
+              "read_torch_file(path)"),
     "csv": ("from sigmaflow.preferences.orders import read_preferences", "read_preferences(path)"),
     "sweep": ("from jobs.sweep.config import load_kind; from jobs.sweep.kinds import KINDS",
               "load_kind(path, KINDS)"),
@@ -195,3 +204,78 @@ def test_a_checkpoint_that_asks_for_many_layers(tmp_path, tiny_checkpoint):
         (gan / "config.json").write_text(text)
         files[gan] = f"gan{i}/config.json: ", said
     all_refused("checkpoint", files)
+
+
+# ---------------------------------------------------------------------- tables and directories
+
+
+def directory(path, entries, name=b"a%07d.png"):
+    """A zip whose directory names very many files, all in one place."""
+    central = bytearray()
+    for i in range(entries):
+        text = name % i
+        central += struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, 0, 0, len(text),
+                               0, 0, 0, 0, 0, 0) + text  # fmt: skip
+    head = b"PK\3\4" + bytes(26)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, len(central), len(head), 0)
+    path.write_bytes(head + central + end)
+    return path
+
+
+def zip64(path, size):
+    """A zip whose second end tells of a larger directory than its first."""
+    head = b"PK\3\4" + bytes(26)
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, len(head))
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, len(head), 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    path.write_bytes(head + end64 + locator + end)
+    return path
+
+
+@pytest.mark.parametrize(("kind", "entries"), [("npz", 300_000), ("torch", 400_000)])
+def test_a_directory_of_very_many_files(tmp_path, kind, entries):
+    refused(kind, directory(tmp_path / "large.npz", entries), "its directory has")
+
+
+def test_a_directory_of_millions_of_pictures(tmp_path):
+    refused("images", directory(tmp_path / "set.zip", 2_500_000), "set.zip", "its directory has",
+            "give the set as a folder")  # fmt: skip
+
+
+def test_the_larger_of_two_sizes_of_a_directory_counts(tmp_path):
+    refused("images", zip64(tmp_path / "set.zip", 2**33), "its directory has 8589934592 bytes")
+
+
+def test_a_table_of_very_many_rows_in_few_bytes(tmp_path):
+    path = tmp_path / "ticks.parquet"
+    one = pa.array(np.zeros(1_000_000, np.int64))
+    schema = pa.schema([("images_seen", pa.int64()), ("seed", pa.int64()), ("reward", pa.int64())])
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for _ in range(60):
+            writer.write_table(pa.table([one] * 3, schema=schema))
+    assert path.stat().st_size < 1_000_000
+    refused("ticks", path, "60000000 rows", "5000000")
+
+
+def test_a_footer_longer_than_any(tmp_path):
+    path = tmp_path / "ticks.parquet"
+    path.write_bytes(b"PAR1" + (2**31).to_bytes(4, "little") + b"PAR1")
+    refused("ticks", path, "a footer of 2147483648 bytes")
+
+
+def test_a_column_of_texts_is_none_of_numbers(tmp_path):
+    path = tmp_path / "ticks.parquet"
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 1000), pa.array(["x" * 1000]))
+    pq.write_table(pa.table({"images_seen": texts, "seed": [1] * 1000, "reward": [1] * 1000}), path)
+    refused("ticks", path, "column images_seen is dictionary", "no numbers")
+
+
+def test_a_plain_table_and_a_plain_directory_are_read(tmp_path):
+    path = tmp_path / "ticks.parquet"
+    pq.write_table(pa.table({"images_seen": [1, 2], "seed": [3, 4], "reward": [0.5, 1.5],
+                             "note": ["a", "b"]}), path)  # fmt: skip
+    assert read_numbers(path)["reward"].tolist() == [0.5, 1.5]
+    assert list(read_numbers(path, ("seed",))) == ["seed"]
+    small = directory(tmp_path / "small.zip", 10)
+    with zipfile.ZipFile(small) as archive:
+        assert directory_size(small) == archive.fp.seek(0, 2) - 22 - archive.start_dir

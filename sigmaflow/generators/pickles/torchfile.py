@@ -8,12 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
+from sigmaflow.zipdir import check_directory
+
 from .errors import DAMAGED, MAX_NAME, UNTRUSTED, Budget, PickleError
 from .files import map_file
 from .machine import Machine
 from .storages import STATE_GLOBALS, Keyed, Stored, read_legacy
 
 MAX_MEMBERS = 100_000
+MOST_DIRECTORY = 16 * 2**20  # bytes of a zip's directory
 
 
 def read_torch_file(path: str | Path) -> dict[str, Tensor]:
@@ -43,6 +46,7 @@ def read_torch_file(path: str | Path) -> dict[str, Tensor]:
 
 def _read_zip(path: Path, size: int, budget: Budget) -> Any:
     try:
+        check_directory(path, MOST_DIRECTORY)
         with zipfile.ZipFile(path) as archive:
             return _read_members(archive, str(path), size, budget)
     except PickleError:
