@@ -76,7 +76,8 @@ def read_curve(path: Path) -> pd.DataFrame:
         if len(text) > MOST_TEXT:
             raise ValueError(f"{path}: more than {MOST_TEXT} characters; give the metrics of a"
                              " training stage")  # fmt: skip
-        frame = pd.DataFrame([loads(line) for line in text.splitlines() if line.strip()])
+        frame = pd.DataFrame([loads(line, constants=True) for line in text.splitlines()
+                              if line.strip()])
     for name in ("step", "images_seen"):
         if "kimg" not in frame and name in frame:
             frame = frame.assign(kimg=frame[name] / 1000)

@@ -192,7 +192,8 @@ def _curve(value: str, info: ValidationInfo) -> str:
             if path.stat().st_size > MOST_TEXT:
                 raise ValueError(f"{value!r} has more than {MOST_TEXT} bytes")
             with open(path, encoding="utf-8") as file:
-                names = list(loads(next((line for line in file if line.strip()), "{}")))
+                first = next((line for line in file if line.strip()), "{}")
+            names = list(loads(first, constants=True))  # a loss may be NaN
     except (ValueError, TypeError) as error:
         raise ValueError(f"{value!r} holds no metrics ({error}); {remedy}") from error
     if not set(CURVE_STEPS) & set(map(str, names)):

@@ -29,22 +29,25 @@ class Guard(ThreadingHTTPServer):
     """Hands requests that hold the token on to the Unix socket ``behind``.
 
     The token may stand in the query (``?token=``, which becomes a cookie), in the cookie, or behind
-    ``Authorization: Bearer``. Port 0 takes a free one. Raises OSError where the port is taken.
+    ``Authorization: Bearer``. Browsers send a cookie of 127.0.0.1 to every port of it, those of
+    other users too; so it is of a path that nobody can guess, below which all pages are. Port 0
+    takes a free one. Raises OSError where the port is taken.
     """
 
     daemon_threads = True
 
     def __init__(self, port: int, behind: str) -> None:
         self.token = secrets.token_urlsafe(24)
+        self.room = f"/{secrets.token_urlsafe(12)}"  # the path of the pages
         self.behind = behind
         super().__init__(("127.0.0.1", port), _Handler)
         self.port = int(self.server_address[1])
-        self.cookie = f"sigmaflow-{self.port}"  # cookies are of a host, whatever the port
+        self.cookie = f"sigmaflow-{self.port}"
 
     @property
     def url(self) -> str:
         """Of the first page, with the token."""
-        return f"http://127.0.0.1:{self.port}/?token={self.token}"
+        return f"http://127.0.0.1:{self.port}{self.room}/?token={self.token}"
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
@@ -88,15 +91,23 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qsl(parts.query, keep_blank_values=True)
         if any(name == "token" and self._right(value) for name, value in query):
             rest = urlencode([pair for pair in query if pair[0] != "token"])
-            place = "/" + parts.path.lstrip("/") + (f"?{rest}" if rest else "")
-            said = f"{self.server.cookie}={self.server.token}; Path=/; HttpOnly; SameSite=Strict"
-            self._answer(303, b"", {"Location": place, "Set-Cookie": said})
+            room = self.server.room
+            place = f"{room}/" + self._inside(parts.path).lstrip("/") + (f"?{rest}" if rest else "")
+            said = f"{self.server.cookie}={self.server.token}; Path={room}/; HttpOnly"
+            self._answer(303, b"", {"Location": place, "Set-Cookie": f"{said}; SameSite=Strict"})
         elif self._known():
             self._hand_on()
         else:
             self._answer(403, REFUSAL, {"Content-Type": "text/plain"})
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _pass
+
+    def _inside(self, path: str) -> str:
+        """A path without that of the pages, as the server behind knows it."""
+        return path.removeprefix(self.server.room) if self._in_room(path) else path
+
+    def _in_room(self, path: str) -> bool:
+        return path.startswith(f"{self.server.room}/")
 
     def _right(self, said: str) -> bool:
         return hmac.compare_digest(said.encode(), self.server.token.encode())
@@ -105,6 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         kind, _, said = self.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "bearer" and self._right(said.strip()):
             return True
+        if not self._in_room(self.path):
+            return False  # a cookie of ours does not come here
         with contextlib.suppress(CookieError):
             cookie = SimpleCookie(self.headers.get("Cookie", "")).get(self.server.cookie)
             return cookie is not None and self._right(cookie.value)
@@ -132,7 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(503, STARTING, {"Refresh": "2", "Content-Type": "text/plain"})
             return
         with contextlib.closing(behind):
-            behind.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            path = self._inside(self.path)
+            behind.putrequest(self.command, path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
                 if name.lower() not in HOP | {"authorization"}:
                     behind.putheader(name, value)

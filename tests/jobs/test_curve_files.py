@@ -43,7 +43,7 @@ def test_a_file_that_is_too_long_is_refused_there_and_where_it_is_read(tmp_path,
 
 
 def test_both_forms_are_taken_and_read(tmp_path):
-    (tmp_path / "m.jsonl").write_text('{"step": 1000, "l1": 0.5}\n')
+    (tmp_path / "m.jsonl").write_text('{"step": 1000, "l1": NaN}\n')
     table = pd.DataFrame({"images_seen": [1000], "l1": [0.5], "note": ["x"]})
     table.to_parquet(tmp_path / "m.parquet")
     for name in ("m.jsonl", "m.parquet"):

@@ -25,7 +25,8 @@ def test_it_links_to_the_runs_of_every_sweep_and_stays_on_loopback(tmp_path, mon
     assert ui.main(["--runs", str(tmp_path), "--port", "5999"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line.split("   ")[-1] for line in lines[:-1]} == {"lambda", "backbone & more"}
-    tokens = {re.match(r"http://127.0.0.1:5999/\?token=([\w-]{32})#/experiments/", line)[1]
+    link = r"http://127.0.0.1:5999/[\w-]{16}/\?token=([\w-]{32})#/experiments/"
+    tokens = {re.match(link, line)[1]
               for line in lines[:-1]}  # fmt: skip
     (command,), (token,) = asked, tokens
     assert "--host" not in command and "--port" not in command
@@ -104,35 +105,41 @@ def test_without_the_token_nothing_is_read_or_written(guard, method):
 
 def test_the_token_of_a_link_becomes_a_cookie_and_leaves_the_address(guard):
     code, _, headers = ask(guard, f"//elsewhere.example/a?x=1&token={guard.token}")
-    assert code == 303 and headers["Location"] == "/elsewhere.example/a?x=1"
+    assert code == 303 and headers["Location"] == f"{guard.room}/elsewhere.example/a?x=1"
+    assert f"Path={guard.room}/;" in headers["Set-Cookie"]
     assert "HttpOnly" in headers["Set-Cookie"] and "SameSite=Strict" in headers["Set-Cookie"]
     cookie = headers["Set-Cookie"].partition(";")[0]
-    assert ask(guard, "/a?x=1", Cookie=cookie)[:2] == (200, "GET /a?x=1 None ")
+    assert ask(guard, f"{guard.room}/a?x=1", Cookie=cookie)[:2] == (200, "GET /a?x=1 None ")
+    for path in ("/a", guard.room, f"{guard.room}x/a"):  # a browser would not send it there
+        assert ask(guard, path, Cookie=cookie)[0] == 403
+    again = ask(guard, f"{guard.room}/a?token={guard.token}")[2]["Location"]
+    assert again == f"{guard.room}/a"
     big = b"b" * 300_000
     code, said, _ = ask(guard, "/up", "PUT", big, Authorization=f"Bearer {guard.token}")
     assert code == 200 and said.encode() == b"PUT /up None " + big
-    assert ask(guard, "/endless", Cookie=cookie)[:2] == (200, "GET /endless None ")
+    assert ask(guard, f"{guard.room}/endless", Cookie=cookie)[:2] == (200, "GET /endless None ")
 
 
 def test_pages_of_two_users_of_a_machine_keep_their_own_cookies(tmp_path, guard):
-    """Cookies are of 127.0.0.1 whatever the port: a browser sends both to both."""
+    """Cookies are of 127.0.0.1 whatever the port: by name and path none meets the other."""
     other = Guard(0, str(tmp_path / "s"))
     with other.serving():
         jar = {}
         for one in (guard, other):
-            code, _, headers = ask(one, f"/?token={one.token}")
+            code, _, headers = ask(one, f"{one.room}/?token={one.token}")
             name, _, value = headers["Set-Cookie"].partition(";")[0].partition("=")
+            said = {part.strip() for part in headers["Set-Cookie"].split(";")[1:]}
+            assert code == 303
+            assert said == {f"Path={one.room}/", "HttpOnly", "SameSite=Strict"}
             jar[name] = value
-            said = [part.strip() for part in headers["Set-Cookie"].split(";")[1:]]
-            assert code == 303 and {"HttpOnly", "SameSite=Strict"} <= set(said)
-        assert len(jar) == 2
+        assert len(jar) == 2 and guard.room != other.room
         both = "; ".join(f"{name}={value}" for name, value in jar.items())
-        assert [ask(one, "/", Cookie=both)[0] for one in (guard, other)] == [200, 200]
         for one, of in ((guard, other), (other, guard)):
-            theirs = f"{of.cookie}={of.token}"
-            renamed = f"{one.cookie}={of.token}"
-            assert [ask(one, "/", Cookie=c)[0] for c in (theirs, renamed)] == [403, 403]
-            assert ask(one, f"/?token={of.token}")[0] == 403
+            assert ask(one, f"{one.room}/", Cookie=both)[0] == 200
+            theirs, renamed = f"{of.cookie}={of.token}", f"{one.cookie}={of.token}"
+            for path in (f"{one.room}/", f"{of.room}/", "/"):
+                assert [ask(one, path, Cookie=c)[0] for c in (theirs, renamed)] == [403, 403]
+            assert ask(one, f"{one.room}/?token={of.token}")[0] == 403
 
 
 def test_a_page_that_is_asked_for_too_early_loads_again(tmp_path):
