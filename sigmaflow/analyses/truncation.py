@@ -112,7 +112,8 @@ def draw(tables: Mapping[str, pd.DataFrame], settings: TruncationSettings) -> di
         figure = style.new_figure(4.2, 3.0)
         axes = figure.subplots()
         colours = {"original": style.BEFORE, "tuned": style.AFTER, "control": style.CONTROL}
-        said = set()
+        said: set[str] = set()
+        shift = 0.0  # so that generators of one psi stand side by side
         for (role, _), part in table.groupby(["role", "generator"], sort=False):
             label = None if role in said else role
             said.add(role)
@@ -120,12 +121,13 @@ def draw(tables: Mapping[str, pd.DataFrame], settings: TruncationSettings) -> di
                 low, high = part["mean"] - part["sd"], part["mean"] + part["sd"]
                 axes.fill_between(part["psi"], low, high, color=colours[role], alpha=0.15, lw=0)
                 axes.plot(part["psi"], part["mean"], "o-", color=colours[role], ms=3.5, label=label)
-                top = part[part["psi"] == part["psi"].min()]["mean"].iloc[0]
-                axes.axhline(top, color=style.SOFT, linestyle=(0, (4, 2)), linewidth=0.9)
+                first = part.iloc[0]
+                axes.axhline(first["mean"], color=style.SOFT, linestyle=(0, (4, 2)), linewidth=0.9)
                 continue
+            shift += 0.015
             axes.errorbar(
-                part["psi"], part["mean"], yerr=part["sd"], fmt="D", ms=3.5, lw=1, capsize=2,
-                color=colours[role], alpha=0.8, label=label,
+                part["psi"] + shift, part["mean"], yerr=part["sd"], fmt="D", ms=3.5, lw=1,
+                capsize=2, color=colours[role], alpha=0.8, label=label,
             )  # fmt: skip
         axes.set(title="Reward against truncation", xlabel="truncation_psi",
                  ylabel="reward, mean and sd over latents")  # fmt: skip

@@ -72,6 +72,26 @@ def bootstrap_mean(values: np.ndarray, resamples: int = 2000, seed: int = 0,
     return float(low), float(high)
 
 
+def spearman(first: Sequence[float], second: Sequence[float],
+             confidence: float = 0.95) -> tuple[float, float, float]:
+    """Spearman's rank correlation of pairs ``[n]``, n >= 4, with its interval: Fisher's z with the
+    standard error of Bonett and Wright (2000), ``sqrt((1 + rho^2 / 2) / (n - 3))``.
+
+    nan three times where one side has equal values only; the value itself where it is 1 or -1.
+    """
+    from scipy.stats import norm, rankdata
+
+    check_confidence(confidence)
+    a, b = paired(first, second, ("first", "second"), 4)
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return math.nan, math.nan, math.nan
+    rho = float(np.clip(np.corrcoef(rankdata(a), rankdata(b))[0, 1], -1, 1))
+    if abs(rho) > 1 - 1e-12:
+        return rho, rho, rho
+    half = float(norm.ppf(0.5 + confidence / 2)) * math.sqrt((1 + rho**2 / 2) / (len(a) - 3))
+    return rho, math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half)
+
+
 def cohens_h(p1: float, p2: float) -> float:
     """Cohen's h, the difference of two proportions on the arcsine scale (in [-pi, pi])."""
     if not (0 <= p1 <= 1 and 0 <= p2 <= 1):
