@@ -185,6 +185,13 @@ def _of_the_reward(config: Any) -> Iterator[Idle]:
                    f" {name}; leave it out")  # fmt: skip
     biased = [config.reward.training().annotator_bias, REWARD + "train.annotator_bias" in searched,
               any("train.annotator_bias" in row for row in rows.values())]  # fmt: skip
+    changed = {name.removeprefix(REWARD) for name in searched}.union(*rows.values())
+    reconstructs = config.reward.training().recon_weight > 0 or changed & {
+        "train.recon_weight", "semantics", "backbone"}  # fmt: skip
+    if not reconstructs:
+        yield Idle("reward.train.recon_conv", "reward.train.recon_weight", "nothing is"
+                   " reconstructed, as reward.train.recon_weight is 0; set that weight, or leave"
+                   " it out")  # fmt: skip
     if not any(biased):
         yield Idle("reward.train.annotator_decay", "reward.train.annotator_bias",
                    "reward.train.annotator_bias is false; set it to true, or leave it out")
