@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from functools import lru_cache
 from pathlib import Path
@@ -48,8 +49,11 @@ def _holds(value: str, files: tuple[str, ...]) -> str:
         raise ValueError(f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
                          " `mini` or the folder of a converted checkpoint")
     checkpoint_config(value, "D" in "".join(files[2:]))
-    for name in files[1:]:
-        whole_safetensors(Path(value) / name)
+    held = {name: whole_safetensors(Path(value) / name) for name in files[1:]}
+    average, trained = "G_ema.safetensors", "G.safetensors"
+    if held.get(trained, held.get(average)) != held.get(average):
+        raise ValueError(f"{Path(value) / trained}: holds other tensors than its average,"
+                         f" {average}; copy both of one snapshot again")  # fmt: skip
     return value
 
 
@@ -78,21 +82,33 @@ def checkpoint_config(value: str, trained: bool) -> dict[str, Any]:
     return config
 
 
-def whole_safetensors(path: Path) -> None:
-    """Raises ValueError where a file is not as long as its header says."""
+def whole_safetensors(path: Path) -> dict[str, list[int]]:
+    """Names and shapes of a file's tensors, by its header.
+
+    Raises ValueError where the file or a tensor is not as long as the header says.
+    """
     try:
         with open(path, "rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > MOST_HEADER:
                 raise ValueError(f"a header of {length} bytes")
             header = loads(file.read(length))
-        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
+        header.pop("__metadata__", None)
+        ends = [v["data_offsets"][1] for v in header.values()]
         found, told = path.stat().st_size, 8 + length + max(ends, default=0)
+        shapes = {k: v["shape"] for k, v in header.items()}
+        for name, one in header.items():
+            begin, end = one["data_offsets"]
+            bits = int("".join(c for c in one["dtype"].split("_")[0] if c.isdigit()) or 8)
+            if (end - begin) * 8 != math.prod(one["shape"]) * bits:
+                told = f"{one['shape']} of {one['dtype']}"
+                raise ValueError(f"{name}: {end - begin} bytes for {told}")
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError,
             struct.error) as error:  # fmt: skip
         raise ValueError(f"{path}: no whole safetensors file ({error}); copy it again") from error
     if found != told:
         raise ValueError(f"{path}: {found} bytes, of {told} that its header tells; copy it again")
+    return shapes
 
 
 def _images(value: str, info: ValidationInfo) -> str:

@@ -1,5 +1,8 @@
 """A bad sweep is refused whole: every problem at once, before any work, and nothing is made."""
 
+import shutil
+import struct
+
 import pytest
 
 from jobs.launch import main
@@ -110,6 +113,25 @@ def test_damaged_images_and_checkpoints_are_found(tmp_path, tiny_checkpoint, tin
     one(lines, "images", "cut.zip", "not a readable zip", "copy it again")
     write_sweep(tmp_path, partial, tmp_path)
     one(refused(capsys, sweep, "--runs", tmp_path / "runs"), "images", "dataset.json: missing")
+
+
+@pytest.mark.parametrize("spoil, said", [
+    (lambda gan: (gan / "G.safetensors").write_bytes((gan / "D.safetensors").read_bytes()),
+     "G.safetensors: holds other tensors than its average, G_ema.safetensors"),
+    (lambda gan: (gan / "D.safetensors").write_bytes((gan / "D.safetensors").read_bytes()[:-1]),
+     "D.safetensors: 21983 bytes, of 21984 that its header tells"),
+    (lambda gan: (gan / "D.safetensors").write_bytes(
+        struct.pack("<Q", 56) + b'{"a":{"dtype":"F32","shape":[9],"data_offsets":[0, 0]}} '),
+     "D.safetensors: no whole safetensors file (a: 0 bytes for [9] of F32)"),
+])  # fmt: skip
+def test_headers_of_a_checkpoint_tell_what_does_not_fit(
+    tmp_path, tiny_checkpoint, tiny_images, capsys, spoil, said
+):
+    gan = tmp_path / "gan"
+    shutil.copytree(tiny_checkpoint, gan)
+    spoil(gan)
+    sweep = write_sweep(tmp_path, gan, tiny_images)
+    one(refused(capsys, sweep, "--runs", tmp_path / "runs", "--dry-run"), "checkpoint:", said)
 
 
 def test_a_read_only_place_is_refused(tmp_path, tiny_checkpoint, tiny_images, capsys):
