@@ -219,8 +219,20 @@ def test_a_deleted_experiment_comes_back(tmp_path):
     client.delete_experiment(client.get_experiment_by_name("toy").experiment_id)
     assert not current(tmp_path, "toy", uri)
     catch_up(tmp_path, ["toy"], uri)
-    assert client.get_experiment_by_name("toy").lifecycle_stage == "active"
-    assert current(tmp_path, "toy", uri)
+    found = client.get_experiment_by_name("toy")
+    assert found.lifecycle_stage == "active" and current(tmp_path, "toy", uri)
+    whole = {run.info.run_id: run for run in client.search_runs([found.experiment_id])}
+    parents = {run.data.tags["mlflow.parentRunId"] for run in whole.values()
+               if "mlflow.parentRunId" in run.data.tags}  # fmt: skip
+    child = next(number for number in whole if number not in parents)
+    assert len(whole) > 1 and len(parents) == 1
+    for number in (child, *parents):
+        client.delete_run(number)
+        assert not current(tmp_path, "toy", uri)
+        catch_up(tmp_path, ["toy"], uri)
+        again = client.search_runs([found.experiment_id])
+        assert {run.info.run_id for run in again} == set(whole) and len(again) == len(whole)
+        assert current(tmp_path, "toy", uri)
 
 
 # ---------------------------------------------------------------------- the shell and the command
