@@ -19,6 +19,7 @@ from jobs.output import redact
 from jobs.output.show import Show, duration
 from jobs.run.attempt import Result
 from jobs.search.outcomes import LEAST, feasible, shown
+from jobs.store.ledger import SWEEPS
 from jobs.store.sound import damage
 from jobs.store.stage import Task
 from jobs.store.store import Store
@@ -43,7 +44,7 @@ def publish(folder: Path, runs: Path, name: str) -> None:
 
 def drop_partial(runs: Path, name: str) -> None:
     """Remove what `jobs.output.partial` wrote for a sweep, and nothing else: ``x-partial-`` also
-    begins the files of a sweep that is called ``x-partial``."""
+    begins the files of a sweep that is called ``x-partial``, which may have replaced them."""
     listed = runs / "tables" / PARTIAL.format(name)
     try:
         written = list(json.loads(listed.read_bytes())["files"])
@@ -52,9 +53,14 @@ def drop_partial(runs: Path, name: str) -> None:
     for one in written:
         kind, _, file = str(one).partition("/")
         ours = kind in ("tables", "figures") and file.startswith(f"{name}-partial-")
-        if ours and "/" not in file:
+        if ours and "/" not in file and not taken(runs, name):
             (runs / kind / file).unlink(missing_ok=True)
     listed.unlink(missing_ok=True)
+
+
+def taken(runs: Path, name: str) -> bool:
+    """Whether the names of a sweep's partial tables are those of another launched sweep."""
+    return (runs / SWEEPS / f"{name}-partial").is_dir()
 
 
 def publish_models(reward: Path, finetune: Path, runs: Path, name: str) -> None:

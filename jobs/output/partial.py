@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.report import PARTIAL, accuracy_line, drop_partial, publish, trial_table
+from jobs.report import PARTIAL, accuracy_line, drop_partial, publish, taken, trial_table
 from jobs.search.outcomes import pareto, read_summary, searches_reward
 from jobs.status import Sweep
 from jobs.store.ledger import LAUNCH
@@ -51,6 +51,11 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
     if lacking or not config["numbers"]:
         wanted = ", ".join(lacking) or "a first trial"
         said = f"no tables yet: they need {wanted}; trials missing: {_said(missing)}"
+        return False, [*lines, said]
+    if taken(runs, sweep.latest.name):
+        own = f"{sweep.latest.name}-partial"
+        said = (f"no tables yet: those of the sweep {own} have the names {own}-*, and stay; trials"
+                f" missing: {_said(missing)}")  # fmt: skip
         return False, [*lines, said]
     _make(inputs, config, missing, runs, sweep.latest.name)
     lines += [

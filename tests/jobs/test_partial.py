@@ -51,6 +51,21 @@ def test_a_sweep_with_a_trial_missing(runs, tiny_sweep, capsys):
     pd.testing.assert_frame_equal(again, whole)
 
 
+def test_tables_of_a_sweep_called_partial_stay(runs, capsys):
+    """Whether it is launched after the partial tables were written, or before."""
+    lose(runs, "tables", "trial")
+    assert report.main(["tiny", "--runs", str(runs)]) == 0
+    others = runs / "tables" / "tiny-partial-trials.parquet"
+    assert others.is_file()
+    (runs / "sweeps" / "tiny-partial").mkdir()
+    others.write_text("of the other")
+    capsys.readouterr()
+    assert report.main(["tiny", "--runs", str(runs)]) == 1
+    assert "those of the sweep tiny-partial have the names" in capsys.readouterr().out
+    report.drop_partial(runs, "tiny")
+    assert others.read_text() == "of the other"
+
+
 def test_a_finished_sweep_is_published_again(runs, capsys):
     before = (runs / "tables" / "tiny-trials.parquet").read_bytes()
     lose(runs)
