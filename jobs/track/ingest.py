@@ -71,6 +71,15 @@ def quoted(path: Path) -> str:
     return str(path).replace("%", "%25").replace("?", "%3F")
 
 
+def _drop_copy(runs: Path, uri: str) -> None:
+    """Remove the empty folder that MLflow makes where `quoted` changed a name of the path: it makes
+    the parents of a database by its URI as it stands."""
+    made = Path(uri.removeprefix("sqlite:///")).parent
+    if made != Path(os.path.abspath(runs)):
+        with contextlib.suppress(OSError):
+            os.removedirs(made)  # ends at the first that holds anything
+
+
 def current(runs: Path, name: str, uri: str) -> bool:
     """Whether a local database is known to show all that there is. Loads nothing heavy.
 
@@ -101,6 +110,8 @@ def ingest(runs: Path, name: str, uri: str, rows: list[view.Row] | None = None) 
         try:
             with _locked(runs):
                 tracker = Tracker(uri, name, home_id(runs), artifacts)
+                if artifacts is not None:
+                    _drop_copy(runs, uri)
                 touched = tracker.sync(rows)
                 write_json(
                     runs / FOLDER / f"{name}.json",

@@ -158,6 +158,19 @@ def test_the_database_lies_with_the_results_whatever_their_name(tmp_path, name, 
     assert local_uri(tmp_path / name) == f"sqlite:///{tmp_path}/{quoted}/mlflow.db"
 
 
+@pytest.mark.slow
+def test_mlflow_leaves_no_folder_beside_results_of_an_odd_name(tmp_path):
+    from jobs.track.ingest import ingest
+
+    runs = tmp_path / "a%2Fb" / "q?x"
+    runs.mkdir(parents=True)
+    launch(runs, "toy", toys.counting())
+    assert ingest(runs, "toy", local_uri(runs)) > 0
+    assert (runs / "mlflow.db").is_file()
+    assert list(tmp_path.iterdir()) == [tmp_path / "a%2Fb"]
+    assert list((tmp_path / "a%2Fb").iterdir()) == [runs]
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
 def test_weights_are_as_readable_as_all_else(tmp_path, umask):
     from sigmaflow.files import open_to_umask
