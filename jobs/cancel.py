@@ -167,4 +167,4 @@ def _end(launch: Launch, until: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(redact.guarded(main))
+    sys.exit(redact.guarded(main, goes_on=True))

@@ -347,4 +347,4 @@ def _read(args: argparse.Namespace, console: Console) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(redact.guarded(main))
+    sys.exit(redact.guarded(main, goes_on=True))

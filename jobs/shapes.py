@@ -253,9 +253,9 @@ def _make(order: Order, settings: Any, manifest: Any, scorer: str, todo: dict[in
         for seed, kinds in todo.items():
             try:
                 shape = Shape(G, seed, settings, order.out)
+                score = (shape.reward(reward), scorer) if reward else None
             except NotFinite as error:
                 raise ConfigError([f"{order.folder}: {error}"]) from error
-            score = (shape.reward(reward), scorer) if reward else None
             notes = []
             for kind in kinds:
                 bar.update(task, description=f"seed {seed} {kind}")
@@ -267,6 +267,8 @@ def _make(order: Order, settings: Any, manifest: Any, scorer: str, todo: dict[in
                     note = str(error)
                     notes.append(note)
                     empty.append((seed, kind))
+                except NotFinite as error:
+                    raise ConfigError([f"{order.folder}: {error}"]) from error
                 manifest.add(seed, kind, settings, path, note, mesh)
                 bar.advance(task)
             if score:
@@ -288,4 +290,4 @@ def _reward(order: Order, G: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(redact.guarded(main))
+    sys.exit(redact.guarded(main, goes_on=True))

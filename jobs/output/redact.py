@@ -7,6 +7,7 @@ A secret is the value of an environment variable whose name says so (`TOKEN`, `P
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -130,14 +131,35 @@ def _strings(said: Any, above: str = "") -> Iterator[tuple[str, str]]:
 
 
 class Stream:
-    """A text stream that lets no secret through; in all else it is the one below."""
+    """A text stream that lets no secret through; in all else it is the one below.
 
-    def __init__(self, below: TextIO) -> None:
-        self._below = below
+    What cannot be written any more (its reader has gone, its disk is full) raises BrokenPipeError,
+    or where `goes_on` is lost. `failed` is that error.
+    """
+
+    def __init__(self, below: TextIO, goes_on: bool = False) -> None:
+        self._below, self._goes_on = below, goes_on
+        self.failed: OSError | None = None
 
     def write(self, said: str) -> int:
-        self._below.write(text(said))
+        self._safely(self._below.write, text(said))
         return len(said)
+
+    def flush(self) -> None:
+        self._safely(self._below.flush)
+
+    def _safely(self, function: Callable[..., Any], *args: Any) -> None:
+        if self.failed is not None and self._goes_on:
+            return
+        try:
+            function(*args)
+        except OSError as error:
+            self.failed = error
+            if not self._goes_on:
+                raise BrokenPipeError(error.errno, error.strerror) from error
+            if self is sys.stdout:
+                unread()
+                print(f"{_why(error)}; the work goes on", file=sys.stderr)
 
     def writelines(self, lines: Sequence[str]) -> None:
         for line in lines:
@@ -147,12 +169,21 @@ class Stream:
         return getattr(self._below, name)
 
 
-def install() -> None:
-    """From now on all that this process prints is redacted; again does no harm."""
-    for name in ("stdout", "stderr"):
+def _why(error: OSError) -> str:
+    if error.errno == errno.EPIPE:
+        return "nobody reads the output any more"
+    return f"the output cannot be written ({error.strerror})"
+
+
+def install(goes_on: bool = False) -> None:
+    """From now on all that this process prints is redacted; again does no harm.
+
+    goes_on: what stdout does not take is lost, in place of an error.
+    """
+    for name, lose in (("stdout", goes_on), ("stderr", True)):
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, Stream):
-            setattr(sys, name, Stream(stream))
+            setattr(sys, name, Stream(stream, lose))
 
 
 def shielded(function: Callable[..., Any], *args: Any) -> Any:
@@ -165,16 +196,36 @@ def shielded(function: Callable[..., Any], *args: Any) -> Any:
     raise RuntimeError(said)
 
 
-def guarded(main: Callable[[], int]) -> int:
-    """Run a command's ``main`` with `install`; Ctrl-C and exits pass."""
-    install()
+def guarded(main: Callable[[], int], goes_on: bool = False) -> int:
+    """Run a command's ``main`` with `install`; Ctrl-C and exits pass.
+
+    A reader that goes (``| head``) ends a listing with 0. goes_on: the command does work beside
+    what it prints, and ends it without a reader.
+    """
+    _fill_streams()
+    install(goes_on)
     try:
         code = main()
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # its reader has seen enough: `| head`
+    except (BrokenPipeError, SystemExit):  # rich turns the one into the other
+        error = getattr(sys.stdout, "failed", None)
+        if error is None:
+            raise
         unread()
-        return 0
+        if error.errno == errno.EPIPE:
+            return 0
+        print(_why(error), file=sys.stderr)
+        return 1
+
+
+def _fill_streams() -> None:
+    """Open what is closed (``>&-``) on nothing, or the next file that is opened takes its place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            with contextlib.suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            setattr(sys, name, open(os.devnull, "r+" if number else "r"))
 
 
 def unread() -> None:

@@ -131,10 +131,13 @@ class Shape:
             ws = G.mapping(z, G.canonical_label().to(device), truncation_psi=settings.psi)
             self.planes = G.planes(ws)
         if not bool(torch.isfinite(self.planes).all()):
-            raise NotFinite(f"seed {seed}: the generator's planes hold NaN or infinity; take a"
-                            " checkpoint from before its training diverged")
+            raise self._not_finite("planes")
         self._mesh: Any = None  # a Mesh, or the error of there being none
         self._frames: list[np.ndarray] | None = None
+
+    def _not_finite(self, what: str) -> NotFinite:
+        return NotFinite(f"seed {self.seed}: the generator's {what} hold NaN or infinity; take a"
+                         " checkpoint from before its training diverged")  # fmt: skip
 
     @property
     def length(self) -> float:
@@ -145,10 +148,22 @@ class Shape:
         import torch
 
         with torch.no_grad():
-            return float(model(self.G.sigma_grid(self.planes, model.config.grid))[0])
+            slab = self.G.sigma_grid(self.planes, model.config.grid)
+            if not bool(torch.isfinite(slab).all()):
+                raise self._not_finite("densities")
+            return float(model(slab)[0])
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """The cube in x-slabs; the generator's own where it can make them."""
+        """The cube in x-slabs; the generator's own where it can make them.
+
+        Raises NotFinite where it holds NaN or infinity.
+        """
+        for start, block in self._sampled():
+            if not np.isfinite(block).all():
+                raise self._not_finite("densities")
+            yield start, block
+
+    def _sampled(self) -> Iterator[tuple[int, np.ndarray]]:
         import torch
 
         from sigmaflow.fields.grid import Grid
@@ -264,10 +279,15 @@ class Shape:
         from sigmaflow.fields.depth import depth_of_planes, view_labels
 
         with torch.no_grad():
-            depth = depth_of_planes(self.G, self.planes, view_labels(self.G))[0]
+            depth = self._finite(depth_of_planes(self.G, self.planes, view_labels(self.G)))[0]
         stream = io.BytesIO()
         np.save(stream, depth.cpu().numpy(), allow_pickle=False)
         write_bytes(path, stream.getvalue())
+
+    def _finite(self, depth: Any) -> Any:
+        if not bool(depth.isfinite().all()):
+            raise self._not_finite("depths")
+        return depth
 
     def _points(self, path: Path) -> None:
         """The canonical view's 128 x 128 points, world units, as PLY without faces."""
@@ -279,5 +299,6 @@ class Shape:
 
         c = view_labels(self.G, SINGLE)
         with torch.no_grad():
-            points = depth_points(depth_of_planes(self.G, self.planes, c)[:, 0], c)[0]
+            depth = self._finite(depth_of_planes(self.G, self.planes, c))
+            points = depth_points(depth[:, 0], c)[0]
         write_ply(path, Mesh(points.cpu().numpy(), np.empty((0, 3), np.int32)))

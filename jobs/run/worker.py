@@ -158,4 +158,4 @@ def _run(
 
 
 if __name__ == "__main__":
-    sys.exit(redact.guarded(main))
+    sys.exit(redact.guarded(main, goes_on=True))

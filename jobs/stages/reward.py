@@ -10,7 +10,7 @@ from jobs.store.stage import Stage
 
 REWARD = Stage(
     name="reward",
-    version=2,
+    version=3,
     run="jobs.stages.reward:run_reward",
     sources=("sigmaflow/rewards", "sigmaflow/preferences/rankings.py", "sigmaflow/fields/slab.py"),
     gpu=1,

@@ -18,8 +18,8 @@ Shape = tuple[int, ...]
 
 
 def whole_safetensors(path: Path) -> dict[str, Shape]:
-    """The shape of every tensor of a file. Raises ValueError where it is not as long as its header
-    says, or has none."""
+    """The shape of every tensor of a file. Raises ValueError where it or a tensor is not as long as
+    its header says, or it has none."""
     try:
         with open(path, "rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
@@ -29,6 +29,12 @@ def whole_safetensors(path: Path) -> dict[str, Shape]:
         tensors = {k: v for k, v in header.items() if k != "__metadata__"}
         ends = [one["data_offsets"][1] for one in tensors.values()]
         shapes = {k: tuple(int(n) for n in v["shape"]) for k, v in tensors.items()}
+        for name, one in tensors.items():
+            begin, end = one["data_offsets"]
+            bits = int("".join(c for c in one["dtype"].split("_")[0] if c.isdigit()) or 8)
+            if (end - begin) * 8 != math.prod(shapes[name]) * bits:
+                said = f"{list(shapes[name])} of {one['dtype']}"
+                raise ValueError(f"{name}: {end - begin} bytes for {said}")
         found, told = path.stat().st_size, 8 + length + max(ends, default=0)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError,
             struct.error) as error:  # fmt: skip

@@ -71,15 +71,26 @@ def quoted(path: Path) -> str:
     return str(path).replace("%", "%25").replace("?", "%3F")
 
 
+def _drop_copy(runs: Path, uri: str) -> None:
+    """Remove the empty folder that MLflow makes where `quoted` changed a name of the path: it makes
+    the parents of a database by its URI as it stands."""
+    made = Path(uri.removeprefix("sqlite:///")).parent
+    if made != Path(os.path.abspath(runs)):
+        with contextlib.suppress(OSError):
+            os.removedirs(made)  # ends at the first that holds anything
+
+
 def current(runs: Path, name: str, uri: str) -> bool:
     """Whether a local database is known to show all that there is. Loads nothing heavy.
 
     Of a server that cannot be known.
     """
-    if uri != local_uri(runs) or not (runs / "mlflow.db").is_file() or not _active(runs, name):
+    if uri != local_uri(runs) or not (runs / "mlflow.db").is_file():
         return False
-    return _stamp(runs, name) == {"format": FORMAT, "uri": _place(uri),
-                                  "digest": view.digest(view.rows(runs, name))}
+    rows = view.rows(runs, name)
+    return _shown(runs, name) >= len(rows) and _stamp(runs, name) == {
+        "format": FORMAT, "uri": _place(uri), "digest": view.digest(rows)
+    }
 
 
 def ingest(runs: Path, name: str, uri: str, rows: list[view.Row] | None = None) -> int:
@@ -99,6 +110,8 @@ def ingest(runs: Path, name: str, uri: str, rows: list[view.Row] | None = None) 
         try:
             with _locked(runs):
                 tracker = Tracker(uri, name, home_id(runs), artifacts)
+                if artifacts is not None:
+                    _drop_copy(runs, uri)
                 touched = tracker.sync(rows)
                 write_json(
                     runs / FOLDER / f"{name}.json",
@@ -156,17 +169,20 @@ def _locked(runs: Path) -> Iterator[None]:
         yield
 
 
-def _active(runs: Path, name: str) -> bool:
-    """Whether the experiment is there and was not deleted in MLflow's pages since."""
+def _shown(runs: Path, name: str) -> int:
+    """Our runs that MLflow's pages show: neither they nor the experiment were deleted there."""
     database = f"file:{quote(str(runs / 'mlflow.db'))}?mode=ro"
     try:
         with closing(sqlite3.connect(database, uri=True)) as connection:
-            found = connection.execute(
-                "SELECT lifecycle_stage FROM experiments WHERE name = ?", (name,)
+            (found,) = connection.execute(
+                "SELECT COUNT(*) FROM experiments AS e JOIN runs AS r USING (experiment_id)"
+                " JOIN tags AS t USING (run_uuid) WHERE e.name = ? AND t.key = ?"
+                " AND e.lifecycle_stage = 'active' AND r.lifecycle_stage = 'active'",
+                (name, view.RUNS),
             ).fetchone()
     except sqlite3.Error:
-        return False
-    return found is not None and found[0] == "active"
+        return 0
+    return found
 
 
 def _stamp(runs: Path, name: str) -> dict[str, object]:
@@ -312,4 +328,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(redact.guarded(main))
+    sys.exit(redact.guarded(main, goes_on=True))

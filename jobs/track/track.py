@@ -17,10 +17,10 @@ from typing import Any
 
 from jobs.output import redact
 from jobs.track.curves import Curves, Point, thinned, write_parquet
-from jobs.track.view import ERROR, SYSTEM, WHY, Row
+from jobs.track.view import ERROR, RUNS, SYSTEM, WHY, Row
 
 HOME, KEY, ROW, CURVE, PARENT = (
-    "sigmaflow.runs", "sigmaflow.key", "sigmaflow.row", "sigmaflow.in.", "mlflow.parentRunId",
+    RUNS, "sigmaflow.key", "sigmaflow.row", "sigmaflow.in.", "mlflow.parentRunId",
 )  # fmt: skip
 CHUNK = 1000  # metrics in one call, MLflow's limit
 LONGEST = 4000  # characters of a tag
@@ -63,17 +63,21 @@ class Tracker:
             if found.lifecycle_stage == "deleted":  # in MLflow's pages; runs are made equal below
                 self.client.restore_experiment(self.experiment)
 
-    def runs(self) -> dict[tuple[str, str], Any]:
-        """Our runs by parent's id and key."""
+    def runs(self, deleted: bool = False) -> dict[tuple[str, str], Any]:
+        """Our runs by parent's id and key; of deleted ones the newest."""
+        from mlflow.entities import ViewType
+
         found, token = {}, None
+        which = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
         while True:
             page = self.client.search_runs(
-                [self.experiment], f"tags.`{HOME}` = '{self._home}'", max_results=1000,
+                [self.experiment], f"tags.`{HOME}` = '{self._home}'", which, max_results=1000,
                 page_token=token,
             )  # fmt: skip
             for run in page:
                 tags = run.data.tags
-                found[tags.get(PARENT, ""), tags[KEY]] = run
+                if not deleted or (tags.get(PARENT, ""), tags[KEY]) not in found:
+                    found[tags.get(PARENT, ""), tags[KEY]] = run
             if not (token := page.token):
                 return found
 
@@ -83,12 +87,18 @@ class Tracker:
         Runs of ours without a row are history. None of them may look as if it still went on.
         """
         known, ids, touched = self.runs(), {"": ""}, 0
+        deleted: dict[tuple[str, str], Any] | None = None
         errors: list[Exception] = []
         for row in rows:
             parent = ids.get(row.parent)
             if parent is None:
                 continue  # that one could not be written
             run = known.pop((parent, row.key), None)
+            if run is None:  # where it was deleted in MLflow's pages its children still name it
+                deleted = self.runs(deleted=True) if deleted is None else deleted
+                run = deleted.pop((parent, row.key), None)
+                if run is not None:
+                    self.client.restore_run(run.info.run_id)
             digest = row.digest()
             if run is not None and run.data.tags.get(ROW) == digest:
                 ids[row.key] = run.info.run_id

@@ -32,6 +32,7 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 SHOWN = {".png", ".svg", ".pdf", ".parquet", ".csv", ".tex", ".json", ".html", ".txt", ".md"}
 LARGEST = 20 * 2**20  # bytes of a file that is copied; larger ones are named in a tag
 LARGE = 20  # of them, in tags
+RUNS = "sigmaflow.runs"  # tag of every run of ours: the folder that it is of
 WHY, ERROR = "sigmaflow.why", "sigmaflow.error"  # tags that go when the run goes on
 STAGE, FOLDER, TRIAL = "sigmaflow.stage", "sigmaflow.folder", "sigmaflow.trial"
 CURVES, SYSTEM = "curves", "system"  # names of a stage's own curves, and of its machine's

@@ -12,6 +12,7 @@ from sigmaflow.seeds import Seed
 
 Head = Literal["scalar", "bt", "pairs"]
 Likelihood = Literal["pairs", "plackett_luce"]
+ReconConv = Literal["after", "before"]
 Representation = Literal["sigma", "depth", "points"]
 BackboneName = Literal[
     "unet3d", "resnet3d", "projections", "voxnet",
@@ -180,7 +181,10 @@ class TrainConfig(Settings):
 
     seed: of the first weights and of the order of questions. batch: questions a step. patience:
     epochs without a lower validation loss before it stops. recon_weight: of the auxiliary L1 on the
-    normalised slab, 1e-2 in the paper's text, inactive in the released code. questions_per_tick:
+    normalised slab, 1e-2 in the paper's text, inactive in the released code. recon_conv: where
+    the last convolution of the reconstruction stands: "after" the rescaling to the slab's range, so
+    that the loss sees its scale and sign, or "before" it, as released, where the loss sees neither
+    and the convolution is not trained. questions_per_tick:
     also tick within an epoch, at the first step that completes so many; None ticks by epoch.
     eval_batch: slabs scored at once in evaluation. mirror: show each shape mirrored in x with
     probability a half, which the paper does not: left and right of a face are worth the same, and a
@@ -209,6 +213,7 @@ class TrainConfig(Settings):
     weight_decay: float = Field(default=1e-4, ge=0)
     patience: int = Field(default=3, ge=1)
     recon_weight: float = Field(default=0.0, ge=0)
+    recon_conv: ReconConv = "after"
     questions_per_tick: int | None = Field(default=None, ge=1)
     eval_batch: int = Field(default=8, ge=1)
     mirror: bool = False

@@ -7,6 +7,10 @@ Plackett-Luce). `mask` `[n, K]` is True where an item has a shape; items are ful
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -125,3 +129,8 @@ def win_probabilities(model: RewardModel, head: Head, features: Tensor) -> Tenso
     scores = head_scores(model, head, features)
     better, worse = columns(scores.shape[1], scores.device)
     return torch.sigmoid(scores[:, better] - scores[:, worse])
+
+
+def sum_of(values: Iterable[Tensor]) -> Tensor:
+    """Their sum, without the zero that `sum` starts from."""
+    return functools.reduce(operator.add, values)

@@ -20,11 +20,12 @@ from sigmaflow.fields.points import point_input
 from sigmaflow.fields.slab import normalise_slab
 from sigmaflow.jsontext import read_json
 from sigmaflow.rewards.backbones import BACKBONES
-from sigmaflow.rewards.config import Head, RewardConfig, mini_config
+from sigmaflow.rewards.config import Head, ReconConv, RewardConfig, mini_config
 
 __all__ = ["Head", "MLP", "RewardConfig", "RewardModel", "mini_config", "reconstruction_l1"]
 
 FORMAT = 1
+SMALLEST_RANGE = 1e-3  # of a volume that is rescaled to the slab's range
 
 
 class MLP(nn.Module):
@@ -144,22 +145,32 @@ class RewardModel(nn.Module):
         """What the backbone gives -> score `[B]`."""
         return self.scalar_rwd_head(self.embed(out))[:, 0]
 
-    def features_and_reconstruct(self, slab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Shared feature `[B, trunk_out]` and reconstruction loss `[B]` (`reconstruction_l1`).
+    def features_and_reconstruct(
+        self, slab: torch.Tensor, conv: ReconConv = "before"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Shared feature `[B, trunk_out]` and reconstruction loss `[B]`.
 
-        From one pass of the U-Net, the only backbone that reconstructs.
+        From one pass of the U-Net, the only backbone that reconstructs. conv: whether its last
+        convolution comes "before" the rescaling to the slab's range, as released, where the loss
+        does not see the convolution's scale; or "after" it, where the loss sees scale and sign.
         """
         x = self.network_input(slab)
         with self._precision(slab):
             volume = self.Conv3DModule.volume(x)
         volume = volume.to(x.dtype)
-        recon = self.Conv3DModule.reconstruction(volume)
+        if conv == "before":
+            recon = reconstruction_l1(self.Conv3DModule.reconstruction(volume), x[:, 0])
+        else:
+            scaled = to_range(self.Conv3DModule.merged(volume), x)
+            recon = (self.Conv3DModule.conv3d_for_recon(scaled) - x).abs().flatten(1).mean(1)
         features = self.embed(self.Conv3DModule.slice_maxima(volume))
-        return features, reconstruction_l1(recon, x[:, 0])
+        return features, recon
 
-    def score_and_reconstruct(self, slab: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Score `[B]` and reconstruction loss `[B]` from one pass."""
-        features, recon = self.features_and_reconstruct(slab)
+    def score_and_reconstruct(
+        self, slab: torch.Tensor, conv: ReconConv = "before"
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Score `[B]` and reconstruction loss `[B]` (`features_and_reconstruct`) from one pass."""
+        features, recon = self.features_and_reconstruct(slab, conv)
         return self.scalar_rwd_head(features)[:, 0], recon
 
     def load_backbone(self, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -238,10 +249,20 @@ def reconstruction_l1(recon: torch.Tensor, target: torch.Tensor) -> torch.Tensor
     """L1 `[B]` between volumes `[B, z, y, x]`, the first rescaled by item to the second's range.
 
     The auxiliary loss of section 3.2.2 before its weight (1e-2 in the paper; never active in the
-    released code).
+    released code). It does not see scale and offset of the first; value and gradient are finite for
+    a constant one too (`to_range`).
     """
-    flat, goal = recon.flatten(1), target.flatten(1)
+    return (to_range(recon, target) - target).abs().flatten(1).mean(1)
+
+
+def to_range(volumes: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Volumes `[B, ...]` rescaled by item to minimum and maximum of `target`, same shape.
+
+    A range below `SMALLEST_RANGE` is divided by that instead, so that a constant volume becomes the
+    target's minimum in place of 0/0; all other numbers are the released code's.
+    """
+    flat, goal = volumes.flatten(1), target.flatten(1)
     low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
     floor, top = goal.amin(1, keepdim=True), goal.amax(1, keepdim=True)
-    scaled = (flat - low) / (high - low) * (top - floor) + floor
-    return (scaled - goal).abs().mean(1)
+    scaled = (flat - low) / (high - low).clamp_min(SMALLEST_RANGE) * (top - floor) + floor
+    return scaled.view_as(target)

@@ -16,6 +16,7 @@ from sigmaflow.rewards.config import (
     VIEWS,
     BackboneName,
     Head,
+    ReconConv,
     RewardConfig,
     TrainConfig,
 )
@@ -39,6 +40,11 @@ class Semantics:
     recon_weight: of the L1 reconstruction of the slab, 1e-2 in section 3.2.2 and for the sigma
         U-Net only. In the public code nothing reconstructs: its network is fixed to give the global
         feature alone.
+    recon_conv: by the text the reconstruction is "normalised back to the slab's input scale". The
+        public function does so behind the last convolution ("before"), whose scale and sign then
+        have no gradient: weight decay alone moves them, through 0 to an inverted reconstruction.
+        Here the convolution comes "after", so that the loss holds it. Nothing else differs: for a
+        weight of 1 and a bias of 0 both give the same numbers.
     pooling: the paper does not say how a feature map becomes a vector; "slices" is the maximum of
         each z slice. The public code stretches these to 8192 entries.
     doubled: the public MLP's residual branch has no layers and doubles its first linear layer. The
@@ -64,6 +70,7 @@ class Semantics:
     pair_order: Literal["both", "one"] = "both"
     monitor: Head = "scalar"
     recon_weight: float = 1e-2
+    recon_conv: ReconConv = "after"
     pooling: Literal["stretch", "slices"] = "slices"
     doubled: bool = False
     activation: Literal["softplus", "cos"] = "softplus"
@@ -94,6 +101,7 @@ RELEASED = Semantics(
     pair_order="one",
     monitor="pairs",
     recon_weight=0.0,
+    recon_conv="before",
     pooling="stretch",
     doubled=True,
 )

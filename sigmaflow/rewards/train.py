@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import math
-import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +24,7 @@ from sigmaflow.rewards.evaluate import (
     mean_ranking_loss,
     score_seeds,
 )
-from sigmaflow.rewards.losses import RELEASED_ORDERS, head_loss, head_scores
+from sigmaflow.rewards.losses import RELEASED_ORDERS, head_loss, head_scores, sum_of
 from sigmaflow.rewards.model import RewardConfig, RewardModel
 from sigmaflow.rewards.state import RewardState
 
@@ -154,6 +152,10 @@ class _Training:
             model = RewardModel(model_config)
         if backbone is not None:
             model.load_backbone(backbone)
+        if config.recon_weight > 0 and config.recon_conv == "before":
+            # The loss does not see its weight, which weight decay alone would lead through 0 to the
+            # other sign, where the reconstruction is inverted.
+            model.Conv3DModule.conv3d_for_recon.requires_grad_(False)
         self.model = model.to(self.device, memory_format=_layout(model)).train()
         self.bias = None
         if config.annotator_bias:
@@ -306,7 +308,7 @@ class _Training:
 
     def _features(self, shown: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         if self.config.recon_weight > 0:
-            features, recon = self.model.features_and_reconstruct(shown)
+            features, recon = self.model.features_and_reconstruct(shown, self.config.recon_conv)
             return features, recon.mean()
         draws = None
         if self.model.config.representation == "points" and self.model.config.augmented:
@@ -377,11 +379,6 @@ def _tf32(allowed: bool | None) -> Iterator[None]:
     finally:
         for place, old in zip(places, before):
             place.allow_tf32 = old
-
-
-def sum_of(values: Iterable[torch.Tensor]) -> torch.Tensor:
-    """Their sum, without the zero that `sum` starts from."""
-    return functools.reduce(operator.add, values)
 
 
 class _Mean:

@@ -183,10 +183,13 @@ class UNet3D(nn.Module):
         """`[B, 8, z, y, x]` -> `[B, z]`: maximum over the last four channels, y and x."""
         return volume[:, -FEATURE_CHANNELS:].amax((1, 3, 4))
 
+    def merged(self, volume: torch.Tensor) -> torch.Tensor:
+        """`[B, 8, z, y, x]` -> `[B, 1, z, y, x]`: maximum over the first four channels."""
+        return volume[:, :RECON_CHANNELS].amax(1, keepdim=True)
+
     def reconstruction(self, volume: torch.Tensor) -> torch.Tensor:
         """`[B, 8, z, y, x]` -> `[B, z, y, x]`: the input as the first four channels tell it."""
-        merged = volume[:, :RECON_CHANNELS].amax(1, keepdim=True)
-        return self.conv3d_for_recon(merged)[:, 0]
+        return self.conv3d_for_recon(self.merged(volume))[:, 0]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`[B, 1, z, y, x]` -> `[B, z]` slice maxima."""

@@ -1,5 +1,10 @@
 """A bad sweep is refused whole: every problem at once, before any work, and nothing is made."""
 
+import shutil
+import struct
+import zipfile
+
+import numpy as np
 import pytest
 
 from jobs.launch import main
@@ -110,6 +115,74 @@ def test_damaged_images_and_checkpoints_are_found(tmp_path, tiny_checkpoint, tin
     one(lines, "images", "cut.zip", "not a readable zip", "copy it again")
     write_sweep(tmp_path, partial, tmp_path)
     one(refused(capsys, sweep, "--runs", tmp_path / "runs"), "images", "dataset.json: missing")
+
+
+@pytest.mark.parametrize("given, value", [
+    ("finetune.clamp={low: .nan, high: 10}", ".nan"),
+    ("finetune.g_lr=.inf", ".inf"),
+    ("finetune.r1_gamma=-.inf", "-.inf"),
+    ("annotator.config.level=.NaN", ".NaN"),
+    ("search.constraints={fid: {max: .nan}}", ".nan"),
+    ("search.space={lambda_r: {low: 0, high: .inf}, lambda_c: {low: 0, high: 1}}", ".inf"),
+    ("reward.train.lr=1e999", "1e999"),
+    ("slab.length=.inf", ".inf"),
+])  # fmt: skip
+def test_a_number_that_is_none_is_refused(
+    tmp_path, tiny_checkpoint, tiny_images, capsys, given, value
+):
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images)
+    runs = ("--runs", tmp_path / "runs", "--dry-run")
+    lines = refused(capsys, sweep, *runs, "--set", given)
+    one(lines, f"--set {given}: ", repr(value), "no finite number")
+    key, _, rest = given.partition("=")
+    if "{" not in rest:  # the same in the file
+        first, *more = key.split(".")
+        inner = rest
+        for name in reversed(more):
+            inner = f"{{{name}: {inner}}}"
+        text = sweep.read_text()
+        sweep.write_text(f"{text}notes:\n  {first}: {inner}\n")
+        one(refused(capsys, sweep, *runs), f"{sweep}:", repr(value), "no finite number")
+
+
+def test_statistics_that_were_cut_off_are_found_before_any_work(
+    tmp_path, tiny_checkpoint, tiny_images, capsys
+):
+    path = tmp_path / "cut.npz"
+    np.savez(path, mu=np.zeros(500))
+    path.write_bytes(path.read_bytes()[:-60])
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images)
+    lines = refused(capsys, sweep, "--runs", tmp_path / "runs", "--dry-run",
+                    "--set", f"evaluation.fid_reference={path}")  # fmt: skip
+    one(lines, "evaluation.fid_reference", f"{path}: no whole .npz", "copy or make it again")
+
+
+def test_an_editors_lock_beside_pictures_is_no_picture(tmp_path, tiny_checkpoint, tiny_images):
+    folder = tmp_path / "set"
+    with zipfile.ZipFile(tiny_images) as archive:
+        archive.extractall(folder)
+    (folder / ".#dataset.json").symlink_to("someone@host.1234:99")
+    sweep = write_sweep(tmp_path, tiny_checkpoint, folder)
+    assert main([str(sweep), "--runs", str(tmp_path / "runs"), "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize("spoil, said", [
+    (lambda gan: (gan / "G.safetensors").write_bytes((gan / "D.safetensors").read_bytes()),
+     "G.safetensors: holds no tensor backbone.mapping.embed.bias, and by G_ema.safetensors"),
+    (lambda gan: (gan / "D.safetensors").write_bytes((gan / "D.safetensors").read_bytes()[:-1]),
+     "D.safetensors: 21983 bytes, of 21984 that its header tells"),
+    (lambda gan: (gan / "D.safetensors").write_bytes(
+        struct.pack("<Q", 56) + b'{"a":{"dtype":"F32","shape":[9],"data_offsets":[0, 0]}} '),
+     "D.safetensors: no whole safetensors file (a: 0 bytes for [9] of F32)"),
+])  # fmt: skip
+def test_headers_of_a_checkpoint_tell_what_does_not_fit(
+    tmp_path, tiny_checkpoint, tiny_images, capsys, spoil, said
+):
+    gan = tmp_path / "gan"
+    shutil.copytree(tiny_checkpoint, gan)
+    spoil(gan)
+    sweep = write_sweep(tmp_path, gan, tiny_images)
+    one(refused(capsys, sweep, "--runs", tmp_path / "runs", "--dry-run"), "checkpoint:", said)
 
 
 def test_a_read_only_place_is_refused(tmp_path, tiny_checkpoint, tiny_images, capsys):

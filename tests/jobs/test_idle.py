@@ -54,6 +54,8 @@ def test_no_shipped_sweep_has_a_setting_without_effect(path):
     ("lambda", ["rankings.anchors.use=always", "rankings.anchors.least=0.5"],
      "rankings.anchors.least", "rankings.anchors.use is always"),
     ("lambda", ["reward.train.seed=3"], "reward.train.seed", "reward.split_seed"),
+    ("lambda", ["reward.train.recon_weight=0", "reward.train.recon_conv=before"],
+     "reward.train.recon_conv", "nothing is reconstructed"),
     ("lambda", ["reward.points=300"], "reward.points", "only rewards that see points"),
     ("lambda", ["finetune.ada_target=0.5"], "finetune.ada_target", "finetune.aug is not ada"),
     ("lambda", ["finetune.reward_lr=0.1"], "finetune.reward_lr", "not separate"),

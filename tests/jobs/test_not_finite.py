@@ -47,6 +47,33 @@ def test_a_generator_without_numbers_is_named(tmp_path, tiny_checkpoint, capsys,
     assert str(gan) in err and "NaN or infinity" in err
 
 
+def overflowing_decoder(state):
+    """Planes are numbers; what the decoder makes of them is not."""
+    name = "decoder.net.0.weight"
+    state[name] = torch.full_like(state[name], 1e38)
+
+
+@pytest.mark.parametrize("kind", ["ply", "mrc", "png", "depth", "points"])
+def test_densities_without_numbers_are_named_in_every_format(
+    tmp_path, tiny_checkpoint, capsys, kind
+):
+    gan = spoiled(tiny_checkpoint, tmp_path / "gan", overflowing_decoder)
+    out = tmp_path / "s"
+    assert shapes([str(gan), "--seeds", "0", "--resolution", "16", "--format", kind,
+                   "--out", str(out)]) == 2  # fmt: skip
+    err = capsys.readouterr().err
+    assert f"{gan}: seed 0: the generator's de" in err and "NaN or infinity" in err
+    assert not [p for p in out.glob("seed*")]
+
+
+def test_densities_without_numbers_end_pages_of_questions(tmp_path, tiny_checkpoint, capsys):
+    gan = spoiled(tiny_checkpoint, tmp_path / "gan", overflowing_decoder)
+    assert questions([str(gan), "--count", "1", "--resolution", "16", "--first-seed", "0",
+                      "--out", str(tmp_path / "q")]) == 2  # fmt: skip
+    err = capsys.readouterr().err
+    assert f"{gan}: seed " in err and "the generator's densities hold NaN or infinity" in err
+
+
 def test_a_link_to_nothing_does_not_count(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()

@@ -27,6 +27,7 @@ def test_the_paper_is_the_default():
     assert section.training() == TrainConfig(lr=1e-3, **said.train_settings())
     assert network() == RewardConfig(grid=GRID, pooling="slices", doubled=False)
     assert section.training().recon_weight == 1e-2 and section.has_anchors
+    assert section.training().recon_conv == "after"
     assert set(section.model_dump()) == {
         "f_maps", "feature_size", "trunk", "trunk_out", "head", "train", "split_seed",
         "heldout_seed",
@@ -62,6 +63,7 @@ def test_what_is_given_overrides_the_preset_also_where_it_is_the_usual_default()
     )  # fmt: skip
     made, training = section.network(GRID, "", 1.0), section.training()
     assert (made.latents, made.frozen, made.yaws) == ("one", False, TRIPLE)
+    assert training.recon_conv == "before"
     assert made.heads == ("scalar", "bt") and made.doubled and made.pooling == "stretch"
     assert (training.pairs_weight, training.monitor, training.bt_weight) == (0.0, "scalar", 1e-3)
 

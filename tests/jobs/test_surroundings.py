@@ -1,6 +1,7 @@
 """What lies around a launch: its reader, its disk, its shell, its colleagues."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -37,17 +38,27 @@ def main():
         for n in range(100_000):
             print(n)
         return 0
+    if sys.argv[1] == "table":
+        from rich.console import Console
+        for n in range(2_000):
+            Console().print("line" * 25)
+        return 0
+    if sys.argv[1] == "work":
+        for n in range(2_000):
+            print("line" * 25)
+        open(sys.argv[2], "w").write("went on")
+        return 0
     show = Show(Terminal())
     for n in range(20_000):
         show.say(f"line {n}")
     open(sys.argv[2], "w").write("went on")
     return 0
 
-sys.exit(redact.guarded(main))
+sys.exit(redact.guarded(main, goes_on=sys.argv[1] == "work"))
 """
 
 
-@pytest.mark.parametrize("what", ["listing", "launch"])
+@pytest.mark.parametrize("what", ["listing", "table", "launch", "work"])
 def test_a_reader_that_goes_ends_a_listing_and_no_launch(tmp_path, what):
     process = subprocess.Popen([sys.executable, "-c", SAY, what, str(tmp_path / "end")],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
@@ -56,8 +67,40 @@ def test_a_reader_that_goes_ends_a_listing_and_no_launch(tmp_path, what):
     said = process.stderr.read().decode()
     assert process.wait() == 0, said
     assert "Traceback" not in said and "BrokenPipe" not in said
-    assert (tmp_path / "end").exists() == (what == "launch")
+    assert (tmp_path / "end").exists() == (what in ("launch", "work"))
     assert ("the launch goes on" in said) == (what == "launch")
+    assert ("the work goes on" in said) == (what == "work")
+
+
+@pytest.mark.parametrize("what, code, told", [
+    ("listing", 1, "the output cannot be written (No space left on device)"),
+    ("table", 1, "the output cannot be written (No space left on device)"),
+    ("launch", 0, "the launch goes on"),
+    ("work", 0, "the output cannot be written (No space left on device); the work goes on"),
+])  # fmt: skip
+def test_a_full_disk_below_the_output_is_no_traceback(tmp_path, what, code, told):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", SAY, what, str(tmp_path / "end")],
+                              stdout=full, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    assert (done.returncode, done.stderr) == (code, f"{done.stderr.splitlines()[0]}\n")
+    assert told in done.stderr
+    assert (tmp_path / "end").exists() == (what in ("launch", "work"))
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_a_closed_stream_is_nothing_and_no_file_takes_its_place(tmp_path, closed):
+    """Without that, the first file that is opened would be written what is printed."""
+    code = (f"import os, sys; from jobs.output import redact\n"
+            f"def main():\n"
+            f"    with open({str(tmp_path / 'file')!r}, 'w') as file:\n"
+            f"        print('said'); print('said', file=sys.stderr)\n"
+            f"        os.system('echo said')\n"
+            f"        return 0 if file.fileno() > 2 else 3\n"
+            f"sys.exit(redact.guarded(main))")  # fmt: skip
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    assert (tmp_path / "file").read_text() == ""
 
 
 # ---------------------------------------------------------------------- names and places
@@ -126,6 +169,19 @@ def test_the_database_lies_with_the_results_whatever_their_name(tmp_path, name, 
     assert local_uri(tmp_path / name) == f"sqlite:///{tmp_path}/{quoted}/mlflow.db"
 
 
+@pytest.mark.slow
+def test_mlflow_leaves_no_folder_beside_results_of_an_odd_name(tmp_path):
+    from jobs.track.ingest import ingest
+
+    runs = tmp_path / "a%2Fb" / "q?x"
+    runs.mkdir(parents=True)
+    launch(runs, "toy", toys.counting())
+    assert ingest(runs, "toy", local_uri(runs)) > 0
+    assert (runs / "mlflow.db").is_file()
+    assert list(tmp_path.iterdir()) == [tmp_path / "a%2Fb"]
+    assert list((tmp_path / "a%2Fb").iterdir()) == [runs]
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
 def test_weights_are_as_readable_as_all_else(tmp_path, umask):
     from sigmaflow.files import open_to_umask
@@ -187,8 +243,20 @@ def test_a_deleted_experiment_comes_back(tmp_path):
     client.delete_experiment(client.get_experiment_by_name("toy").experiment_id)
     assert not current(tmp_path, "toy", uri)
     catch_up(tmp_path, ["toy"], uri)
-    assert client.get_experiment_by_name("toy").lifecycle_stage == "active"
-    assert current(tmp_path, "toy", uri)
+    found = client.get_experiment_by_name("toy")
+    assert found.lifecycle_stage == "active" and current(tmp_path, "toy", uri)
+    whole = {run.info.run_id: run for run in client.search_runs([found.experiment_id])}
+    parents = {run.data.tags["mlflow.parentRunId"] for run in whole.values()
+               if "mlflow.parentRunId" in run.data.tags}  # fmt: skip
+    child = next(number for number in whole if number not in parents)
+    assert len(whole) > 1 and len(parents) == 1
+    for number in (child, *parents):
+        client.delete_run(number)
+        assert not current(tmp_path, "toy", uri)
+        catch_up(tmp_path, ["toy"], uri)
+        again = client.search_runs([found.experiment_id])
+        assert {run.info.run_id for run in again} == set(whole) and len(again) == len(whole)
+        assert current(tmp_path, "toy", uri)
 
 
 # ---------------------------------------------------------------------- the shell and the command
