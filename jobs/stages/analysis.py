@@ -43,10 +43,9 @@ def run_analysis(ctx: Context) -> None:
     c = ctx.config
     analysis = ANALYSES[c["analysis"]]
     settings, subject = analysis.settings(**c["settings"]), subject_of(c["subject"])
-    asked = analysis.asks(settings, subject)
     measured = {
         name: _read(ctx.input(f"asked_{i}")).of(ask.seeds)
-        for i, (name, ask) in enumerate(asked.items())
+        for i, (name, (_, ask)) in enumerate(analysis.sides(settings, subject).items())
     }
     rows = analysis.rows(measured, settings, subject)
     for table in analysis.tables:
@@ -79,7 +78,7 @@ def run_report(ctx: Context) -> None:
 
 def subject_of(said: dict[str, Any]) -> Subject:
     """The subject that a task's settings hold."""
-    return Subject(said["role"], range(*said["seeds"]), said["psi"])
+    return Subject(said["role"], range(*said["seeds"]), said["psi"], tuple(said["files"]))
 
 
 def _read(folders: list[Path]) -> Measured:

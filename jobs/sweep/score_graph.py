@@ -75,7 +75,7 @@ class ScoreGraph(FidGraph, AnalysisGraph):
         rays = None if slabs else self.config.reward.view_resolution
         return [
             Generator(role, role, self.generators[name], {"reward": self._reward},
-                      {"reward": {"rays": rays}})
+                      {"reward": {"rays": rays}}, None if name == "before" else self.generator)
             for name, role in CALLED.items() if name in self.generators
         ]  # fmt: skip
 

@@ -85,6 +85,28 @@ def test_a_dry_run_names_them_and_counts_their_cost(runs, asked):
     assert code == 0 and "analyses: truncation" in said
 
 
+def test_pairs_are_compared_under_the_rewards_of_their_trial(runs, asked):
+    before = attempts(runs)
+    code, said = launch(asked, runs, "--set", "analyses={reward_shift: {}}")
+    assert code == 0, said
+    # Start and two trials under two rewards.
+    assert ran(before, attempts(runs)) == {
+        "quantity_reward": 6, "analysis_reward_shift": 2, "report_reward_shift": 1,
+    }  # fmt: skip
+    found, trials = table(runs, "tiny-reward_shift"), table(runs, "tiny-trials")
+    assert found["generator"].tolist() == ["trial 0"] * 2 + ["trial 1"] * 2
+    assert found["judge"].tolist() == ["reward", "heldout"] * 2
+    for i, row in found.iterrows():
+        summary = trials.iloc[i // 2]
+        for name in ("before_mean", "delta_mean", "delta_low", "delta_sd", "positive", "share_low"):
+            expected = summary[f"{row['judge']}_{name}"]
+            assert row[name] == pytest.approx(expected, abs=2e-6), (row["judge"], name)
+    seeds = table(runs, "tiny-reward_seeds")
+    assert len(seeds) == 4 * 8 and seeds["seed"].nunique() == 8
+    for name in ("trial_0", "trial_1"):
+        assert (runs / "figures" / f"tiny-reward_shift-{name}.pdf").exists()
+
+
 def test_the_plan_is_the_same_with_and_without(asked, tiny_checkpoint, tiny_images, tmp_path):
     from jobs.store.ledger import plan_id
 
