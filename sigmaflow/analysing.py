@@ -53,6 +53,7 @@ class Ask:
         settings: Over those that the sweep has for the quantity and for its files.
         files: Which of the subject's files stands for one of the quantity's, where that is not the
             one of the same name: ``{"reward": "heldout"}``.
+        sides: Of a pair, which of the two it is asked of.
     """
 
     quantity: Quantity
@@ -60,6 +61,7 @@ class Ask:
     psi: float
     settings: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    sides: tuple[Literal["before", "after"], ...] = ("before", "after")
 
 
 def column(
@@ -167,6 +169,7 @@ class Analysis:
             f"{side} {name}": (of, ask)
             for name, ask in asked.items()
             for side, of in (("before", "original"), ("after", "subject"))
+            if side in ask.sides
         }
 
     def rows(

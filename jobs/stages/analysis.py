@@ -83,8 +83,11 @@ def subject_of(said: dict[str, Any]) -> Subject:
 
 def _read(folders: list[Path]) -> Measured:
     """The blocks of one quantity as one."""
+    import numpy as np
     import pandas as pd
 
     frame = pd.concat([pd.read_parquet(f / "values.parquet") for f in folders], ignore_index=True)
-    values = frame.drop(columns="seed")
-    return Measured(tuple(frame["seed"]), {name: values[name].to_numpy() for name in values})
+    columns = {name: frame[name].to_numpy() for name in frame.columns if name != "seed"}
+    for path in sorted(folders[0].glob("*.npy")):
+        columns[path.stem] = np.concatenate([np.load(f / path.name) for f in folders])
+    return Measured(tuple(frame["seed"].tolist()), columns)

@@ -248,7 +248,8 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
         own = self.config.reward.rays
         return Generator(
             name, role, generator, {"reward": reward, "heldout": self.heldout},
-            {"reward": {"rays": own if trial is None else trial.rays}, "heldout": {"rays": own}},
+            {"reward": {"rays": own if trial is None else trial.rays}, "heldout": {"rays": own},
+             "measures": {"view": self.view, "annotator": dump(self.config.annotator.config)}},
             None if role == "original" else self.generator,
         )
 
