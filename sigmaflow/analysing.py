@@ -33,21 +33,35 @@ class Subject:
         role: ``original``, ``tuned`` with a reward, or ``control``, tuned without one.
         seeds: The seeds that this sweep evaluates its generators with.
         psi: Their truncation_psi.
+        files: Names of the files that quantities of it may read, such as ``reward``, ``heldout``.
     """
 
     role: Role
     seeds: range
     psi: float
+    files: tuple[str, ...] = ("reward",)
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A quantity of a stretch of seeds at one truncation."""
+    """A quantity of a stretch of seeds at one truncation.
+
+    Attributes:
+        quantity: What is measured.
+        seeds: Of which latents.
+        psi: truncation_psi.
+        settings: Over those that the sweep has for the quantity and for its files.
+        files: Which of the subject's files stands for one of the quantity's, where that is not the
+            one of the same name: ``{"reward": "heldout"}``.
+        sides: Of a pair, which of the two it is asked of.
+    """
 
     quantity: Quantity
     seeds: range
     psi: float
     settings: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    sides: tuple[Literal["before", "after"], ...] = ("before", "after")
 
 
 def column(
@@ -120,12 +134,16 @@ class Analysis:
         settings: Model of its settings.
         asks: (settings, subject) to the quantities of one generator, by a name of its own; empty
             where it has nothing to say of that role.
-        analyse: (measured by name, settings, subject) to rows by table, for one generator.
+        analyse: (measured by name, settings, subject) to rows by table, for one generator. Of a
+            pair, ``measured`` has every name twice, as ``before name``, of the original, and as
+            ``after name``.
         tables: All that it makes, one row or more for a generator. `generator` and `role` are put
             in front of its columns.
         draw: (tables by name, settings) to figures by name; None draws nothing.
         drawn: Version of captions and figures.
         paper: Where the paper has it, such as ``Table 5``.
+        pair: Whether it compares a generator with the original that it was tuned from; it is then
+            made of all but the original, and ``asks`` is the same for both.
     """
 
     name: str
@@ -137,6 +155,22 @@ class Analysis:
     draw: Callable[[Mapping[str, pd.DataFrame], Any], Mapping[str, Figure]] | None = None
     drawn: int = 1
     paper: str = ""
+    pair: bool = False
+
+    def sides(self, settings: Any, subject: Subject) -> dict[str, tuple[str, Ask]]:
+        """What is to be measured, by the names that `analyse` finds it under: of which generator
+        (``original`` or ``subject``), and what. Empty where there is nothing to say."""
+        asked = self.asks(settings, subject)
+        if not self.pair:
+            return {name: ("subject", ask) for name, ask in asked.items()}
+        if subject.role == "original":
+            return {}
+        return {
+            f"{side} {name}": (of, ask)
+            for name, ask in asked.items()
+            for side, of in (("before", "original"), ("after", "subject"))
+            if side in ask.sides
+        }
 
     def rows(
         self, measured: Mapping[str, Measured], settings: Any, subject: Subject

@@ -50,11 +50,21 @@ class Samples:
 
 @dataclass(frozen=True)
 class Column:
-    """A number of each shape: what a table of the quantity says of it."""
+    """What a quantity says of each shape: a number, or an array with named axes.
+
+    Attributes:
+        name: Of the column, or of the array's file.
+        meaning: For readers; one line.
+        unit: Empty for counts and shares.
+        axes: Names of an array's axes after that of the shapes; none for a number.
+        dtype: numpy's name.
+    """
 
     name: str
     meaning: str
     unit: str = ""
+    axes: tuple[str, ...] = ()
+    dtype: str = "float64"
 
 
 Measure = Callable[[Samples], Mapping[str, "np.ndarray"]]
@@ -67,7 +77,7 @@ class Quantity:
     Attributes:
         name: As its file is called.
         version: Raised when the same settings and inputs would give other bytes.
-        columns: What ``prepare``'s function returns, each [n] float64.
+        columns: What ``prepare``'s function returns, each [n] or [n, *axes].
         prepare: (G, files, settings) to a function of `Samples`: opens files once, then measures
             one batch after another. A shape's numbers must not depend on the others of its batch
             other than by the batch's size, which is always ``batch``.
@@ -108,6 +118,20 @@ class Quantity:
             last = min((first // self.task + 1) * self.task, end)
             yield range(first, last)
             first = last
+
+    def check(self, found: Mapping[str, Any], n: int) -> None:
+        """Raises ValueError unless `found` holds the columns of `n` shapes."""
+        import numpy as np
+
+        shapes = {name: np.shape(values) for name, values in found.items()}
+        fine = set(shapes) == {column.name for column in self.columns} and all(
+            len(shape := shapes[column.name]) == 1 + len(column.axes) and shape[0] == n
+            for column in self.columns
+        )
+        if not fine:
+            wanted = ", ".join(f"{c.name} [{', '.join([str(n), *c.axes])}]" for c in self.columns)
+            got = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+            raise ValueError(f"quantity {self.name} must return {wanted}; it returned {got}")
 
     def batches(self, seeds: range, psi: float) -> Iterator[Samples]:
         """The samples of one task, batch by batch."""
@@ -165,23 +189,16 @@ def measure(
                          f"{', '.join(files) or 'none'}")  # fmt: skip
     run = quantity.prepare(G, {k: Path(v) for k, v in files.items()},
                            settings or quantity.settings())  # fmt: skip
-    names = [column.name for column in quantity.columns]
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    parts: dict[str, list[np.ndarray]] = {column.name: [] for column in quantity.columns}
     done: list[int] = []
     tasks = list(quantity.tasks(seeds))
     total = sum(map(len, tasks))
     for task in tasks:
         for samples in quantity.batches(task, psi):
             found = run(samples)
-            shapes = {name: np.shape(values) for name, values in found.items()}
-            if shapes != dict.fromkeys(names, (len(samples.seeds),)):
-                raise ValueError(
-                    f"quantity {quantity.name} must return {', '.join(names)}, a number of each of"
-                    f" {len(samples.seeds)} shapes; it returned "
-                    + ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
-                )
-            for name in names:
-                parts[name].append(np.asarray(found[name], dtype=np.float64))
+            quantity.check(found, len(samples.seeds))
+            for column in quantity.columns:
+                parts[column.name].append(np.asarray(found[column.name], dtype=column.dtype))
             done += samples.seeds
             if progress is not None:
                 progress(len(done), total)

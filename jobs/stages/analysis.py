@@ -43,10 +43,9 @@ def run_analysis(ctx: Context) -> None:
     c = ctx.config
     analysis = ANALYSES[c["analysis"]]
     settings, subject = analysis.settings(**c["settings"]), subject_of(c["subject"])
-    asked = analysis.asks(settings, subject)
     measured = {
         name: _read(ctx.input(f"asked_{i}")).of(ask.seeds)
-        for i, (name, ask) in enumerate(asked.items())
+        for i, (name, (_, ask)) in enumerate(analysis.sides(settings, subject).items())
     }
     rows = analysis.rows(measured, settings, subject)
     for table in analysis.tables:
@@ -79,13 +78,16 @@ def run_report(ctx: Context) -> None:
 
 def subject_of(said: dict[str, Any]) -> Subject:
     """The subject that a task's settings hold."""
-    return Subject(said["role"], range(*said["seeds"]), said["psi"])
+    return Subject(said["role"], range(*said["seeds"]), said["psi"], tuple(said["files"]))
 
 
 def _read(folders: list[Path]) -> Measured:
     """The blocks of one quantity as one."""
+    import numpy as np
     import pandas as pd
 
     frame = pd.concat([pd.read_parquet(f / "values.parquet") for f in folders], ignore_index=True)
-    values = frame.drop(columns="seed")
-    return Measured(tuple(frame["seed"]), {name: values[name].to_numpy() for name in values})
+    columns = {name: frame[name].to_numpy() for name in frame.columns if name != "seed"}
+    for path in sorted(folders[0].glob("*.npy")):
+        columns[path.stem] = np.concatenate([np.load(f / path.name) for f in folders])
+    return Measured(tuple(frame["seed"].tolist()), columns)

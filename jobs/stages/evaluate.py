@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobs.run.attempt import Context
-from jobs.stages.shapes import device, generator_of, measure_seeds
+from jobs.stages.shapes import device, generator_of
 from jobs.store.stage import Stage
 
 _SOURCES = (
@@ -31,6 +31,7 @@ def run_evaluate(ctx: Context) -> None:
     from sigmaflow.fields.grid import Grid
     from sigmaflow.fields.slab import latents, sample_slab
     from sigmaflow.preferences.annotator import AnnotatorConfig
+    from sigmaflow.preferences.looking import measure_seeds
     from sigmaflow.rewards.scoring import open_reward, score_generator
 
     c = ctx.config

@@ -22,10 +22,12 @@ QUANTITY_STAGES = {
 
 
 def run_quantity(ctx: Context) -> None:
-    """`values.parquet`: `seed` and the quantity's columns, a row for each shape.
+    """`values.parquet`: `seed` and the quantity's numbers, a row for each shape; `<column>.npy` of
+    its arrays, in the order of the rows.
 
     Raises RuntimeError where the task is for a device that is not there.
     """
+    import numpy as np
     import pandas as pd
     import torch
 
@@ -43,8 +45,12 @@ def run_quantity(ctx: Context) -> None:
         quantity, G, range(*samples["seeds"]), samples["psi"], quantity.settings(**c["settings"]),
         ctx.progress, **{name: _one(ctx.input(name)) for name in quantity.files},
     )  # fmt: skip
-    frame = pd.DataFrame({"seed": found.seeds, **found.columns})
+    numbers = {c.name: found[c.name] for c in quantity.columns if not c.axes}
+    frame = pd.DataFrame({"seed": found.seeds, **numbers})
     frame.to_parquet(ctx.folder / "values.parquet", index=False)
+    for column in quantity.columns:
+        if column.axes:
+            np.save(ctx.folder / f"{column.name}.npy", found[column.name])
 
 
 def _one(value: Path | list[Path]) -> Path:

@@ -80,36 +80,12 @@ def run_slabs(ctx: Context) -> None:
     np.save(ctx.folder / "seeds.npy", np.asarray(seeds, dtype=np.int64))
 
 
-def measure_seeds(G, seeds, psi: float, view: dict, annotator, progress=None):
-    """Rows (seed, measures, score) of the synthetic annotator.
-
-    `view` is the part of the box that it is shown, a regular grid: like the paper's annotator it
-    sees the slab that the reward gets, at its own resolution, and nothing else.
-    """
-    import torch
-
-    from sigmaflow.fields.grid import Grid
-    from sigmaflow.fields.slab import latents, sample_slab
-    from sigmaflow.preferences.annotator import measure, score, shown
-
-    grid = Grid.from_dict(view)
-    rows = []
-    with torch.no_grad():
-        for i, seed in enumerate(seeds):
-            z = latents([seed], G.z_dim).to(next(G.parameters()).device)
-            slab = sample_slab(G, z, grid, truncation_psi=psi)[0].cpu().numpy()
-            found = measure(shown(slab, grid), annotator)
-            rows.append({"seed": int(seed), **found.as_dict(), "score": score(found, annotator)})
-            if progress:
-                progress(i + 1, len(seeds))
-    return rows
-
-
 def run_measures(ctx: Context) -> None:
     """What the annotator sees in seeds at one psi: `measures.parquet`."""
     import pandas as pd
 
     from sigmaflow.preferences.annotator import AnnotatorConfig
+    from sigmaflow.preferences.looking import measure_seeds
 
     rows = measure_seeds(
         generator_of(ctx),

@@ -6,7 +6,7 @@ They are leaves of the graph: nothing waits for them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError, create_model
@@ -33,8 +33,9 @@ class Generator:
         name: In tables.
         role: What it is among the others.
         checkpoint: Its files, or the task that makes it.
-        files: What quantities read beside it, by their names for it: `reward`.
-        settings: Settings of quantities that follow from those files, by the file's name.
+        files: What quantities read beside it: `reward`, and `heldout` where there is one.
+        settings: What the sweep says of quantities, by the name of the quantity or of a file.
+        original: What it was tuned from; None for the original itself.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Generator:
     checkpoint: Input | tuple[Input, ...]
     files: Mapping[str, Input | tuple[Input, ...]]
     settings: Mapping[str, Mapping[str, Any]]
+    original: Input | tuple[Input, ...] | None = None
 
 
 class AnalysisGraph:
@@ -80,26 +82,33 @@ class AnalysisGraph:
         )  # fmt: skip
 
     def _of(self, analysis: Analysis, settings: Any, generator: Generator) -> Task | None:
-        """The analysis of one generator; None where it asks nothing of that role."""
-        subject = self._subject(generator.role)
-        asked = analysis.asks(settings, subject)
-        if not asked:
+        """The analysis of one generator; None where it has nothing to say of that role."""
+        subject = replace(self._subject(generator.role), files=tuple(generator.files))
+        sides = analysis.sides(settings, subject)
+        if not sides:
             return None
         return Task(
             ANALYSIS_STAGES[analysis.name],
             {"threads": self.config.threads, "format": ANALYSIS_FORMAT, "analysis": analysis.name,
              "settings": settings.model_dump(mode="json"),
-             "subject": {"role": subject.role, "psi": subject.psi,
+             "subject": {"role": subject.role, "psi": subject.psi, "files": subject.files,
                          "seeds": [subject.seeds.start, subject.seeds.stop]}},
-            {f"asked_{i}": tuple(self._blocks(ask, generator))
-             for i, ask in enumerate(asked.values())},
+            {f"asked_{i}": tuple(self._blocks(ask, generator, of == "original"))
+             for i, (of, ask) in enumerate(sides.values())},
             f"{analysis.name} of {generator.name}",
         )  # fmt: skip
 
-    def _blocks(self, ask: Ask, generator: Generator) -> Iterator[Task]:
+    def _blocks(self, ask: Ask, generator: Generator, original: bool) -> Iterator[Task]:
+        """The tasks of a quantity, of a generator or of the original that it was tuned from."""
         quantity = ask.quantity
-        given = {k: v for name in quantity.files for k, v in generator.settings[name].items()}
-        settings = quantity.settings(**{**given, **ask.settings})
+        files = {name: ask.files.get(name, name) for name in quantity.files}
+        said = [generator.settings.get(name, {}) for name in (quantity.name, *files.values())]
+        settings = quantity.settings(**{k: v for one in (*said, ask.settings)
+                                        for k, v in one.items()})  # fmt: skip
+        checkpoint = generator.original if original else generator.checkpoint
+        if checkpoint is None:
+            raise ValueError(f"{generator.name}: what it was tuned from is not known")
+        name = "original" if original else generator.name
         for seeds in quantity.tasks(ask.seeds):
             yield Task(
                 QUANTITY_STAGES[quantity.name],
@@ -107,10 +116,9 @@ class AnalysisGraph:
                  "format": QUANTITY_FORMAT, "quantity": quantity.name,
                  "settings": settings.model_dump(mode="json"),
                  "samples": {"seeds": [seeds.start, seeds.stop], "psi": ask.psi}},
-                {"generator": generator.checkpoint,
-                 **{name: generator.files[name] for name in quantity.files}},
-                f"{quantity.name} of {generator.name} at psi {ask.psi:g} "
-                f"{seeds.start}-{seeds.stop - 1}",
+                {"generator": checkpoint,
+                 **{name: generator.files[of] for name, of in files.items()}},
+                f"{quantity.name} of {name} at psi {ask.psi:g} {seeds.start}-{seeds.stop - 1}",
             )  # fmt: skip
 
 

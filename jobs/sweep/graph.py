@@ -228,18 +228,30 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
 
     def generators(self, trials: Sequence[Trial]) -> list[Generator]:
         """The start under each reward that trials follow, and every trial under its own."""
-        rays = self.config.reward.rays
-        found = [_looked_at("original", "original", self.generator, self.reward, rays)]
+        found = [self._looked_at("original", "original", self.generator, self.reward, None)]
         seen = {self.reward.key}
         for t in trials:
             if t.reward.key not in seen:
                 seen.add(t.reward.key)
                 name = f"original, reward of trial {t.number}"
-                found.append(_looked_at(name, "original", self.generator, t.reward, t.rays))
+                found.append(self._looked_at(name, "original", self.generator, t.reward, t))
             lambda_r = t.params.get("lambda_r", self.config.finetune.lambda_r)
             role: Role = "tuned" if lambda_r else "control"
-            found.append(_looked_at(f"trial {t.number}", role, t.finetune, t.reward, t.rays))
+            found.append(self._looked_at(f"trial {t.number}", role, t.finetune, t.reward, t))
         return found
+
+    def _looked_at(
+        self, name: str, role: Role, generator: Input | tuple[Input, ...], reward: Task,
+        trial: Trial | None,
+    ) -> Generator:
+        """A generator under a reward and the held-out one, of a trial or of the sweep itself."""
+        own = self.config.reward.rays
+        return Generator(
+            name, role, generator, {"reward": reward, "heldout": self.heldout},
+            {"reward": {"rays": own if trial is None else trial.rays}, "heldout": {"rays": own},
+             "measures": {"view": self.view, "annotator": dump(self.config.annotator.config)}},
+            None if role == "original" else self.generator,
+        )
 
     def tables(self, trials: Sequence[Trial], pareto: Sequence[int]) -> Task:
         """Tables and figures of these trials."""
@@ -279,13 +291,7 @@ def evaluated(config: SweepConfig) -> dict[Role, Subject]:
     """Generators of a sweep as analyses are asked of them."""
     e = config.evaluation
     seeds = range(e.first_seed, e.first_seed + e.seeds)
-    return {role: Subject(role, seeds, e.psi) for role in ROLES}
-
-
-def _looked_at(
-    name: str, role: Role, generator: Input | tuple[Input, ...], reward: Task, rays: int | None
-) -> Generator:
-    return Generator(name, role, generator, {"reward": reward}, {"reward": {"rays": rays}})
+    return {role: Subject(role, seeds, e.psi, ("reward", "heldout")) for role in ROLES}
 
 
 class RehearsalGraph(SweepGraph):

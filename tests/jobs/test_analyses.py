@@ -85,6 +85,51 @@ def test_a_dry_run_names_them_and_counts_their_cost(runs, asked):
     assert code == 0 and "analyses: truncation" in said
 
 
+def test_pairs_are_compared_under_the_rewards_of_their_trial(runs, asked):
+    before = attempts(runs)
+    code, said = launch(asked, runs, "--set", "analyses={reward_shift: {}}")
+    assert code == 0, said
+    # Start and two trials under two rewards.
+    assert ran(before, attempts(runs)) == {
+        "quantity_reward": 6, "analysis_reward_shift": 2, "report_reward_shift": 1,
+    }  # fmt: skip
+    found, trials = table(runs, "tiny-reward_shift"), table(runs, "tiny-trials")
+    assert found["generator"].tolist() == ["trial 0"] * 2 + ["trial 1"] * 2
+    assert found["judge"].tolist() == ["reward", "heldout"] * 2
+    for i, row in found.iterrows():
+        summary = trials.iloc[i // 2]
+        for name in ("before_mean", "delta_mean", "delta_low", "delta_sd", "positive", "share_low"):
+            expected = summary[f"{row['judge']}_{name}"]
+            assert row[name] == pytest.approx(expected, abs=2e-6), (row["judge"], name)
+    seeds = table(runs, "tiny-reward_seeds")
+    assert len(seeds) == 4 * 8 and seeds["seed"].nunique() == 8
+    for name in ("trial_0", "trial_1"):
+        assert (runs / "figures" / f"tiny-reward_shift-{name}.pdf").exists()
+
+
+def test_annotator_and_shapes_say_what_the_trial_said(runs, asked):
+    code, said = launch(asked, runs, "--set", "analyses.preference={seeds: 4}",
+                        "analyses.closeness={resolution: 8}")  # fmt: skip
+    assert code == 0, said
+    trials = table(runs, "tiny-trials")
+    for name, columns in {
+        "preference": ["n", "tuned", "none", "share_tuned", "share_none_low",
+                       "cohens_h_high"],
+        "closeness": ["n", "share_closer", "to_original", "to_reference", "alpha", "residual_low"],
+        "diversity": ["before", "after", "ratio", "ratio_low"],
+    }.items():
+        found = table(runs, f"tiny-{name}")
+        assert found["generator"].tolist() == ["trial 0", "trial 1"]
+        for column in columns:
+            expected = trials[f"{name}_{column}"].tolist()
+            assert found[column].tolist() == pytest.approx(expected, rel=1e-3, abs=1e-5), column
+    changes = table(runs, "tiny-measure_changes").set_index(["generator", "measure"])["change"]
+    for trial in (0, 1):
+        for name in ("roughness", "nose"):
+            expected = trials[f"annotator_{name}_change"][trial]
+            assert changes[f"trial {trial}", name] == pytest.approx(expected, abs=1e-6)
+
+
 def test_the_plan_is_the_same_with_and_without(asked, tiny_checkpoint, tiny_images, tmp_path):
     from jobs.store.ledger import plan_id
 

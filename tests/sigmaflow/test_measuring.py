@@ -47,12 +47,24 @@ def test_requests_of_other_lengths_share_all_but_the_last_task():
 
 
 @pytest.mark.parametrize("run,said", [
-    (lambda samples: {"first": np.zeros(4)}, r"must return first, size"),
+    (lambda samples: {"first": np.zeros(4)}, r"must return first \[4\], size \[4\]"),
     (lambda samples: {"first": np.zeros(4), "size": np.zeros(3)}, r"size \[3\]"),
 ])  # fmt: skip
 def test_a_quantity_returns_its_columns_of_every_shape(run, said):
     with pytest.raises(ValueError, match=said):
         measure(of(run=run), None, range(4), 1.0)
+
+
+def test_arrays_have_the_axes_and_the_type_of_their_column():
+    toy = Quantity("toy", 1, (Column("cube", "c", axes=("x", "y"), dtype="float16"),),
+                   lambda G, files, settings: lambda s: {"cube": np.zeros((4, 3, 2)) + s.psi},
+                   batch=4, task=8)  # fmt: skip
+    found = measure(toy, None, range(1, 6), 0.5)["cube"]
+    assert found.shape == (5, 3, 2) and found.dtype == np.float16 and (found == 0.5).all()
+    flat = Quantity("toy", 1, toy.columns, lambda *_: lambda s: {"cube": np.zeros(4)}, batch=4,
+                    task=8)  # fmt: skip
+    with pytest.raises(ValueError, match=r"must return cube \[4, x, y\]; it returned cube \[4\]"):
+        measure(flat, None, range(4), 0.5)
 
 
 def test_files_and_sizes_are_checked():
