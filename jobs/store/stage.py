@@ -25,7 +25,7 @@ class Stage:
     run: str  #: "package.module:function"; imported only where it runs, called with a Context
     sources: tuple[str, ...] = ()  #: files and folders, from the root, that the version vouches for
     gpu: float = 0.0  #: GPUs, or a share of one, that it takes where the profile has any
-    actor: bool = False  #: runs in a process of its own (a training), gone when it is done
+    actor: bool = False  #: a training: on a GPU in a process of its own, gone when it is done
     torch: bool = True  #: False for stages without torch, which spares them its import
 
     @property
