@@ -29,7 +29,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from jobs.output import redact
 from jobs.store.ledger import SWEEPS, launches, sweeps
@@ -156,7 +156,8 @@ def warning(error: BaseException, uri: str) -> str:
     """One line about a failure."""
     lines = redact.text(str(error)).strip().splitlines() or [""]
     remedy = "the next launch or python -m jobs.report enters it"
-    if any(word in str(error) for word in DAMAGED):  # nothing enters it there
+    folder = Path(unquote(uri.removeprefix("sqlite:///"))).is_dir()  # in place of a database
+    if folder or any(word in str(error) for word in DAMAGED):  # nothing enters it there
         remedy = "the database is damaged: move it away, then " + remedy
     return (f"MLflow at {redact.text(uri)}: {type(error).__name__}: {lines[0][:300]}; all of it is "
             f"on disk, {remedy}")
