@@ -109,7 +109,7 @@ def fan_out(folder: Path, blocks: int) -> dict[str, float]:
             gaps[kind] = statistics.median(b[0] - a[1] for a, b in zip(times, times[1:]))
     least = -(-blocks // SLOTS) * 1.0
     print(f"\n{blocks} blocks of 1 s on {SLOTS} slots: {seconds:.2f} s, no less than {least:.0f} s")
-    print(f"gap on one slot: {gaps['training']:.2f} s between trainings (a process each), "
+    print(f"gap on one slot: {gaps['training']:.2f} s between trainings, "
           f"{gaps['block']:.3f} s between blocks")
     return {
         "fanout_overhead": seconds / least - 1, "gap_training_s": gaps["training"],
@@ -165,7 +165,7 @@ def resident() -> int:
 
 
 def our_trials(folder: Path, count: int) -> float:
-    """Seconds of so many trials that do nothing: asked, run in a process each, claimed, published,
+    """Seconds of so many trials that do nothing: asked, run, claimed, published,
     told, and in MLflow. Ray and the database are there before."""
     from jobs.search.search import Search
     from jobs.search.trials import run_trials

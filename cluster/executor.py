@@ -57,7 +57,7 @@ class Resources:
     memory: int = 0  #: bytes of main memory; 0: not known
     gpu_memory: int = 0  #: bytes on the GPU at their peak, as measured; 0: not known
     alone: bool = False  #: all of a GPU, whatever else is said
-    actor: bool = False  #: a process of its own, gone with the function
+    actor: bool = False  #: where it gets a GPU: a process of its own, gone with the function
     name: str = ""  #: for people
 
 
@@ -79,7 +79,11 @@ class Executor(ABC):
         *args: Any,
         resources: Resources = NOTHING_SPECIAL,
     ) -> Any:
-        """Start ``function(*args)`` and return a hashable handle."""
+        """Start ``function(*args)`` and return a hashable handle.
+
+        A process may run one function after another. Where a value has an attribute ``spent`` that
+        is true, or the function raises, its process runs nothing more.
+        """
 
     @abstractmethod
     def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:

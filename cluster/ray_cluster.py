@@ -32,8 +32,11 @@ class ClusterRay(RayTasks):
     """`RayTasks` on the cluster at ``profile.address``. Raises Refused, naming what is wrong with
     the address, the token, or which machine lacks what.
 
-    Closing ends our own actors and leaves; everybody else's work and the cluster go on.
+    Closing ends our own actors and leaves; everybody else's work and the cluster go on. Trainings
+    keep a process each: of actors alone Ray says that a machine was taken away for others.
     """
+
+    reuse = False
 
     def __init__(self, profile: RayProfile, shared: Path) -> None:
         super().__init__(profile, 1)

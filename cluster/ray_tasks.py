@@ -30,7 +30,8 @@ LATELY = 30.0  # seconds in which the death of a machine explains that of a work
 
 
 class RayTasks(Executor):
-    """Plain functions as Ray tasks, ``actor=True`` ones in an actor killed afterwards.
+    """Functions as Ray tasks; those that want an actor in one that is killed afterwards, where they
+    get a GPU or this executor does not ``reuse`` processes for them.
 
     Ray never retries: a function that dies is reported as WorkerLost, or NodeLost with its
     machine, and whoever submitted it decides. Nothing is asked that no machine has.
@@ -38,6 +39,7 @@ class RayTasks(Executor):
 
     _ray: Any = None  #: the module, once this process is connected
     _probe: tuple[str, str] | None = None  #: a file that every machine must see, and its text
+    reuse = True  #: whether what wants an actor and no GPU may share a process with others in turn
 
     def __init__(self, profile: RayProfile | SlurmProfile, slots: int) -> None:
         self.slots = slots
@@ -64,7 +66,7 @@ class RayTasks(Executor):
             asked["num_gpus"], self._profile.accelerator or "", self._probe
         )
         name = resources.name or function.__name__
-        if not resources.actor:
+        if not (resources.actor and (asked["num_gpus"] or not self.reuse)):
             # A process that has used a GPU keeps memory on it, so such a one is not used again.
             kind = "gpu" if asked["num_gpus"] else "cpu"
             remote = self._remote(kind).options(name=name, **asked)
@@ -125,7 +127,7 @@ class RayTasks(Executor):
     def _remote(self, kind: str) -> Any:
         if kind not in self._remotes:
             make = {
-                "cpu": (dict(max_retries=0), ray_worker.call),
+                "cpu": (dict(max_retries=0, max_calls=ray_worker.CALLS), ray_worker.call),
                 "gpu": (dict(max_retries=0, max_calls=1), ray_worker.call),
                 "actor": (dict(max_restarts=0, max_task_retries=0), ray_worker.Box),
             }

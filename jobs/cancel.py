@@ -22,7 +22,7 @@ from typing import Any
 from cluster import slurm_state
 from jobs.output import redact
 from jobs.run.slurm_files import open_jobs, submitted
-from jobs.store.claim import here, is_local, started
+from jobs.store.claim import BEAT, STALE, here, is_local, started
 from jobs.store.ledger import CANCEL, SWEEPS, Launch, launches, sweeps
 from sigmaflow.atomic import write_json
 
@@ -66,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     until = max(until, time.monotonic() + min(args.wait, SETTLE))
     for launch in found:
         print(f"{launch.name}: {_end(launch, until)}")
+    _tell_mlflow(Path(args.runs), [*(launch.name for launch in found), *left], args.wait)
     return 0 if all(asked) else 1
 
 
@@ -152,6 +153,15 @@ def _scancel(name: str, jobs: Sequence[str]) -> bool:
         return False
     print(f"{name}: SLURM was told to end {', '.join(jobs)}")
     return True
+
+
+def _tell_mlflow(runs: Path, names: Sequence[str], wait: float) -> None:
+    """Enter the end of sweeps of which nothing lives: SLURM ends what follows a launch with it."""
+    from jobs.track.ingest import settle
+
+    for name in dict.fromkeys(names):
+        if not any(launch.alive for launch in launches(runs / SWEEPS / name)):
+            settle(runs, name, STALE + BEAT if wait else 0.0)
 
 
 def _end(launch: Launch, until: float) -> str:

@@ -77,9 +77,12 @@ def _missing_trials(sweep: Sweep) -> dict[int, str]:
         if trial is None:
             missing[number] = "not asked"
             continue
-        if states[trial["last"]].state == "done":
+        parts = [states.get(str(trial.get(part))) for part in ("finetune", "tuned", "last")]
+        if None in parts:
+            missing[number] = "its lines in the ledger are damaged; launch again"
             continue
-        parts = [states[trial[part]] for part in ("finetune", "tuned", "last")]
+        if parts[-1].state == "done":
+            continue
         at = next(one for one in parts if one.state != "done")
         missing[number] = f"{at.entry.label} {at.state}"
     return missing

@@ -7,17 +7,16 @@ import importlib
 import json
 import os
 import platform
-import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from jobs.output import redact
-from jobs.run.memory import keep_freed_blocks
+from jobs.run.arithmetic import arithmetic
+from jobs.run.memory import freed, keep_freed_blocks
 from jobs.run.retry import Cause, cause_of
 from jobs.run.stop import Stop, Stopped
 from jobs.run.system import watched
@@ -29,9 +28,6 @@ from jobs.store.staging import VARIABLE, local_copy
 from jobs.store.store import CHECKPOINT, PROGRESS, LostClaim, Store, Work
 from sigmaflow import atomic
 from sigmaflow.files import sha256_file
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
 
 METRICS = "metrics.jsonl"
 KEEP = 2  # checkpoints: the newest, and one to fall back on
@@ -56,6 +52,11 @@ class Result:
     @property
     def ok(self) -> bool:
         return self.path is not None
+
+    @property
+    def spent(self) -> bool:
+        """Whether its process, such as one short of memory, should run nothing more."""
+        return self.status == "failed"
 
 
 class Context:
@@ -219,7 +220,7 @@ def try_task(
             return Result(task.key, "hit", path, time.monotonic() - begun)
         if (work := store.claim(task)) is None:
             return None
-        with contextlib.suppress(LostClaim), work:
+        with freed(), contextlib.suppress(LostClaim), work:
             if store.find(task) is None:  # not made while we were claiming
                 return _attempt(store, task, work, stop, begin)
     except Stopped:
@@ -247,7 +248,7 @@ def _attempt(
         if not work.ready():
             with measured() as usage, watched(store.root, task):
                 function = _load(task.stage.run)
-                with _sums(task.config, task.stage.torch):
+                with arithmetic(task):
                     function(Context(store, task, work.folder, stop))
         path = work.publish(time.monotonic() - begun, asdict(usage))
     except Stopped:
@@ -260,41 +261,6 @@ def _attempt(
         return result
     seconds = time.monotonic() - begun
     return Result(task.key, "done", path, seconds, node=platform.node(), usage=usage)
-
-
-@contextlib.contextmanager
-def _sums(config: Mapping[str, Any], use_torch: bool) -> Iterator[None]:
-    """Hold torch, and BLAS now or later loaded, to the config's threads, and sigma to its sampler:
-    the last bits of sums depend on both."""
-    count = config["threads"]
-    if use_torch:
-        import torch
-
-        from sigmaflow.generators import sampler
-
-        torch.set_num_threads(count)
-        sampler.use(config.get("sampler", "auto"))
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update({name: str(count) for name in names})
-    try:
-        with _pools(len(sys.modules)).limit(limits=count):
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@lru_cache(maxsize=1)
-def _pools(imported: int) -> ThreadpoolController:
-    """Of the libraries that are loaded. Finding them is a good part of what a small task costs, so
-    it is done anew only after further imports."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def _load(target: str) -> Callable[[Context], None]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -48,19 +49,19 @@ def _peak() -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _cuda():
+def cuda_in_use() -> Any:
     """torch.cuda, where this process has used a GPU."""
     torch = sys.modules.get("torch")
     return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
 
 
 def _cuda_reset() -> None:
-    if (cuda := _cuda()) is not None:
+    if (cuda := cuda_in_use()) is not None:
         for device in range(cuda.device_count()):
             cuda.reset_peak_memory_stats(device)
 
 
 def _cuda_peak() -> int:
-    if (cuda := _cuda()) is None:
+    if (cuda := cuda_in_use()) is None:
         return 0
     return sum(cuda.max_memory_reserved(device) for device in range(cuda.device_count()))

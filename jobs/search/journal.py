@@ -5,13 +5,14 @@ It is not what a search depends on. It spares a launch the samplers where trials
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +84,23 @@ class Journal:
 
     def ask(self, params: Params) -> None:
         """Add the next trial, under way."""
-        if self._lock is not None:
+        if self._lock is None:
+            return
+        with self._writing():
             trial = frozen(Seen(params), distributions(self._space))
             trial.set_user_attr(DIGEST, _digest(params))
             self._study.add_trial(trial)
 
     def tell(self, number: int, values: Values | None, violations: Mapping[str, float]) -> None:
         """How a trial ended, as in `Search.tell`; what was told before stays."""
+        self.told = number + 1
+        if self._lock is not None:
+            with self._writing():
+                self._tell(number, values, violations)
+
+    def _tell(self, number: int, values: Values | None, violations: Mapping[str, float]) -> None:
         from optuna.trial import TrialState
 
-        self.told = number + 1
-        if self._lock is None:
-            return
         trial = self._study.get_trials(deepcopy=False)[number]
         if trial.state != TrialState.RUNNING:
             if values is not None and trial.values not in (None, list(values)):
@@ -110,6 +116,18 @@ class Journal:
             storage = self._study._storage
             storage.set_trial_system_attr(trial._trial_id, CONSTRAINTS, over)
         self._study.tell(number, list(values))
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A disk may fill, or go away, in the middle of a search, which does without the journal.
+        """
+        try:
+            yield
+        except OSError as error:
+            log.warning("the journal of this search cannot be written any more (%s); the search "
+                        "goes on without it, with the same trials", error)  # fmt: skip
+            self.close()
+            self._study = self._lock = None
 
     def leave(self, why: str) -> None:
         """Go on without what it says, which is wrong. Nothing more is written to it."""

@@ -369,8 +369,13 @@ def _lines(path: Path) -> Iterator[tuple[int, Any]]:
         except ValueError:
             _passed_over(path, f"line {i + 1} is not JSON")
             continue
-        if i == 0 and (not isinstance(value, dict) or value.get("format") != FORMAT):
-            return
+        if i == 0:
+            found = value.get("format") if isinstance(value, dict) else None
+            if found not in (None, FORMAT):
+                _passed_over(path, f"its format is {found!r}, this code reads {FORMAT}")
+                return
+            if found is None:
+                _passed_over(path, "line 1 does not say its format")
         yield i + 1, value
 
 

@@ -27,7 +27,7 @@ class Stage:
     imports: tuple[str, ...] = ()  #: modules that it vouches for with all that they import
     without: tuple[str, ...] = ()  #: packages that it does not vouch for, though they are imported
     gpu: float = 0.0  #: GPUs, or a share of one, that it takes where the profile has any
-    actor: bool = False  #: runs in a process of its own (a training), gone when it is done
+    actor: bool = False  #: a training: on a GPU in a process of its own, gone when it is done
     torch: bool = True  #: False for stages without torch, which spares them its import
 
     @property

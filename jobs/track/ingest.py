@@ -29,7 +29,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from jobs.output import redact
 from jobs.store.ledger import SWEEPS, launches, sweeps
@@ -45,6 +45,7 @@ DAMAGED = ("file is not a database", "malformed")  # in what SQLite says
 LEISURE = 10  # times as long as a pass took, we rest at least
 PATIENCE = (0.2, 0.5, 1.0, 2.0)  # seconds between attempts on a locked database
 GRACE = 2.0  # seconds for a launch to be gone that has left us
+SETTLE = 3.0  # seconds for the workers of a launch to be gone that has ended
 AWAY = 120.0  # seconds that the end of a launch waits for MLflow
 ROOT = Path(__file__).resolve().parents[2]
 log = logging.getLogger(__name__)
@@ -140,11 +141,36 @@ def catch_up(runs: Path, names: Sequence[str], said: str | None = None) -> None:
                 return  # a server that is away stays away for the next one
 
 
+def settle(runs: Path, name: str, seconds: float) -> None:
+    """`catch_up` of a sweep whose launches were ended, perhaps with their followers, so that it
+    says so; nothing where none of it was ever entered. Claims of other machines count until they
+    are old, which is awaited for ``seconds`` at most."""
+    if not _stamp(runs, name):
+        return
+    try:
+        _settled(runs, name, seconds)
+    except OSError as error:
+        log.warning("%s", warning(error, tracking_uri(runs, name)))
+        return
+    catch_up(runs, [name])
+
+
+def _settled(runs: Path, name: str, seconds: float) -> list[view.Row]:
+    """All rows, once none of them runs or after so many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        rows = view.rows(runs, name)
+        if time.monotonic() >= end or not any(row.status == "RUNNING" for row in rows):
+            return rows
+        time.sleep(LOOK)
+
+
 def warning(error: BaseException, uri: str) -> str:
     """One line about a failure."""
     lines = redact.text(str(error)).strip().splitlines() or [""]
     remedy = "the next launch or python -m jobs.report enters it"
-    if any(word in str(error) for word in DAMAGED):  # nothing enters it there
+    folder = Path(unquote(uri.removeprefix("sqlite:///"))).is_dir()  # in place of a database
+    if folder or any(word in str(error) for word in DAMAGED):  # nothing enters it there
         remedy = "the database is damaged: move it away, then " + remedy
     return (f"MLflow at {redact.text(uri)}: {type(error).__name__}: {lines[0][:300]}; all of it is "
             f"on disk, {remedy}")
@@ -255,7 +281,7 @@ def follow(runs: Path, name: str, launch: Path, uri: str) -> None:
     while True:
         alive, begun = beside.alive(), time.monotonic()
         try:
-            rows = view.rows(runs, name, cache)
+            rows = view.rows(runs, name, cache) if alive else _settled(runs, name, SETTLE)
             now = view.digest(rows)
             if now != seen or failed:
                 ingest(runs, name, uri, rows)

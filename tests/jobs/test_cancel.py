@@ -8,11 +8,14 @@ import time
 
 import pytest
 import toys
-from launches import child, launch, until
+from launches import SAID, child, launch, until
 
 from jobs import cancel
 from jobs.run.signals import terminable
-from jobs.store.ledger import CANCEL, LAUNCH, Ledger, launches
+from jobs.store.claim import STALE
+from jobs.store.ledger import CANCEL, LAUNCH, Ledger, launches, plan_id
+from jobs.store.store import Store
+from jobs.track import ingest
 from sweeps import outputs
 
 
@@ -112,3 +115,46 @@ def test_slurm_jobs_are_ended(tmp_path, monkeypatch, capsys):
     assert cancel.main(["toy", "--runs", str(tmp_path), "--wait", "0"]) == 0
     assert (tmp_path / "told").read_text().split() == ["17_3", "18"]
     assert "SLURM was told to end 17_3, 18" in capsys.readouterr().out
+
+
+def in_mlflow(runs):
+    """Status of every run, by name."""
+    import mlflow
+
+    client = mlflow.MlflowClient(ingest.local_uri(runs))
+    (experiment,) = client.search_experiments(filter_string="name = 'toy'")
+    return {one.info.run_name: one.info.status for one in
+            client.search_runs([experiment.experiment_id])}  # fmt: skip
+
+
+def test_cancel_tells_mlflow_what_slurm_kept_a_follower_from_telling(tmp_path):
+    """SLURM ends all processes of an allocation, the one that enters its end too."""
+    launch(tmp_path / "other", "toy", toys.counting())
+    ingest.ingest(tmp_path / "other", "toy", ingest.local_uri(tmp_path / "other"))  # imports
+    process = child(tmp_path, "toy", 2.0, 1, 2)
+    until(tmp_path, "toy", lambda s: any((o.progress or {}).get("done", 0) > 0 for o in s.tasks))
+    ingest.ingest(tmp_path, "toy", ingest.local_uri(tmp_path))
+    assert "RUNNING" in in_mlflow(tmp_path).values()
+    assert cancel.main(["toy", "--runs", str(tmp_path)]) == 0
+    process.communicate(timeout=60)
+    assert len(in_mlflow(tmp_path)) > 1
+    assert "RUNNING" not in in_mlflow(tmp_path).values()
+
+
+def test_a_worker_of_another_machine_is_awaited_until_its_claim_is_old(tmp_path):
+    task = toys.counting()
+    store = Store(tmp_path / "store")
+    with Ledger(tmp_path, "toy", plan_id({}, [task]), **SAID) as ledger:
+        ledger.add([task])
+        work = store.claim(task)
+        work.claim._end()  # its process is gone
+        said = json.loads(work.claim.path.read_text()) | {"host": "elsewhere", "boot": "other"}
+        work.claim.path.write_text(json.dumps(said))
+        ingest.ingest(tmp_path, "toy", ingest.local_uri(tmp_path))
+        ledger.close("stopped")
+    begun = time.time()
+    os.utime(work.claim.path, (begun, begun - STALE + 2))
+    ingest.settle(tmp_path, "toy", 0.0)
+    assert in_mlflow(tmp_path)["count"] == "RUNNING"
+    ingest.settle(tmp_path, "toy", 30.0)
+    assert in_mlflow(tmp_path)["count"] == "KILLED" and time.time() - begun < 25

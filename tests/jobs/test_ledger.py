@@ -246,6 +246,15 @@ def test_a_line_of_a_ledger_that_is_damaged_is_passed_over_with_a_word(tmp_path,
     launch(tmp_path, "toy", toys.graph())  # and the next launch goes on
 
 
+@pytest.mark.parametrize("first, known", [("17", 4), ('{"format": 2}', 0)])
+def test_a_first_line_that_is_not_the_format_is_named(tmp_path, first, known, caplog):
+    launch(tmp_path, "toy", toys.graph())
+    (folder,) = (one.folder for one in launches(tmp_path / "sweeps" / "toy"))
+    (folder / TASKS).write_text(first + "\n" + (folder / TASKS).read_text())
+    assert len(look(tmp_path, "toy").tasks) == known
+    assert f"{folder / TASKS} is damaged: " in caplog.text
+
+
 @pytest.mark.parametrize("text", ["[]", "3", "{", "{}", '{"pid": "x"}', '{"pid": null}'])
 def test_a_claim_that_is_damaged_is_nobodys(tmp_path, text):
     store = launch(tmp_path, "toy", *toys.graph().needs())

@@ -5,12 +5,13 @@ import shutil
 
 import pandas as pd
 import pyarrow.parquet
+import pytest
 import toys
 from launches import launch as launch_toys
 
 from jobs import report
 from jobs.output.partial import METADATA
-from jobs.store.ledger import launches
+from jobs.store.ledger import TASKS, launches
 from sweeps import launch
 
 
@@ -90,3 +91,18 @@ def test_a_name_that_is_not_there(tmp_path, capsys):
     launch_toys(tmp_path, "toy", toys.counting())
     assert report.main(["lambda", "--runs", str(tmp_path)]) == 2
     assert "there are: toy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["last", "tuned"])
+def test_a_trial_whose_lines_are_damaged_is_missing(runs, tiny_sweep, part, capsys):
+    (known,) = launches(runs / "sweeps" / "tiny")
+    path = known.folder / TASKS
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lost = next(one["trial"][part] for one in lines if one.get("trial", {}).get("number") == 1)
+    kept = [one for one in lines if one.get("task", {}).get("key") != lost]
+    path.write_text("".join(json.dumps(one) + "\n" for one in kept))
+    lose(runs, "tables")
+    report.main(["tiny", "--runs", str(runs)])
+    said = capsys.readouterr().out
+    assert "missing: 1 (its lines in the ledger are damaged; launch again)" in said
+    assert "partial: 1 of 2 trials" in said

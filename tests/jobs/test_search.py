@@ -178,3 +178,23 @@ def test_a_search_needs_no_journal(tmp_path, expected, monkeypatch, fault, caplo
     assert drive(search(path), 12) == expected
     assert path.is_file() == (fault != "read only")
     assert ("goes on without it" in caplog.text) == (fault == "read only")
+
+
+@pytest.mark.parametrize("moment", [3, 8, 20])
+def test_a_disk_that_fills_in_the_middle_ends_no_search(tmp_path, expected, monkeypatch, moment,
+                                                        caplog):  # fmt: skip
+    from optuna.storages.journal import JournalFileBackend
+
+    append, calls = JournalFileBackend.append_logs, []
+
+    def full(self, logs):
+        calls.append(1)
+        if len(calls) > moment:
+            raise OSError(28, "No space left on device")
+        append(self, logs)
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+    assert drive(search(tmp_path / "j.log"), 12) == expected
+    assert "goes on without it" in caplog.text and len(calls) == moment + 1
+    monkeypatch.undo()
+    assert drive(search(tmp_path / "j.log"), 12) == expected

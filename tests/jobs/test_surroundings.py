@@ -223,11 +223,14 @@ def test_a_damaged_database_is_a_sentence(tmp_path, monkeypatch, capsys):
     assert "file is not a database" in said and "move it away" in said
 
 
-def test_a_promise_is_made_only_where_it_is_kept():
+def test_a_promise_is_made_only_where_it_is_kept(tmp_path):
     kept = warning(ConnectionError("refused"), "http://there")
     assert "the next launch or python -m jobs.report enters it" in kept and "move" not in kept
     assert "damaged: move it away, then" in warning(
         RuntimeError("(sqlite3.DatabaseError) file is not a database"), "sqlite:////x")  # fmt: skip
+    (tmp_path / "ml%flow.db").mkdir()
+    assert "damaged: move it away, then" in warning(
+        RuntimeError("unable to open database file"), f"sqlite:///{tmp_path}/ml%25flow.db")
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from launches import launch
@@ -146,3 +147,42 @@ def test_a_stage_finds_its_freed_blocks_again():
         return int(done.stdout)
 
     assert faults("keep") < 100 < faults("not")
+
+
+LEFT = """
+import os
+from jobs.run.memory import freed, keep_freed_blocks
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+if not keep_freed_blocks():
+    raise SystemExit("no mallopt")
+before = resident()
+with freed():
+    circle = [[bytes(2**20) for _ in range(400)]]
+    circle.append(circle)
+    held = resident()
+    del circle
+print(held - before, resident() - before)
+"""
+
+
+def test_what_a_stage_held_is_given_back_before_the_next():
+    done = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True)
+    if "no mallopt" in done.stderr:
+        pytest.skip("the C library has no mallopt")
+    held, left = map(int, done.stdout.split())
+    assert held > 390 and left < 80
+
+
+def test_what_torch_holds_of_a_gpu_is_given_back(monkeypatch):
+    from jobs.run import memory
+
+    said = []
+    gpu = SimpleNamespace(empty_cache=lambda: said.append("empty"))
+    monkeypatch.setattr(memory, "cuda_in_use", lambda: gpu)
+    with pytest.raises(ValueError), memory.freed():
+        raise ValueError
+    assert said == ["empty"]

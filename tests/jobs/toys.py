@@ -68,6 +68,40 @@ def _fail(how):
     raise kind(how)
 
 
+def draw(ctx):
+    """What a stage finds of torch's global state, and its first draws."""
+    import torch
+
+    state = [
+        torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled(),
+        torch.get_num_threads(), torch.get_deterministic_debug_mode(),
+        torch.get_float32_matmul_precision(), torch.backends.mkldnn.enabled,
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic,
+        torch.backends.cudnn.allow_tf32, torch.is_autocast_enabled("cpu"),
+        torch.tensor([1e-42]).mul(1.0).item() > 0, os.environ.get("OMP_NUM_THREADS"),
+    ]  # fmt: skip
+    (ctx.folder / "state.txt").write_text(" ".join(map(str, state)))
+    (ctx.folder / "drawn.txt").write_text(str(torch.randn(4).tolist()))
+
+
+def spoil(ctx):
+    """Leaves everything of torch's global state other than it was."""
+    import torch
+
+    torch.manual_seed(ctx.config["n"])
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    torch.set_grad_enabled(False)
+    torch.use_deterministic_algorithms(True)
+    torch.set_float32_matmul_precision("medium")
+    torch.backends.mkldnn.enabled = False
+    torch.backends.cudnn.benchmark = torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_autocast_enabled("cpu", True)
+    torch.set_flush_denormal(True)
+    (ctx.folder / "out.txt").write_text("x")
+
+
 def _count_run(ctx):
     if path := ctx.config.get("runs"):  # one line a run, outside the store
         with open(path, "a") as file:
@@ -79,7 +113,9 @@ JOIN = Stage("join", 1, "toys:join", torch=False, actor=True)
 FAIL = Stage("fail", 1, "toys:fail", torch=False)
 HURT = Stage("hurt", 1, "toys:hurt", torch=False)
 DIE = Stage("die", 1, "toys:die", torch=False)
-register(COUNT, JOIN, FAIL, HURT, DIE)
+DRAW = Stage("draw", 1, "toys:draw", actor=True)
+SPOIL = Stage("spoil", 1, "toys:spoil", actor=True)
+register(COUNT, JOIN, FAIL, HURT, DIE, DRAW, SPOIL)
 
 
 def counting(**config):
