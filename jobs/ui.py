@@ -18,8 +18,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cluster.ray_local import short_folder
-from jobs.launch import terminable
 from jobs.output import redact
+from jobs.run.signals import terminable
 from jobs.store.ledger import sweeps
 from jobs.track.guard import Guard
 from jobs.track.ingest import catch_up, local_uri, tracking_uri

@@ -21,7 +21,8 @@ from jobs.stages.analysis import REPORT
 from jobs.status import Sweep
 from jobs.store.ledger import LAUNCH
 from jobs.store.store import Store
-from jobs.sweep.space import SearchSection, tables_config
+from jobs.sweep.settings import tables_config
+from jobs.sweep.space import SearchSection
 from sigmaflow.atomic import write_bytes, write_json, write_text, write_with
 
 PARTS = ("finetune", "tuned", "last", "start", "reward")  # of a trial; older ledgers lack some

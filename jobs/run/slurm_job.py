@@ -143,7 +143,7 @@ class Watch:
 
 def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: str) -> None:
     """The launch's own code, with its words in a file that the login node follows."""
-    from jobs.launch import run
+    from jobs.run.launching import run
     from jobs.sweep.kinds import KINDS
 
     retries = Retries.model_validate(spec["profile"].get("retries", {}))

@@ -18,19 +18,18 @@ import json
 import os
 import platform
 import secrets
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from jobs.store.claim import Claim, owner_of
+from jobs.store.folders import each, finished, fsync, remove
 from jobs.store.sound import damaged, stamp
 from jobs.store.stage import Stage, Task
 from jobs.store.stale import sources_now
-from sigmaflow.atomic import TEMPORARY, fsync_file, fsync_folder, move_folder, write_json
+from sigmaflow.atomic import TEMPORARY, fsync_folder, move_folder, write_json
 from sigmaflow.files import sha256_file
 
 FORMAT = 1  # of done.json; a change needs a way to read the old one
@@ -38,11 +37,8 @@ SHORT = 20  # characters of the key in names of folders
 MARKER, READY, ERROR, SPEC = "done.json", "ready.json", "error.json", "task.json"
 CHECKPOINT, PROGRESS = "checkpoint", "progress.json"
 WORK = ".work"  # folder of a stage's unfinished attempts
-AT_ONCE, FEW = 8, 4  # files that are hashed or flushed, and how many one after the other
 PASSING = {ERROR, CHECKPOINT, PROGRESS}  # gone once there is a result
 NOT_OUTPUT = {MARKER, READY, SPEC, *PASSING}
-
-T = TypeVar("T")
 
 
 class LostClaim(RuntimeError):
@@ -197,7 +193,7 @@ class Store:
                 left = path
         if path.exists() and left is not path:  # finished by someone else in the meantime
             if left is not None:
-                _remove(left)
+                remove(left)
             return work
         if left is None:
             folder.mkdir()
@@ -236,9 +232,9 @@ class Work:
         passing = {ERROR, PROGRESS} if ready else {ERROR, PROGRESS, READY}
         for child in list(self.folder.iterdir()):
             if not resumable or child.name in passing:
-                _remove(child)
+                remove(child)
         for leftover in list(self.folder.rglob(f"{TEMPORARY}*")):
-            _remove(leftover)
+            remove(leftover)
 
     def ready(self) -> bool:
         """Whether an earlier attempt had finished everything but its publication.
@@ -263,13 +259,13 @@ class Work:
         """
         self._still_ours()
         if not self.ready():
-            outputs = list(_finished(self.folder, apart=NOT_OUTPUT))
+            outputs = list(finished(self.folder, apart=NOT_OUTPUT))
             manifest = self._manifest(outputs, seconds, peak or {})
             write_json(self.folder / READY, manifest, flush=False)
-            _each(_fsync, [*outputs, self.folder / SPEC, self.folder / READY])
+            each(fsync, [*outputs, self.folder / SPEC, self.folder / READY])
             fsync_folder(self.folder)
         for name in PASSING.intersection(os.listdir(self.folder)):
-            _remove(self.folder / name)
+            remove(self.folder / name)
         final = self.store.path(self.task)
         with locked(final.parent):
             self._still_ours()
@@ -300,7 +296,7 @@ class Work:
         self, outputs: Sequence[Path], seconds: float, peak: Mapping[str, int]
     ) -> dict[str, Any]:
         files = [path for path in outputs if not path.is_dir()]
-        digests = _each(sha256_file, files)
+        digests = each(sha256_file, files)
         return {
             "format": FORMAT,
             "key": self.task.key,
@@ -335,31 +331,6 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _finished(folder: Path, apart: Set[str] = frozenset()) -> Iterator[Path]:
-    """All in the folder but what is named; files that were never finished are removed."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            path = folder / entry.name
-            if entry.name.startswith(TEMPORARY):
-                _remove(path)
-            elif entry.name not in apart:
-                yield path
-                if entry.is_dir(follow_symlinks=False):
-                    yield from _finished(path)
-
-
-def _each(function: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
-    """Of every path. The disk takes many together in the time of one; of few, threads cost more."""
-    if len(paths) <= FEW:
-        return [function(path) for path in paths]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(function, paths))
-
-
-def _fsync(path: Path) -> None:
-    (fsync_folder if path.is_dir() else fsync_file)(path)
-
-
 def read_marker(path: Path, task: Named | None = None) -> dict[str, Any] | None:
     """The marker of a finished folder, or None when it is absent, foreign or its files changed."""
     marker = _read_json(path / MARKER)
@@ -390,10 +361,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

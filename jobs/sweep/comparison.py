@@ -13,7 +13,8 @@ from jobs.sweep.graph import checkpoint_files
 from jobs.sweep.kinds import RewardsConfig
 from jobs.sweep.reward_graph import RewardGraph, calibration_of
 from jobs.sweep.sections import RewardSection
-from jobs.sweep.space import Params, SearchSection, apply
+from jobs.sweep.settings import apply
+from jobs.sweep.space import Params, SearchSection
 
 
 def proposals(search: SearchSection, seed: int) -> list[Params]:

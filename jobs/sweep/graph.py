@@ -12,21 +12,19 @@ from typing import Any
 from jobs.search.outcomes import REWARD as OF_REWARD
 from jobs.search.outcomes import searches_reward, shown
 from jobs.stages.evaluate import EVALUATE
-from jobs.stages.faces import FACES, RENDER
 from jobs.stages.finetune import FINETUNE
 from jobs.stages.judge import JUDGE
-from jobs.stages.pretrain import ADVERSARIAL, PROJECTED, WARMSTART
 from jobs.stages.rehearsal import REHEARSAL
 from jobs.stages.tables import TABLES, TRIAL
 from jobs.store.stage import FileInput, Input, Task
 from jobs.sweep.analysis_graph import AnalysisGraph, Generator
 from jobs.sweep.fid_graph import FidGraph
 from jobs.sweep.judges import MEMBER, REGULAR, unique
-from jobs.sweep.kinds import PretrainConfig, RehearsalConfig, RenderedSet, SweepConfig
+from jobs.sweep.kinds import RehearsalConfig, SweepConfig
 from jobs.sweep.outside import CHECKPOINT_FILES
 from jobs.sweep.reward_graph import RewardGraph, calibration_of, dump
 from jobs.sweep.sections import FinetuneSection, RewardSection
-from jobs.sweep.space import apply, tables_config
+from jobs.sweep.settings import apply, tables_config
 from sigmaflow.analysing import ROLES, Role, Subject
 
 PACKAGE = Path(__file__).resolve().parents[2] / "sigmaflow"
@@ -320,62 +318,3 @@ def _rays(**rewards: RewardSection) -> dict[str, Any]:
 
 def _said(params: Mapping[str, Any]) -> str:
     return " ".join(f"{k}={shown(v)}".replace(" ", "") for k, v in params.items())
-
-
-def _rendered(config: PretrainConfig, pictures: RenderedSet, name: str) -> Task:
-    """A rendered set, in blocks of identities."""
-    base, seeds = config.stage_base(), pictures.seeds
-    parts = tuple(
-        Task(
-            RENDER,
-            {
-                **base,
-                "seeds": [i, min(i + config.block, seeds.stop)],
-                "views": pictures.views,
-                "around": pictures.around,
-                "resolution": config.G["img_resolution"],
-            },
-            label=f"render identities {i}-{min(i + config.block, seeds.stop) - 1}",
-        )
-        for i in range(seeds.start, seeds.stop, config.block)
-    )
-    return Task(FACES, base, {"parts": parts}, f"join the {name} set")
-
-
-def pretrain_graph(config: PretrainConfig) -> Task:
-    """Task of `kind: pretrain`: render faces, fit them, train against a projected discriminator
-    where that is asked for, then against EG3D's."""
-    base = config.stage_base()
-    heldout: dict[str, Input] = {}
-    if config.images == "mini":
-        images: Input = _rendered(config, config.training, "training")
-        heldout = {"heldout": _rendered(config, config.heldout, "held-out")}
-    else:
-        images = FileInput(config.images)
-    start = Task(
-        WARMSTART,
-        {**base, "G": config.G, "D": config.D, "warmstart": dump(config.warmstart)},
-        {"images": images, **heldout},
-        "warm start by rays",
-    )
-    if config.refine is not None:
-        start = Task(
-            WARMSTART,
-            {**base, "warmstart": dump(config.refine)},
-            {"images": images, **heldout, "start": start},
-            "warm start by images",
-        )
-    seen = {} if config.max_yaw is None else {"max_yaw": config.max_yaw}
-    if config.projected is not None:
-        start = Task(
-            PROJECTED,
-            {**base, **seen, "projected": dump(config.projected)},
-            {"images": images, **heldout, "start": start},
-            "projected training",
-        )
-    return Task(
-        ADVERSARIAL,
-        {**base, **seen, "adversarial": dump(config.adversarial)},
-        {"images": images, "start": start},
-        "adversarial training",
-    )

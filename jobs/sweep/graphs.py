@@ -9,7 +9,8 @@ from jobs.store.stage import Task
 
 def first_tasks(config: Any) -> tuple[Any, tuple[Task, ...]]:
     """The `SweepGraph` of a search (else None), and the tasks known before anything is asked."""
-    from jobs.sweep.graph import RehearsalGraph, SweepGraph, pretrain_graph
+    from jobs.sweep.graph import RehearsalGraph, SweepGraph
+    from jobs.sweep.pretrain_graph import pretrain_graph
 
     searches = {"sweep": SweepGraph, "rehearsal": RehearsalGraph}
     if config.kind in searches:

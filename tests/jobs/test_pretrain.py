@@ -16,9 +16,9 @@ from jobs.store.stage import Task, walk
 from jobs.store.store import Store
 from jobs.sweep.config import load
 from jobs.sweep.cost import Costs
-from jobs.sweep.graph import pretrain_graph
 from jobs.sweep.kinds import PretrainConfig
 from jobs.sweep.outside import NO_NETWORKS
+from jobs.sweep.pretrain_graph import pretrain_graph
 from sigmaflow.datasets.faces import ZipWriter, around_label, view_label
 from sigmaflow.generators import load_gan
 from sweeps import outputs

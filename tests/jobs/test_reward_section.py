@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from jobs.sweep.sections import FinetuneSection, RewardSection, Slab
-from jobs.sweep.space import apply
+from jobs.sweep.settings import apply
 from sigmaflow.fields.depth import SINGLE, TRIPLE
 from sigmaflow.rewards.config import VIEWS, RewardConfig, TrainConfig
 from sigmaflow.rewards.semantics import semantics

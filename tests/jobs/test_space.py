@@ -11,7 +11,8 @@ from jobs.sweep.graph import SweepGraph
 from jobs.sweep.kinds import SweepConfig
 from jobs.sweep.outside import NO_FILES
 from jobs.sweep.sections import FinetuneSection, RewardSection
-from jobs.sweep.space import FIELDS, SearchSection, apply, check_values
+from jobs.sweep.settings import apply, check_values
+from jobs.sweep.space import FIELDS, SearchSection
 from sigmaflow.finetune.config import PAPER, RELEASED
 from sweeps import SCALES, launch, write_sweep
 
