@@ -94,13 +94,18 @@ def main() -> None:
             for workers in (0, 1, 2):
                 runs = [rate(path, workers, args.pictures // BATCH) for _ in range(args.repeats)]
                 speed, cost = max(r for r, _ in runs), min(c for _, c in runs)
-                wait = min(waited(path, workers, args.pictures // BATCH)
-                           for _ in range(args.repeats))
+                wait = min(
+                    waited(path, workers, args.pictures // BATCH) for _ in range(args.repeats)
+                )
                 found[f"{name}_{workers}"] = {"per_second": speed, "cpu_ms": cost, "wait_s": wait}
-                print(f"{name:9} {workers} threads: {speed:7.1f} pictures/s, {cost:5.2f} CPU ms a "
-                      f"picture, {1000 * wait:6.1f} ms a batch waited beside a step")
-    speedup = {k: found[f"{k}_2"]["per_second"] / found[f"{k}_0"]["per_second"]
-               for k in ("deflated", "stored")}
+                print(
+                    f"{name:9} {workers} threads: {speed:7.1f} pictures/s, {cost:5.2f} CPU ms a "
+                    f"picture, {1000 * wait:6.1f} ms a batch waited beside a step"
+                )
+    speedup = {
+        k: found[f"{k}_2"]["per_second"] / found[f"{k}_0"]["per_second"]
+        for k in ("deflated", "stored")
+    }
     print(json.dumps({**found, "speedup": speedup}))
 
 

@@ -109,8 +109,10 @@ def fan_out(folder: Path, blocks: int) -> dict[str, float]:
             gaps[kind] = statistics.median(b[0] - a[1] for a, b in zip(times, times[1:]))
     least = -(-blocks // SLOTS) * 1.0
     print(f"\n{blocks} blocks of 1 s on {SLOTS} slots: {seconds:.2f} s, no less than {least:.0f} s")
-    print(f"gap on one slot: {gaps['training']:.2f} s between trainings, "
-          f"{gaps['block']:.3f} s between blocks")
+    print(
+        f"gap on one slot: {gaps['training']:.2f} s between trainings, "
+        f"{gaps['block']:.3f} s between blocks"
+    )
     return {
         "fanout_overhead": seconds / least - 1, "gap_training_s": gaps["training"],
         "gap_block_s": gaps["block"],
@@ -151,8 +153,10 @@ def driver_memory(folder: Path, count: int) -> dict[str, float]:
         driver.step()
         peak = max(peak, resident())
     cpu = time.process_time() - cpu
-    print(f"\n{count} tasks: {(peak - before) / count:.0f} bytes each in the driver "
-          f"({peak / 2**20:.0f} MiB in all), {1e6 * cpu / count:.0f} us of CPU each to run them")
+    print(
+        f"\n{count} tasks: {(peak - before) / count:.0f} bytes each in the driver "
+        f"({peak / 2**20:.0f} MiB in all), {1e6 * cpu / count:.0f} us of CPU each to run them"
+    )
     return {
         "driver_bytes_per_task": (peak - before) / count, "driver_peak_mib": peak / 2**20,
         "driver_added_mib": (added - before) / 2**20, "driver_cpu_us_per_task": 1e6 * cpu / count,
@@ -294,8 +298,10 @@ def resume(folder: Path, trials: int, repeats: int) -> dict[str, float]:
         seconds.append(time.perf_counter() - begun)
         assert done.returncode == 0 and "nothing to do" in done.stdout, done.stdout + done.stderr
     middle = statistics.median(seconds)
-    print(f"\na finished sweep of {trials} trials is recognised in {middle:.2f} s "
-          f"({', '.join(f'{s:.2f}' for s in seconds)}); filling it took {filled:.0f} s")
+    print(
+        f"\na finished sweep of {trials} trials is recognised in {middle:.2f} s "
+        f"({', '.join(f'{s:.2f}' for s in seconds)}); filling it took {filled:.0f} s"
+    )
     return {f"resume_{trials}_s": middle}
 
 
@@ -362,9 +368,11 @@ def trials(folder: Path, count: int, repeats: int) -> dict[str, float]:
             place.mkdir()
             seconds.append(spawn(what, place, count) / count)
     a, b = statistics.median(ours), statistics.median(theirs)
-    print(f"\n{count} trials that do nothing, {SLOTS} at once: {a:.2f} s each "
-          f"({', '.join(f'{s:.2f}' for s in ours)}); Ray Tune {b:.2f} s "
-          f"({', '.join(f'{s:.2f}' for s in theirs)})")
+    print(
+        f"\n{count} trials that do nothing, {SLOTS} at once: {a:.2f} s each "
+        f"({', '.join(f'{s:.2f}' for s in ours)}); Ray Tune {b:.2f} s "
+        f"({', '.join(f'{s:.2f}' for s in theirs)})"
+    )
     return {"trial_s": a, "trial_tune_s": b, "trial_overhead_vs_ray_tune": b / a}
 
 

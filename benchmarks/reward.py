@@ -143,6 +143,7 @@ def tf32_products() -> Iterator[None]:
     kept = {name: getattr(F, name) for name in names}
     try:
         for name, product in kept.items():
+
             def call(x, weight, *rest, product=product, **named):
                 return product(rounded(x), rounded(weight), *rest, **named)
 

@@ -116,9 +116,7 @@ class WorkersExecutor(Executor):
             return
         self._count_fruitless()
         try:
-            hired = submit(
-                self._profile, self._name, self._logs, self._entry, self._spec, lacking
-            )
+            hired = submit(self._profile, self._name, self._logs, self._entry, self._spec, lacking)
             self._workers += hired
             self._hired = hired[-1:]
             self._tell(hired)

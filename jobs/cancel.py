@@ -37,8 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.cancel", description=__doc__)
     parser.add_argument("name", nargs="?", help="one sweep; without it all that run")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
-    parser.add_argument("--wait", type=float, default=20.0, metavar="SECONDS",
-                        help="how long to wait for their end (default: 20)")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="how long to wait for their end (default: 20)",
+    )
     args = parser.parse_args(argv)
     known = list(dict.fromkeys([*sweeps(args.runs), *submitted(args.runs)]))
     if args.name and args.name not in known:

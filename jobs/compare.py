@@ -65,8 +65,9 @@ def find(text: str, runs: Path) -> Found:
     if path.is_dir():
         if (path / "gan" / "config.json").is_file():
             return Found(str(path / "gan"), path)
-        raise LookupError(f"{text}: no checkpoint (config.json) and no finished fine-tune (gan/) is"
-                          " in it")
+        raise LookupError(
+            f"{text}: no checkpoint (config.json) and no finished fine-tune (gan/) is in it"
+        )
     keyed = [p for p in runs.glob(f"store/*/{text[:SHORT]}*") if (p / "gan").is_dir()]
     if len(keyed) == 1:
         return Found(str(keyed[0] / "gan"), keyed[0])
@@ -111,8 +112,11 @@ def _known_files(runs: Path, wanted: Sequence[str]) -> Iterator[Path]:
     from jobs.store.ledger import SWEEPS, launches, sweeps
     from jobs.sweep.graph import checkpoint_files, image_file
 
-    given = [launch.record["config"] for name in sweeps(runs)
-             for launch in launches(runs / SWEEPS / name)]
+    given = [
+        launch.record["config"]
+        for name in sweeps(runs)
+        for launch in launches(runs / SWEEPS / name)
+    ]
     for config in [{"checkpoint": "mini", "images": "mini"}, *given]:
         # Of a checkpoint the weights: others may have its config.json.
         files = [*checkpoint_files(config["checkpoint"])[1:], image_file(config["images"])]
@@ -134,8 +138,10 @@ def reward_of(text: str | None, tuned: Found, runs: Path) -> Path:
     if text is None:
         folder = input_of(tuned, "reward")
         if folder is None:
-            raise LookupError("--reward: the fine-tune's own is not known; give a trained reward"
-                              " (reward.safetensors, its folder or its key)")
+            raise LookupError(
+                "--reward: the fine-tune's own is not known; give a trained reward"
+                " (reward.safetensors, its folder or its key)"
+            )
         return folder / "reward.safetensors" if folder.is_dir() else folder
     path = Path(text)
     if path.is_dir():
@@ -144,8 +150,10 @@ def reward_of(text: str | None, tuned: Found, runs: Path) -> Path:
         keyed = [p / "reward.safetensors" for p in runs.glob(f"store/reward/{text[:SHORT]}*")]
         path = keyed[0] if len(keyed) == 1 else path
     if not path.with_suffix(".json").is_file():
-        raise LookupError(f"--reward {text}: no trained reward is there; give reward.safetensors,"
-                          " its folder, or the beginning of its key")
+        raise LookupError(
+            f"--reward {text}: no trained reward is there; give reward.safetensors,"
+            " its folder, or the beginning of its key"
+        )
     return path
 
 
@@ -156,8 +164,9 @@ def settings(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     after = find(last, runs)
     before = find(first[0], runs).checkpoint if first else start_of(after)
     if before is None:
-        raise LookupError(f"{last}: what it began from is not known; say it: python -m jobs.compare"
-                          f" BEFORE {last}")
+        raise LookupError(
+            f"{last}: what it began from is not known; say it: python -m jobs.compare BEFORE {last}"
+        )
     reward = reward_of(args.reward, after, runs)
     grid = json.loads(reward.with_suffix(".json").read_text())["config"]["grid"]
     control = control_of(after) if args.control == "auto" else None
@@ -187,8 +196,10 @@ def said(runs: Path, name: str) -> Iterator[str]:
     """The numbers of Table 2 and Figure 9 in words."""
     from pyarrow import parquet
 
-    table, slope = (parquet.read_table(runs / "tables" / f"{name}-{one}.parquet").to_pylist()
-                    for one in ("table2", "slope"))
+    table, slope = (
+        parquet.read_table(runs / "tables" / f"{name}-{one}.parquet").to_pylist()
+        for one in ("table2", "slope")
+    )
     for row in table:
         line = f"{row['configuration']:9} reward {row['reward_mean']:+.3f}"
         if row["gain"] is not None and row["gain"] == row["gain"]:
@@ -212,14 +223,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("places", nargs="+", metavar="[BEFORE] AFTER")
     parser.add_argument("--reward", help="a trained reward; without it the one that AFTER followed")
-    parser.add_argument("--control", default="auto", metavar="PLACE",
-                        help="the fine-tune without reward, `auto` (default) or `none`")
+    parser.add_argument(
+        "--control",
+        default="auto",
+        metavar="PLACE",
+        help="the fine-tune without reward, `auto` (default) or `none`",
+    )
     parser.add_argument("--no-fid", action="store_true", help="rewards and figures alone")
     parser.add_argument("--name", help="of the tables and figures (default: compare-KEY)")
-    parser.add_argument("--scale", choices=("mini", "paper"),
-                        help="of meshes and FIDs (default: from the reward's grid)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="any other values of sweeps/score.yaml; may be repeated")
+    parser.add_argument(
+        "--scale",
+        choices=("mini", "paper"),
+        help="of meshes and FIDs (default: from the reward's grid)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any other values of sweeps/score.yaml; may be repeated",
+    )
     parser.add_argument("--on", default="local", metavar="PROFILE", help="as in jobs.launch")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and its cost")

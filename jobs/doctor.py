@@ -36,12 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 when nothing must be mended, 1 otherwise, 2 for arguments that make no sense."""
     parser = argparse.ArgumentParser(prog="python -m jobs.doctor", description=__doc__)
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
-    parser.add_argument("--gpu", action="store_true",
-                        help="measure the GPU: parity with the CPU, memory, seconds per kimg")
-    parser.add_argument("--device", default="cuda",
-                        help="what --gpu measures (default: cuda; cpu rehearses the report)")
-    parser.add_argument("--checkpoint", default="mini",
-                        help="generator that --gpu measures: `mini` or a converted folder")
+    parser.add_argument(
+        "--gpu",
+        action="store_true",
+        help="measure the GPU: parity with the CPU, memory, seconds per kimg",
+    )
+    parser.add_argument(
+        "--device",
+        default="cuda",
+        help="what --gpu measures (default: cuda; cpu rehearses the report)",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        default="mini",
+        help="generator that --gpu measures: `mini` or a converted folder",
+    )
     parser.add_argument("--batch", type=int, default=4, help="images a step for --gpu (default 4)")
     args = parser.parse_args(argv)
     findings = []
@@ -98,23 +107,32 @@ def machine(args: argparse.Namespace) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Finding("cores", True, f"{cores} for this process")
     free = psutil.virtual_memory().available
-    yield Finding("memory", free >= LEAST_MEMORY, f"{free / GIB:.1f} GiB available",
-                  "" if free >= LEAST_MEMORY else f"mini needs {LEAST_MEMORY / GIB:.0f} GiB")
+    yield Finding(
+        "memory",
+        free >= LEAST_MEMORY,
+        f"{free / GIB:.1f} GiB available",
+        "" if free >= LEAST_MEMORY else f"mini needs {LEAST_MEMORY / GIB:.0f} GiB",
+    )
     if Path("/dev/shm").is_dir():
         shared = shutil.disk_usage("/dev/shm").free
         enough = shared >= LEAST_SHARED * GIB
-        yield Finding("shared memory", True if enough else None,
-                      f"{shared / GIB:.1f} GiB in /dev/shm",
-                      "" if enough else "Ray then keeps its objects on disk, more slowly")
+        yield Finding(
+            "shared memory",
+            True if enough else None,
+            f"{shared / GIB:.1f} GiB in /dev/shm",
+            "" if enough else "Ray then keeps its objects on disk, more slowly",
+        )
     place = Path(os.path.abspath(args.runs))
     while not place.exists():
         place = place.parent
     room = shutil.disk_usage(place).free
     writable = os.access(place, os.W_OK | os.X_OK)
-    yield Finding("disk", room >= LEAST_DISK and writable,
-                  f"{room / GIB:.1f} GiB free for {args.runs}"
-                  + ("" if writable else ", not writable"),
-                  "" if room >= LEAST_DISK and writable else "give another place with --runs")
+    yield Finding(
+        "disk",
+        room >= LEAST_DISK and writable,
+        f"{room / GIB:.1f} GiB free for {args.runs}" + ("" if writable else ", not writable"),
+        "" if room >= LEAST_DISK and writable else "give another place with --runs",
+    )
 
 
 def weights(args: argparse.Namespace) -> Iterator[Finding]:
@@ -146,8 +164,12 @@ def gpus(args: argparse.Namespace) -> Iterator[Finding]:
         free, total = torch.cuda.mem_get_info(i)
         idle = free > 0.9 * total
         text = f"{p.name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free"
-        yield Finding(f"GPU {i}", True if idle else None, text,
-                      "" if idle else "somebody else uses it: see nvidia-smi")
+        yield Finding(
+            f"GPU {i}",
+            True if idle else None,
+            text,
+            "" if idle else "somebody else uses it: see nvidia-smi",
+        )
         if total < 23 * GIB:
             yield Finding(f"GPU {i}", None, "below the 24 GB class that scale paper is made for")
 
@@ -158,8 +180,9 @@ def slurm(args: argparse.Namespace) -> Iterator[Finding]:
         yield Finding("SLURM", None, "no sbatch here")
         return
     try:
-        said = subprocess.run(["sinfo", "--noheader", "--format=%P %a %D"], timeout=20,
-                              capture_output=True, text=True)
+        said = subprocess.run(
+            ["sinfo", "--noheader", "--format=%P %a %D"], timeout=20, capture_output=True, text=True
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         yield Finding("SLURM", False, f"sinfo: {error}", "ask who runs the cluster")
         return
@@ -177,14 +200,20 @@ def ports(args: argparse.Namespace) -> Iterator[Finding]:
         try:
             s.bind(("127.0.0.1", MLFLOW_PORT))
         except OSError:
-            yield Finding("port", None, f"{MLFLOW_PORT} is taken",
-                          "give jobs.ui another one with --port")
+            yield Finding(
+                "port", None, f"{MLFLOW_PORT} is taken", "give jobs.ui another one with --port"
+            )
         else:
             yield Finding("port", True, f"{MLFLOW_PORT} is free for jobs.ui")
 
 
 CHECKS: tuple[Callable[[argparse.Namespace], Iterator[Finding]], ...] = (
-    packages, machine, weights, gpus, slurm, ports,
+    packages,
+    machine,
+    weights,
+    gpus,
+    slurm,
+    ports,
 )
 
 

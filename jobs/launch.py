@@ -92,22 +92,47 @@ def _executor(config, profile, runs: Path):
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m jobs.launch", description=__doc__)
     parser.add_argument("sweep", help="what to run: a file such as sweeps/lambda.yaml")
-    parser.add_argument("--on", default="local", metavar="PROFILE",
-                        help="where to run: cluster/X.yaml, or the name of a shipped profile")
+    parser.add_argument(
+        "--on",
+        default="local",
+        metavar="PROFILE",
+        help="where to run: cluster/X.yaml, or the name of a shipped profile",
+    )
     parser.add_argument("--scale", choices=("mini", "paper"), help="how big, over the sweep file")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="set values of the sweep, such as search.trials=4; may be repeated")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set values of the sweep, such as search.trials=4; may be repeated",
+    )
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
-    parser.add_argument("--track", metavar="URI", help="MLflow's server (default: "
-                        "MLFLOW_TRACKING_URI, else runs/mlflow.db, which `local` names too), or "
-                        "`later`: the next report or ui enters all")
-    parser.add_argument("--notify", metavar="VARIABLE", help="environment variable that holds the "
-                        "URL to tell of the end, over the profile's")
-    parser.add_argument("--rerun", action="extend", nargs="+", default=[], metavar="STAGE",
-                        help="make results of this stage anew that other sources made, and all "
-                        "that depends on them")
-    parser.add_argument("--dry-run", action="store_true",
-                        help="say what would run, why and what it would cost; run nothing")
+    parser.add_argument(
+        "--track",
+        metavar="URI",
+        help="MLflow's server (default: "
+        "MLFLOW_TRACKING_URI, else runs/mlflow.db, which `local` names too), or "
+        "`later`: the next report or ui enters all",
+    )
+    parser.add_argument(
+        "--notify",
+        metavar="VARIABLE",
+        help="environment variable that holds the URL to tell of the end, over the profile's",
+    )
+    parser.add_argument(
+        "--rerun",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="STAGE",
+        help="make results of this stage anew that other sources made, and all "
+        "that depends on them",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would run, why and what it would cost; run nothing",
+    )
     return parser.parse_args(spread(sys.argv[1:] if argv is None else argv))
 
 
@@ -163,8 +188,10 @@ def _safety_problems(args: argparse.Namespace, config, profile) -> list[str]:
         if model is not None:
             problems += redact.problems(model.model_dump(mode="json"), what)
     if args.track and redact.has_password(args.track):
-        problems.append("--track: holds a password, which everybody on this machine can see; set "
-                        "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead")
+        problems.append(
+            "--track: holds a password, which everybody on this machine can see; set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
+        )
     notify = getattr(profile, "notify", None)
     if notify and not args.dry_run and not os.environ.get(notify):
         problems.append(f"notify: {notify}: no such environment variable is set; export it")

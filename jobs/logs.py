@@ -66,8 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0, or 2 where there is nothing by that name."""
     parser = argparse.ArgumentParser(prog="python -m jobs.logs", description=__doc__)
     parser.add_argument("name", nargs="?", help="one sweep; without it the latest launched")
-    parser.add_argument("-n", "--lines", type=int, default=20, metavar="LINES",
-                        help="last lines of each traceback (default: 20)")
+    parser.add_argument(
+        "-n",
+        "--lines",
+        type=int,
+        default=20,
+        metavar="LINES",
+        help="last lines of each traceback (default: 20)",
+    )
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     args = parser.parse_args(argv)
     if args.lines < 1:
@@ -81,8 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     blocked = sweep.counts["blocked"]
     for group in groups:
         count = len(group.labels)
-        print(f"{count} stage{'s' * (count > 1)} failed: {'; '.join(group.labels[:8])}"
-              + (f"; and {count - 8} more" if count > 8 else ""))
+        print(
+            f"{count} stage{'s' * (count > 1)} failed: {'; '.join(group.labels[:8])}"
+            + (f"; and {count - 8} more" if count > 8 else "")
+        )
         if group.why:
             print(f"    {group.why}")
         rows = group.error.splitlines()
@@ -94,9 +102,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if blocked:
         print(f"{blocked} stage{'s' * (blocked > 1)} blocked by these")
     if not groups:
-        print(f"{sweep.latest.name}: no stage has failed" + (
-            f"; the launch itself said: {sweep.latest.record['error']}"
-            if sweep.latest.record.get("error") else ""))
+        print(
+            f"{sweep.latest.name}: no stage has failed"
+            + (
+                f"; the launch itself said: {sweep.latest.record['error']}"
+                if sweep.latest.record.get("error")
+                else ""
+            )
+        )
     return 0
 
 

@@ -42,8 +42,10 @@ INCEPTION_URL = (
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 # clean-fid's statistics, fetched by name; nobody publishes their digests.
 STATISTICS_URL = "https://www.cs.cmu.edu/~clean-fid/stats/"
-PUBLISHED = re.compile(r"[a-z0-9_]+_(clean|legacy_tensorflow)_(train|test|trainval|trainval70k)_"
-                       r"\d+\.npz")
+PUBLISHED = re.compile(
+    r"[a-z0-9_]+_(clean|legacy_tensorflow)_(train|test|trainval|trainval70k)_"
+    r"\d+\.npz"
+)
 CHECKPOINT_HELP = "convert a snapshot (python -m jobs.convert) and give its folder"
 IMAGES_HELP = "give a zip or folder in EG3D's layout: pictures and dataset.json (docs/users.md)"
 
@@ -115,9 +117,7 @@ def _all(config: Any, network: bool) -> Iterator[Item]:
         yield Item(".".join(keys), False, said)
 
 
-def _checkpoint(
-    key: str, value: str, files: tuple[str, ...] = CHECKPOINT_FILES
-) -> Iterator[Item]:
+def _checkpoint(key: str, value: str, files: tuple[str, ...] = CHECKPOINT_FILES) -> Iterator[Item]:
     shipped = value == "mini"
     folder = SHIPPED / "sigmaflow" / "generators" / "weights" / "mini" if shipped else Path(value)
     remedy = "install the package again" if shipped else CHECKPOINT_HELP
@@ -267,8 +267,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.prefetch", description=__doc__)
     parser.add_argument("sweep", help="what will be run: a file such as sweeps/lambda.yaml")
     parser.add_argument("--scale", choices=("mini", "paper"), help="how big, over the sweep file")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
-                        help="set values of the sweep; may be repeated")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set values of the sweep; may be repeated",
+    )
     parser.add_argument("--offline", action="store_true", help="check only, fetch nothing")
     args = parser.parse_args(spread(sys.argv[1:] if argv is None else argv))
     path = Path(args.sweep)

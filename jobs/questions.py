@@ -70,20 +70,33 @@ def parser() -> argparse.ArgumentParser:
     add("--out", default="questions", metavar="FOLDER", help="of the pages (default: questions)")
     add("--count", default="100", metavar="N", help="questions (default: 100)")
     add("--sizes", default="2-6", metavar="LIST", help="shapes in a question, such as 2-6 or 3,4")
-    add("--catch", default="0", metavar="N", dest="catches",
-        help="catch trials besides, in which an anchor (psi 0.25) should win (default: 0)")
+    add(
+        "--catch",
+        default="0",
+        metavar="N",
+        dest="catches",
+        help="catch trials besides, in which an anchor (psi 0.25) should win (default: 0)",
+    )
     add("--seed", default="0", metavar="N", help="of sizes and orders (default: 0)")
     add("--first-seed", default="20000", metavar="N", help="first seed of the shapes (20000)")
     add("--psi", default="1.0", metavar="X", help="truncation; rankings.psi of a sweep (1.0)")
     add("--lines", default="2", metavar="N", help="lines of cards on a page, 1 to 8 (default: 2)")
     add("--resolution", default="256", metavar="N", help="points an edge of the cube (256)")
     add("--level", default="10", metavar="X", help="raw sigma at the surface (10)")
-    add("--border", default="paper", metavar="NAME",
-        help="cut off the cube before meshing: paper, released or thin (paper)")
+    add(
+        "--border",
+        default="paper",
+        metavar="NAME",
+        help="cut off the cube before meshing: paper, released or thin (paper)",
+    )
     add("--read", metavar="FILE", help="answers to read instead of writing pages")
     add("--questions", metavar="FOLDER", help="with --read: of the pages (the file's own folder)")
-    add("--rankings", default="rankings.csv", metavar="FILE",
-        help="with --read: best and worst of every question, as the released file (rankings.csv)")
+    add(
+        "--rankings",
+        default="rankings.csv",
+        metavar="FILE",
+        help="with --read: best and worst of every question, as the released file (rankings.csv)",
+    )
     add("--orders", metavar="FILE", help="with --read: also whole orders with their annotators")
     return parser
 
@@ -341,8 +354,9 @@ def _read(args: argparse.Namespace, console: Console) -> int:
     if tied:
         say(f"[yellow]{len(tied)} questions are left out, their best or worst is a tie:[/] "
             + ", ".join(map(str, tied[:10])))  # fmt: skip
-    say(f"[bold]{len(rankings)}[/] rankings ({answers.blank} lines blank): "
-        + escape(args.rankings))
+    say(
+        f"[bold]{len(rankings)}[/] rankings ({answers.blank} lines blank): " + escape(args.rankings)
+    )
     return 0
 
 

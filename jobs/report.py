@@ -81,8 +81,14 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def summary(
-    config, graph, values: Mapping[int, Mapping[str, Any]], result: Result | None, store,
-    runs: Path, show: Show, uri: str,
+    config,
+    graph,
+    values: Mapping[int, Mapping[str, Any]],
+    result: Result | None,
+    store,
+    runs: Path,
+    show: Show,
+    uri: str,
 ) -> Iterator[str]:
     """Lines of the closing summary."""
     yield ""
@@ -103,8 +109,10 @@ def summary(
     new = show.counts["done"]
     if new == 0:
         yield "[bold]nothing to do[/]: every result of this sweep was here already"
-    yield (f"{new} stages run, {show.counts['hit']} found, {duration(show.elapsed)}; "
-           f"tables in {escape(str(runs / 'tables'))}, figures in {escape(str(runs / 'figures'))}")
+    yield (
+        f"{new} stages run, {show.counts['hit']} found, {duration(show.elapsed)}; "
+        f"tables in {escape(str(runs / 'tables'))}, figures in {escape(str(runs / 'figures'))}"
+    )
     yield escape(f"MLflow: python -m jobs.ui --runs {runs}   ({uri})")
 
 
@@ -115,8 +123,10 @@ def accuracy_line(reward: Path) -> str:
     rows = ParquetFile(reward / "accuracy.parquet").read().to_pylist()
     regular = {row["scorer"]: row for row in rows if row["pairs"] == "regular"}
     own = regular["reward"]
-    line = (f"[bold]reward[/]  right on {100 * own['share']:.0f} % of {own['n']} held-out pairs "
-            f"({100 * own['low']:.0f} to {100 * own['high']:.0f} %)")
+    line = (
+        f"[bold]reward[/]  right on {100 * own['share']:.0f} % of {own['n']} held-out pairs "
+        f"({100 * own['low']:.0f} to {100 * own['high']:.0f} %)"
+    )
     trivial = [s for s in ("slab_mean", "total_variation", "fraction_above") if s in regular]
     if trivial:  # they are of slabs: a reward that sees depth or points has none beside it
         best = max(trivial, key=lambda scorer: regular[scorer]["share"])
@@ -132,8 +142,10 @@ def _anchors(graph, store) -> Iterator[str]:
     if folder is not None:
         said = json.loads((folder / "anchors.json").read_text())
         state = "on" if said["on"] else "off"
-        yield (f"anchors {state}: the annotator prefers them to both shapes "
-               f"in {100 * said['preferred']:.0f} % of the questions")
+        yield (
+            f"anchors {state}: the annotator prefers them to both shapes "
+            f"in {100 * said['preferred']:.0f} % of the questions"
+        )
 
 
 def trial_line(number: int, params: Mapping[str, Any], v: Mapping[str, Any], fid_name: str) -> str:
@@ -159,18 +171,26 @@ def trial_table(
     head = ["trial", *params, "reward", "rising", "held-out", fid_name, "prefers", "own", *bounded]
     rows = []
     for n, v in sorted(values.items()):
-        rows.append([
-            str(n), *(shown(v[p]) for p in params), f"{v['reward_delta_mean']:+.2f}",
-            f"{100 * v['reward_share_positive']:.0f} %", f"{v['heldout_delta_mean']:+.2f}",
-            f"{v['fid']:.2f}", f"{100 * v['preference_share_tuned']:.0f} %",
-            f"{100 * v['closeness_share_closer']:.0f} %",
-            *(["yes" if feasible(v, limits) else "no"] if limits else []),
-        ])
+        rows.append(
+            [
+                str(n),
+                *(shown(v[p]) for p in params),
+                f"{v['reward_delta_mean']:+.2f}",
+                f"{100 * v['reward_share_positive']:.0f} %",
+                f"{v['heldout_delta_mean']:+.2f}",
+                f"{v['fid']:.2f}",
+                f"{100 * v['preference_share_tuned']:.0f} %",
+                f"{100 * v['closeness_share_closer']:.0f} %",
+                *(["yes" if feasible(v, limits) else "no"] if limits else []),
+            ]
+        )
     widths = [max(len(r[i]) for r in [head, *rows]) for i in range(len(head))]
     for row in [head, *rows]:
         yield "  " + "  ".join(escape(cell.rjust(w)) for cell, w in zip(row, widths))
-    yield ("  [dim]reward: mean gain on held-out seeds; prefers: synthetic annotator for the tuned "
-           "shape; own: nearer to own original than to the mean face[/]")
+    yield (
+        "  [dim]reward: mean gain on held-out seeds; prefers: synthetic annotator for the tuned "
+        "shape; own: nearer to own original than to the mean face[/]"
+    )
     if len(values) < LEAST:
         yield f"  [dim]importances: from {LEAST} finished trials on; {len(values)} are[/]"
 
@@ -203,8 +223,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("name", nargs="?", help="one sweep; without it the latest launched")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
-    parser.add_argument("--track", metavar="URI", help="MLflow's server, brought up to date first "
-                        "(default: MLFLOW_TRACKING_URI, else the one of the launch)")
+    parser.add_argument(
+        "--track",
+        metavar="URI",
+        help="MLflow's server, brought up to date first "
+        "(default: MLFLOW_TRACKING_URI, else the one of the launch)",
+    )
     args = parser.parse_args(argv)
     from rich.console import Console
 

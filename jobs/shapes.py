@@ -43,7 +43,7 @@ class Order:
     """Checked arguments."""
 
     checkpoint: str  # what the user said, `mini` or a folder
-    folder: Path     # and where that is
+    folder: Path  # and where that is
     seeds: tuple[int, ...]
     formats: tuple[str, ...]
     psi: float
@@ -80,14 +80,25 @@ def parser() -> argparse.ArgumentParser:
     add("--out", default="shapes", metavar="FOLDER", help="where to (default: shapes)")
     add("--format", default="ply,png", metavar="LIST", help="of the below (default: ply,png)")
     add("--resolution", default="256", metavar="N", help="points an edge of the cube (256)")
-    add("--grid", default="regular", metavar="KIND",
-        help="regular, or released for the slight shear of the released code (regular)")
+    add(
+        "--grid",
+        default="regular",
+        metavar="KIND",
+        help="regular, or released for the slight shear of the released code (regular)",
+    )
     add("--level", default="10", metavar="X", help="raw sigma at the surface (10)")
-    add("--border", default="paper", metavar="NAME",
+    add(
+        "--border",
+        default="paper",
+        metavar="NAME",
         help="cut off the cube before meshing: paper (its figures), released (30/256 of each "
-        "side), thin (one cell) (paper)")
-    add("--released-orientation", action="store_true",
-        help="PLY, GLB and MRC as EG3D's script writes them: voxels, axes turned")
+        "side), thin (one cell) (paper)",
+    )
+    add(
+        "--released-orientation",
+        action="store_true",
+        help="PLY, GLB and MRC as EG3D's script writes them: voxels, axes turned",
+    )
     add("--reward", metavar="FILE", help="a trained reward (.safetensors): adds its score")
     return parser
 
@@ -110,18 +121,34 @@ def check(args: argparse.Namespace) -> Order:
     reward = Path(args.reward) if args.reward is not None else None
     for file in (reward, reward.with_suffix(".json")) if reward else ():
         if not file.is_file():
-            problems.append(f"--reward {args.reward}: {file} is missing; give the .safetensors of "
-                            "a trained reward, with its .json beside it")
+            problems.append(
+                f"--reward {args.reward}: {file} is missing; give the .safetensors of "
+                "a trained reward, with its .json beside it"
+            )
     network = network_of(str(reward)) if reward else None
     if network is not None and network.representation != "sigma":
-        problems.append(f"--reward {args.reward}: it sees {network.representation}, and here slabs"
-                        " of density are scored; python -m jobs.compare shows it what it knows")
+        problems.append(
+            f"--reward {args.reward}: it sees {network.representation}, and here slabs"
+            " of density are scored; python -m jobs.compare shows it what it knows"
+        )
     out = Path(os.path.abspath(args.out))
     problems += writable(args.out, out)
     if problems:
         raise ConfigError(problems)
-    return Order(args.checkpoint, folder, seeds, formats, psi, out, resolution, args.grid, level,
-                 args.border, args.released_orientation, reward)
+    return Order(
+        args.checkpoint,
+        folder,
+        seeds,
+        formats,
+        psi,
+        out,
+        resolution,
+        args.grid,
+        level,
+        args.border,
+        args.released_orientation,
+        reward,
+    )
 
 
 def checkpoint_folder(given: str, problems: list[str]) -> Path:
@@ -131,8 +158,10 @@ def checkpoint_folder(given: str, problems: list[str]) -> Path:
         return folder
     for name in ("config.json", "G_ema.safetensors"):
         if not (folder / name).is_file():
-            problems.append(f"{given}: {name} is missing; a checkpoint folder holds config.json, "
-                            "G, D and G_ema.safetensors")
+            problems.append(
+                f"{given}: {name} is missing; a checkpoint folder holds config.json, "
+                "G, D and G_ema.safetensors"
+            )
     return folder
 
 
@@ -142,8 +171,10 @@ def _seeds(given: str, problems: list[str]) -> tuple[int, ...]:
         found = re.fullmatch(r"\s*(\d{1,10})(?:\s*-\s*(\d{1,10}))?\s*", part)
         low, high = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
         if not low <= high < 2**32:
-            problems.append(f"--seeds {given}: {part.strip() or 'an empty part'}: give numbers "
-                            "from 0 to 4294967295 and rising ranges, such as 0-3,7")
+            problems.append(
+                f"--seeds {given}: {part.strip() or 'an empty part'}: give numbers "
+                "from 0 to 4294967295 and rising ranges, such as 0-3,7"
+            )
         elif high - low >= MOST_SEEDS:
             problems.append(f"--seeds {given}: {part}: more than {MOST_SEEDS} seeds")
         else:
@@ -159,8 +190,10 @@ def _formats(given: str, problems: list[str]) -> tuple[str, ...]:
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(FORMATS)}"
             problems.append(f"--format {given}: {name or 'an empty name'} is unknown; {hint}")
     if "mp4" in names and importlib.util.find_spec("av") is None:
-        problems.append(f"--format {given}: mp4 needs PyAV: pip install 'sigmaflow[video]', or ask "
-                        "for webp instead")
+        problems.append(
+            f"--format {given}: mp4 needs PyAV: pip install 'sigmaflow[video]', or ask "
+            "for webp instead"
+        )
     return tuple(name for name in FORMATS if name in names)  # the density before its mesh
 
 
@@ -229,8 +262,14 @@ def _sayer(console: Console) -> Any:
     return lambda text: console.print(text, highlight=False, soft_wrap=True)
 
 
-def _make(order: Order, settings: Any, manifest: Any, scorer: str, todo: dict[int, list[str]],
-          console: Console) -> list[tuple[int, str]]:
+def _make(
+    order: Order,
+    settings: Any,
+    manifest: Any,
+    scorer: str,
+    todo: dict[int, list[str]],
+    console: Console,
+) -> list[tuple[int, str]]:
     """Write what is missing; returns the (seed, format) pairs that have no surface."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
@@ -247,8 +286,9 @@ def _make(order: Order, settings: Any, manifest: Any, scorer: str, todo: dict[in
         raise ConfigError([str(error)]) from error
     say, empty = _sayer(console), []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
-    with Progress(*columns, console=console, transient=True,
-                  disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task("shapes", total=sum(len(kinds) for kinds in todo.values()))
         for seed, kinds in todo.items():
             try:

@@ -131,8 +131,10 @@ def lines(sweep: Sweep) -> Iterator[str]:
     record = latest.record
     state = "stopping" if latest.state == "running" and latest.cancelled else latest.state
     colour = COLOURS[latest.state]
-    yield (f"[bold]{_plain(latest.name)}[/]  [{colour}]{state}[/]  "
-           + _plain(f"{record['kind']} at scale {record['scale']}, plan {record['plan']}"))
+    yield (
+        f"[bold]{_plain(latest.name)}[/]  [{colour}]{state}[/]  "
+        + _plain(f"{record['kind']} at scale {record['scale']}, plan {record['plan']}")
+    )
     for launch in [o for o in sweep.launches if o.alive] or [latest]:
         yield f"  launch   {_plain(_driver(launch))}"
     if latest.state == "dead":

@@ -62,8 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.ui", description=__doc__)
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
     parser.add_argument("--port", type=int, default=5000)
-    parser.add_argument("--track", metavar="URI", help="a server that has the runs (default: "
-                        "MLFLOW_TRACKING_URI, else a page of our own)")
+    parser.add_argument(
+        "--track",
+        metavar="URI",
+        help="a server that has the runs (default: MLFLOW_TRACKING_URI, else a page of our own)",
+    )
     args = parser.parse_args(argv)
     runs = Path(os.path.abspath(args.runs))
     uri = tracking_uri(runs, said=args.track)
@@ -78,8 +81,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         known = _experiments(database)
     except sqlite3.DatabaseError as error:
-        print(f"{database}: {error}; move it away, and python -m jobs.report fills it again",
-              file=sys.stderr)
+        print(
+            f"{database}: {error}; move it away, and python -m jobs.report fills it again",
+            file=sys.stderr,
+        )
         return 2
     with tempfile.TemporaryDirectory(prefix="sfui-", dir=short_folder()) as folder:  # mode 0700
         try:
@@ -89,11 +94,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         _links(database, known, guard.url)
         environment = os.environ | {
-            "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
         command = [
-            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", local_uri(runs),
-            "--uvicorn-opts", f"--uds {shlex.quote(guard.behind)}", "--workers", "1",
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--backend-store-uri",
+            local_uri(runs),
+            "--uvicorn-opts",
+            f"--uds {shlex.quote(guard.behind)}",
+            "--workers",
+            "1",
         ]
         try:
             with terminable(), guard.serving():
@@ -109,8 +123,11 @@ def _links(database: Path, known: Sequence[tuple[str, int]], url: str) -> None:
         if len(trials) > 1:
             words = f"runs={quote(_list(trials))}&experiments={quote(_list([str(number)]))}"
             print(f"{url}#/compare-runs?{words}   its trials side by side")
-    print("(the links hold a token: who has one reads and writes your files through MLflow; "
-          "Ctrl-C ends it)", flush=True)
+    print(
+        "(the links hold a token: who has one reads and writes your files through MLflow; "
+        "Ctrl-C ends it)",
+        flush=True,
+    )
 
 
 def _serve(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -32,8 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("name", nargs="?", help="results of one sweep; without it all")
     parser.add_argument("--stage", help="results of one stage, such as slabs")
     parser.add_argument("--runs", default="runs", help="folder of results (default: runs)")
-    parser.add_argument("--quarantine", action="store_true",
-                        help="move damaged results to .broken-*, so that launches make them again")
+    parser.add_argument(
+        "--quarantine",
+        action="store_true",
+        help="move damaged results to .broken-*, so that launches make them again",
+    )
     args = parser.parse_args(argv)
     runs = Path(args.runs)
     store = Store(runs / "store")
@@ -61,8 +64,10 @@ def _problem(args: argparse.Namespace, runs: Path, store: Store) -> str | None:
         return f"no launch of {args.name!r} in {runs}; there are: {', '.join(known) or 'none'}"
     alive = running(runs) if args.quarantine else []
     if alive:
-        return (f"--quarantine: a launch of {', '.join(alive)} runs and may read what would be"
-                " moved; wait for its end, or look without --quarantine")
+        return (
+            f"--quarantine: a launch of {', '.join(alive)} runs and may read what would be"
+            " moved; wait for its end, or look without --quarantine"
+        )
     return None
 
 
@@ -82,8 +87,10 @@ def _verify(results: list[Finished | Told], runs: Path, store: Store, move: bool
     for one in told:
         print(f"{'damaged' if one.damaged else 'note'}: {one.folder} {one.said}")
     bad += [Damage(one.folder.parent.name, one.folder, (one.said,)) for one in told if one.damaged]
-    print(f"read {_bytes(show.seen)} of {show.done} results in {duration(show.seconds)}:"
-          f" {len(bad) or 'none'} damaged")
+    print(
+        f"read {_bytes(show.seen)} of {show.done} results in {duration(show.seconds)}:"
+        f" {len(bad) or 'none'} damaged"
+    )
     if bad:
         _remedies(bad, runs, move)
     return 1 if bad else 0
@@ -103,19 +110,22 @@ def _remedies(bad: Sequence[Damage], runs: Path, move: bool) -> None:
             place += f", moved to {aside.name}," if aside else ", gone meanwhile,"
         commands = by.get(one.folder.name, {})
         if not commands:
-            print(f"{place} is made again by a launch with the same settings; none of those in"
-                  f" {runs / SWEEPS} has it")
+            print(
+                f"{place} is made again by a launch with the same settings; none of those in"
+                f" {runs / SWEEPS} has it"
+            )
         for name, command in list(commands.items())[:3]:
             again = f": python -m jobs.launch {command}" if command else ""
             print(f"{place} is made again by the next launch of {name}{again}")
     if not move:
-        print("nothing was moved. A launch notices damage by itself in files up to 256 KB and where"
-              " a file's times changed; with --quarantine all of the above is made again")
+        print(
+            "nothing was moved. A launch notices damage by itself in files up to 256 KB and where"
+            " a file's times changed; with --quarantine all of the above is made again"
+        )
 
 
 class _Progress:
-    """How far the reading is: a line that changes in a terminal, now and then a new one elsewhere.
-    """
+    """How far the reading is: one changing line in a terminal, now and then a line elsewhere."""
 
     def __init__(self, total: int, count: int) -> None:
         self.total, self.count = total, count
@@ -134,8 +144,10 @@ class _Progress:
             return
         self._told = time.monotonic()
         left = self.seconds * (self.total - self.seen) / max(self.seen, 1)
-        line = (f"{_bytes(self.seen)} of {_bytes(self.total)}, {self.done} of {self.count} results,"
-                f" about {duration(max(left, 0))} left, now {self.now}")
+        line = (
+            f"{_bytes(self.seen)} of {_bytes(self.total)}, {self.done} of {self.count} results,"
+            f" about {duration(max(left, 0))} left, now {self.now}"
+        )
         if self._live:
             print(f"\r\x1b[2K{line}", end="", flush=True)
         else:

@@ -29,8 +29,9 @@ def open_npz(path: str | Path, most: int = MOST_BYTES) -> Any:
             members = archive.infolist()
             total = sum(member.file_size for member in members)
             if len(members) > MOST_MEMBERS or total > most:
-                raise ValueError(f"{len(members)} members of {total} bytes, of {MOST_MEMBERS} and "
-                                 f"{most} at most")
+                raise ValueError(
+                    f"{len(members)} members of {total} bytes, of {MOST_MEMBERS} and {most} at most"
+                )
             for member in members:
                 with archive.open(member) as file:
                     if said := _claim(file, member.file_size):
@@ -46,8 +47,11 @@ def open_npz(path: str | Path, most: int = MOST_BYTES) -> Any:
 def _claim(file: Any, size: int) -> str:
     """What is wrong with an array's header against its member's size; empty where nothing is."""
     version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else (
-        np.lib.format.read_array_header_2_0)
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else (np.lib.format.read_array_header_2_0)
+    )
     shape, _, dtype = read(file, max_header_size=10_000)
     if dtype.hasobject:
         return "holds objects, not numbers"

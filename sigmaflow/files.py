@@ -22,9 +22,11 @@ def check_digest(path: str | Path, expected: str) -> str:
     """The file's sha256; ``ValueError`` where it is not ``expected`` (case is ignored)."""
     found = sha256_file(path)
     if found != expected.lower():
-        raise ValueError(f"{path} is not the expected file: sha256 {found}, expected "
-                         f"{expected.lower()}; a partial download is the usual cause, fetch it "
-                         "again")
+        raise ValueError(
+            f"{path} is not the expected file: sha256 {found}, expected "
+            f"{expected.lower()}; a partial download is the usual cause, fetch it "
+            "again"
+        )
     return found
 
 

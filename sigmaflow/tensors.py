@@ -15,9 +15,7 @@ from sigmaflow.atomic import write_bytes
 ENTRY = "sigmaflow"  # where the JSON stands in the file's metadata
 
 
-def write_state(
-    path: str | Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]
-) -> None:
+def write_state(path: str | Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
     """Write all of it to `path`, atomically. Equal states give equal bytes."""
     flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     write_bytes(path, save(flat, metadata={ENTRY: json.dumps(values)}))

@@ -88,8 +88,11 @@ def _distance_rows(ladders: Ladders, why: str) -> list[Row]:
     by, known = "dlib face embedding, 128-d", f.low is not None
     low, high = (1e3 * f.low, 1e3 * f.high) if known else (None, None)
     order = rank_agreement(ladders[OWN], ladders[OTHER])
-    return [*out, Row(name, by, 1e3 * f.value, low, high, n),
-            Row("rank correlation of both ladders", "Spearman", order, n=len(ladders[OWN]))]
+    return [
+        *out,
+        Row(name, by, 1e3 * f.value, low, high, n),
+        Row("rank correlation of both ladders", "Spearman", order, n=len(ladders[OWN])),
+    ]
 
 
 def _face_rows(inputs: Mapping[str, Any], labels: np.ndarray, why: str) -> list[Row]:

@@ -31,16 +31,24 @@ def draw(
 
     with np.load(inputs["sheets"] / "sheets.npz") as arrays:
         by_psi, turned = arrays["psi"], arrays["yaw"]
-    keep("samples", figures.sample_sheet(
-        [(f"psi {psi:g}", row) for psi, row in zip(SHEET_PSIS, by_psi)]))
-    keep("views", figures.sample_sheet([("", row) for row in turned],
-                                       [f"{yaw:+.0f}°" if yaw else "0°" for yaw in SHEET_YAWS]))
+    keep(
+        "samples",
+        figures.sample_sheet([(f"psi {psi:g}", row) for psi, row in zip(SHEET_PSIS, by_psi)]),
+    )
+    keep(
+        "views",
+        figures.sample_sheet(
+            [("", row) for row in turned], [f"{yaw:+.0f}°" if yaw else "0°" for yaw in SHEET_YAWS]
+        ),
+    )
     real, made = (np.load(inputs[k][0] / "pictures.npy") for k in ("real", "samples"))
     size = min(GROUP, len(real), len(made))
     rows = [(name, x[i : i + size]) for name, x in (("real", real), ("generated", made))
             for i in range(0, len(x) - size + 1, size)]  # fmt: skip
-    keep("real", figures.sample_sheet([(n if i % 2 == 0 else "", r)
-                                       for i, (n, r) in enumerate(rows)]))
+    keep(
+        "real",
+        figures.sample_sheet([(n if i % 2 == 0 else "", r) for i, (n, r) in enumerate(rows)]),
+    )
     lit: dict[int, Mesh] = {}
     for part in inputs["meshes"]:
         lit |= read_meshes(part / "meshes.npz")
@@ -76,8 +84,9 @@ def read_curve(path: Path) -> pd.DataFrame:
         if len(text) > MOST_TEXT:
             raise ValueError(f"{path}: more than {MOST_TEXT} characters; give the metrics of a"
                              " training stage")  # fmt: skip
-        frame = pd.DataFrame([loads(line, constants=True) for line in text.splitlines()
-                              if line.strip()])
+        frame = pd.DataFrame(
+            [loads(line, constants=True) for line in text.splitlines() if line.strip()]
+        )
     for name in ("step", "images_seen"):
         if "kimg" not in frame and name in frame:
             frame = frame.assign(kimg=frame[name] / 1000)

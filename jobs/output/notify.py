@@ -40,9 +40,7 @@ def outcome(sweep: Sweep, state: str, runs: Path) -> dict[str, Any]:
     for number, said in sweep.plan.trials.items():
         last = states.get(said["last"])
         if last is not None and last.state == "done":
-            measured[number] = objectives(
-                read_summary(store.path(last.entry)), said["params"]
-            )
+            measured[number] = objectives(read_summary(store.path(last.entry)), said["params"])
     said = {
         "name": sweep.latest.name, "state": state, "kind": record["kind"],
         "seconds": round(record.get("ended", record["begun"]) - record["begun"], 1),
@@ -61,14 +59,15 @@ def outcome(sweep: Sweep, state: str, runs: Path) -> dict[str, Any]:
 
 
 def _words(said: Mapping[str, Any]) -> dict[str, str]:
-    """The same as one sentence, under the names that Slack (`text`) and Discord (`content`) want.
-    """
+    """The same as one sentence, by the names of Slack (`text`) and Discord (`content`)."""
     line = f"sigmaflow: {said['name']} {said['state']} after {said['seconds']:g} s"
     if trials := said.get("trials"):
         line += f", {trials['measured']} of {trials['wanted']} trials measured"
     if best := said.get("best"):
-        line += (f"; largest gain {best['reward']['gain']:+.3g} in trial {best['reward']['trial']},"
-                 f" smallest FID {best['fid']['fid']:.4g} in trial {best['fid']['trial']}")
+        line += (
+            f"; largest gain {best['reward']['gain']:+.3g} in trial {best['reward']['trial']},"
+            f" smallest FID {best['fid']['fid']:.4g} in trial {best['fid']['trial']}"
+        )
     return {"text": line, "content": line}
 
 

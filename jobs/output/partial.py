@@ -28,8 +28,12 @@ from sigmaflow.atomic import write_bytes, write_json, write_text, write_with
 PARTS = ("finetune", "tuned", "last", "start", "reward")  # of a trial; older ledgers lack some
 METADATA = b"sigmaflow.partial"  # in a partial Parquet file: JSON of `missing`
 LAST = {  # stages that end them
-    "sweep": "tables", "rehearsal": "tables", "score": "scores", "pretrain": "adversarial",
-    "rewards": "comparison", "card": "card",
+    "sweep": "tables",
+    "rehearsal": "tables",
+    "score": "scores",
+    "pretrain": "adversarial",
+    "rewards": "comparison",
+    "card": "card",
 }
 
 
@@ -63,8 +67,10 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
     lines += [
         f"[yellow]partial[/]: {len(config['numbers'])} of {record['trials']} trials; missing: "
         + escape(_said(missing)),
-        escape(f"tables in {runs / 'tables'}, figures in {runs / 'figures'}, all named "
-               f"{sweep.latest.name}{PART}*"),
+        escape(
+            f"tables in {runs / 'tables'}, figures in {runs / 'figures'}, all named "
+            f"{sweep.latest.name}{PART}*"
+        ),
     ]
     return True, lines
 

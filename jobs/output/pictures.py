@@ -70,7 +70,9 @@ def draw_sweep(
     keep(
         "pareto",
         figures.pareto_front(
-            points, float(trials["fid_start"].iloc[0]), config["fid_name"],
+            points,
+            float(trials["fid_start"].iloc[0]),
+            config["fid_name"],
             {"reward": "reward", "heldout": "held-out reward"}[by],
         ),  # fmt: skip
     )
@@ -86,11 +88,10 @@ def draw_sweep(
     place = list(config["numbers"]).index(best)
     draw_meshes(
         [("start", inputs["start"]), (f"trial {best}", inputs["tuned"][place])],
-        folder, keep,
+        folder,
+        keep,
     )
-    draw_pictures(
-        [("start", inputs["start"]), (f"trial {best}", inputs["tuned"][place])], keep
-    )
+    draw_pictures([("start", inputs["start"]), (f"trial {best}", inputs["tuned"][place])], keep)
 
 
 def _role(row: pd.Series, config: Mapping[str, Any]) -> str:
@@ -135,8 +136,11 @@ def draw_pictures(columns: list[tuple[str, Path]], keep: Any) -> None:
 
 
 def draw_scores(
-    rewards: pd.DataFrame, ticks: pd.DataFrame, runs: Mapping[str, pd.DataFrame],
-    columns: list[tuple[str, Path]], folder: Path,
+    rewards: pd.DataFrame,
+    ticks: pd.DataFrame,
+    runs: Mapping[str, pd.DataFrame],
+    columns: list[tuple[str, Path]],
+    folder: Path,
 ) -> None:
     """Figures 7 to 10 of scored generators; Figure 8 where fine-tunes were followed."""
     from sigmaflow import figures
@@ -148,7 +152,8 @@ def draw_scores(
     keep("rewards", figures.reward_histograms(rewards["before"], rewards["after"], names))
     followed = {
         name: ticks[ticks["configuration"] == name].assign(kimg=lambda t: t["images_seen"] / 1000)
-        for name in ("tuned", "control") if (ticks["configuration"] == name).any()
+        for name in ("tuned", "control")
+        if (ticks["configuration"] == name).any()
     }
     if followed:
         keep("trajectories", figures.trajectories(followed))

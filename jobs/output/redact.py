@@ -26,9 +26,7 @@ _WORDS = (
 _WHOLE = (  # between underscores only: else PATH has a PAT in it, and PWD alone is a folder
     "JWT|PAT|AUTH|BEARER|HOOK|SAS|CONN(?:ECTION)?_?STR(?:ING)?|PRIVATE_PEM|(?<=_)PWD"
 )
-_SECRET = re.compile(
-    rf"(?:^|_)\w*?(?:{_WORDS})S?(?:_|$|\d)|(?:^|_)(?:{_WHOLE})S?(?:_|$|\d)", re.I
-)
+_SECRET = re.compile(rf"(?:^|_)\w*?(?:{_WORDS})S?(?:_|$|\d)|(?:^|_)(?:{_WHOLE})S?(?:_|$|\d)", re.I)
 _HARMLESS = re.compile(r"_(?:PATH|FILE|DIR|MODE|NAME|TYPE|SOCK)$", re.I)
 _URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*://)[^/\s\"'<>]+@")
 _SAYS = re.compile(
@@ -111,11 +109,15 @@ def problems(config: Mapping[str, Any], what: str) -> list[str]:
     for key, said in _strings(config):
         name = next((n for v, n in known.items() if v in said), None)
         if name is not None:
-            found.append(f"{what}: {key}: holds the value of the environment variable {name}; "
-                         "files and --set may name a variable, never give its value")
+            found.append(
+                f"{what}: {key}: holds the value of the environment variable {name}; "
+                "files and --set may name a variable, never give its value"
+            )
         elif has_password(said):
-            found.append(f"{what}: {key}: holds a URL with a password; keep it in an environment "
-                         "variable, which jobs inherit")
+            found.append(
+                f"{what}: {key}: holds a URL with a password; keep it in an environment "
+                "variable, which jobs inherit"
+            )
     return found
 
 

@@ -54,8 +54,9 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
     settings = [c for c in table.columns if c not in ("measure", "n", "mean", "sd", "low", "high")]
     rows = []
     for setting, group in _groups(table, settings):
-        said = {row.measure: _said(row.mean, row.low, row.high)
-                for row in group.itertuples(index=False)}
+        said = {
+            row.measure: _said(row.mean, row.low, row.high) for row in group.itertuples(index=False)
+        }
         rows.append({**setting, "n": int(group["n"].max()), **said})
     return pd.DataFrame(rows)
 
@@ -83,8 +84,13 @@ def _summary(values: np.ndarray) -> dict[str, float]:
     values = values[np.isfinite(values)]
     n = len(values)
     low, high = mean_interval(values) if n > 1 else (np.nan, np.nan)
-    return {"n": n, "mean": values.mean() if n else np.nan,
-            "sd": values.std(ddof=1) if n > 1 else np.nan, "low": low, "high": high}
+    return {
+        "n": n,
+        "mean": values.mean() if n else np.nan,
+        "sd": values.std(ddof=1) if n > 1 else np.nan,
+        "low": low,
+        "high": high,
+    }
 
 
 def _said(mean: float, low: float, high: float) -> str:

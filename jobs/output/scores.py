@@ -14,8 +14,17 @@ from sigmaflow.statistics.shift import reward_shift
 from sigmaflow.statistics.slope import final_on_initial
 
 CALLED = {"before": "original", "control": "control", "after": "tuned"}
-FIDS = ("fid", "fid_low", "fid_high", "kid", "kid_low", "kid_high", "fid_change",
-        "fid_change_low", "fid_change_high")
+FIDS = (
+    "fid",
+    "fid_low",
+    "fid_high",
+    "kid",
+    "kid_low",
+    "kid_high",
+    "fid_change",
+    "fid_change_low",
+    "fid_change_high",
+)
 Runs = dict[str, pd.DataFrame]  # "control" and "tuned", those that there are
 
 
@@ -34,10 +43,14 @@ def ticks_table(ticks: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """`configuration`, `images_seen`, `seed`, `reward` of fine-tunes that were followed."""
     parts = [frame.assign(configuration=CALLED[name]) for name, frame in ticks.items()]
     if not parts:
-        return pd.DataFrame({"configuration": pd.Series(dtype=object),
-                             "images_seen": pd.Series(dtype="int64"),
-                             "seed": pd.Series(dtype="int64"),
-                             "reward": pd.Series(dtype=float)})
+        return pd.DataFrame(
+            {
+                "configuration": pd.Series(dtype=object),
+                "images_seen": pd.Series(dtype="int64"),
+                "seed": pd.Series(dtype="int64"),
+                "reward": pd.Series(dtype=float),
+            }
+        )
     return pd.concat(parts, ignore_index=True)[["configuration", "images_seen", "seed", "reward"]]
 
 
@@ -59,15 +72,23 @@ def initial_and_final(rewards: pd.DataFrame, ticks: pd.DataFrame) -> tuple[Runs,
         wide = ticks[ticks["configuration"] == name].pivot(
             index="images_seen", columns="seed", values="reward"
         )
-        runs[name] = pd.DataFrame({"seed": wide.columns, "initial": wide.iloc[0].to_numpy(),
-                                   "final": wide.iloc[-1].to_numpy()})
+        runs[name] = pd.DataFrame(
+            {
+                "seed": wide.columns,
+                "initial": wide.iloc[0].to_numpy(),
+                "final": wide.iloc[-1].to_numpy(),
+            }
+        )
     return runs, "ticks"
 
 
 def shift_table(rewards: pd.DataFrame) -> pd.DataFrame:
     """Figure 7 in numbers, a row a configuration: `reward_shift`."""
-    rows = [{"configuration": CALLED[name], **reward_shift(rewards["before"], rewards[name])
-             .as_dict()} for name in ("control", "after") if not rewards[name].isna().any()]
+    rows = [
+        {"configuration": CALLED[name], **reward_shift(rewards["before"], rewards[name]).as_dict()}
+        for name in ("control", "after")
+        if not rewards[name].isna().any()
+    ]
     return pd.DataFrame(rows)
 
 
@@ -86,8 +107,12 @@ def slope_table(runs: Runs, source: str) -> pd.DataFrame:
         same = control is not None and run["seed"].equals(control["seed"])
         if name != "control" and same and np.allclose(run["initial"], control["initial"]):
             d = slope_against_control(run["initial"], run["final"], control["final"])
-            row |= {"against_control": d.difference, "against_control_low": d.difference_low,
-                    "against_control_high": d.difference_high, "against_control_p": d.p}
+            row |= {
+                "against_control": d.difference,
+                "against_control_low": d.difference_low,
+                "against_control_high": d.difference_high,
+                "against_control_p": d.p,
+            }
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -149,6 +174,9 @@ def latex(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     slopes.insert(3, "p (b = 1)", s["p"].map("{:.1e}".format))
     return {
         "table2": tabular(short, caption + "."),
-        "slope": tabular(slopes, "Slope b of final on initial reward, its test against b = 1, and "
-                         "the ratio of their standard deviations, with 95% intervals."),
+        "slope": tabular(
+            slopes,
+            "Slope b of final on initial reward, its test against b = 1, and "
+            "the ratio of their standard deviations, with 95% intervals.",
+        ),
     }

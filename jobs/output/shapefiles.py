@@ -60,8 +60,10 @@ class Manifest:
                 frame = pd.read_parquet(self.path)
                 rows = frame[list(self.COLUMNS)].to_dict("records")
             except Exception as error:  # pyarrow has many
-                raise ValueError(f"{self.path}: not a manifest of this command ({error}); move it "
-                                 "away or give another --out") from error
+                raise ValueError(
+                    f"{self.path}: not a manifest of this command ({error}); move it "
+                    "away or give another --out"
+                ) from error
             self.rows = {(int(r["seed"]), r["format"]): r for r in rows}
 
     def done(self, seed: int, kind: str, settings: Settings) -> bool:
@@ -86,8 +88,15 @@ class Manifest:
         yield from (row for row in self.rows.values()
                     if (row["seed"], row["psi"], row["checkpoint"]) == shape)  # fmt: skip
 
-    def add(self, seed: int, kind: str, settings: Settings, path: Path | None, note: str = "",
-            mesh: Any = None) -> None:
+    def add(
+        self,
+        seed: int,
+        kind: str,
+        settings: Settings,
+        path: Path | None,
+        note: str = "",
+        mesh: Any = None,
+    ) -> None:
         """Replace the row of a file; no `path` where the shape has no surface, as `note` says."""
         self.rows[seed, kind] = {
             "seed": seed, "format": kind, **asdict(settings), "note": note,

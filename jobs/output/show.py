@@ -78,20 +78,26 @@ class Show:
             self.again[event.result.cause] += 1
             where = f" on {event.result.node}" if event.result.node else ""
             said = _plain(event.note + where)
-            self.say(f"{self._clock()}  [yellow]again[/]   {_what(task)}: {said}, "
-                     f"attempt {event.result.attempt + 1} follows")
+            self.say(
+                f"{self._clock()}  [yellow]again[/]   {_what(task)}: {said}, "
+                f"attempt {event.result.attempt + 1} follows"
+            )
         else:
             self._running.pop(task.key, None)
             self.counts[event.kind] += 1
             if event.kind == "done":
-                self.say(f"{self._clock()}  [green]done[/]    {_what(task)}  "
-                         f"[dim]{duration(event.result.seconds)}[/]")
+                self.say(
+                    f"{self._clock()}  [green]done[/]    {_what(task)}  "
+                    f"[dim]{duration(event.result.seconds)}[/]"
+                )
             elif event.kind in ("failed", "blocked"):
                 self.failed.append(event)
                 last = event.result.error.strip().splitlines()[-1:] or [""]
                 tried = f" ({_plain(event.note)})" if event.note else ""
-                self.say(f"{self._clock()}  [red]{event.kind}[/]  {_what(task)}: "
-                         f"{_plain(last[0])}{tried}")
+                self.say(
+                    f"{self._clock()}  [red]{event.kind}[/]  {_what(task)}: "
+                    f"{_plain(last[0])}{tried}"
+                )
 
     def _clock(self) -> str:
         return f"[dim]{duration(self.elapsed):>7}[/]"
@@ -103,8 +109,10 @@ class Show:
             return
         self._said_at = now
         for task, begun, event in self._running.values():
-            self.say(f"{self._clock()}  running {_what(task)}  {_progress(event)} "
-                     f"{duration(now - begun)}")
+            self.say(
+                f"{self._clock()}  running {_what(task)}  {_progress(event)} "
+                f"{duration(now - begun)}"
+            )
 
     def _view(self) -> Table:
         table = Table.grid(padding=(0, 2))

@@ -127,11 +127,17 @@ def one_protocol(trials: Mapping[int, Path], column: str) -> None:
     """Raises ProtocolError unless all trials' FIDs are of one protocol, the column's."""
     from sigmaflow.metrics.protocol import Protocol, ProtocolError, same
 
-    protocol = same({f"trial {n}": Protocol(**json.loads((p / "protocol.json").read_text()))
-                     for n, p in trials.items()})
+    protocol = same(
+        {
+            f"trial {n}": Protocol(**json.loads((p / "protocol.json").read_text()))
+            for n, p in trials.items()
+        }
+    )
     if protocol.column != column:
-        raise ProtocolError(f"the column is called {column}, but the trials' FIDs are "
-                            f"{protocol.column} ({protocol.hash[:12]})")
+        raise ProtocolError(
+            f"the column is called {column}, but the trials' FIDs are "
+            f"{protocol.column} ({protocol.hash[:12]})"
+        )
 
 
 def _fid_table(
@@ -142,14 +148,28 @@ def _fid_table(
 
     def row(s: Mapping[str, Any], which: str) -> dict[str, Any]:
         fid, kid = f"fid{which}", f"kid{which}"
-        return {name: s[fid], "low": s[f"{fid}_low"], "high": s[f"{fid}_high"], "kid": s[kid],
-                "kid_low": s[f"{kid}_low"], "kid_high": s[f"{kid}_high"]}
+        return {
+            name: s[fid],
+            "low": s[f"{fid}_low"],
+            "high": s[f"{fid}_high"],
+            "kid": s[kid],
+            "kid_low": s[f"{kid}_low"],
+            "kid_high": s[f"{kid}_high"],
+        }
 
     rows = [{"configuration": "start", **row(summaries[0], "_start")}] if summaries else []
     for n, s in zip(numbers, summaries):
-        rows.append({"configuration": f"trial {n}", "trial": n, **_params(s, config), **row(s, ""),
-                     "change": s["fid_change"], "change_low": s["fid_change_low"],
-                     "change_high": s["fid_change_high"]})
+        rows.append(
+            {
+                "configuration": f"trial {n}",
+                "trial": n,
+                **_params(s, config),
+                **row(s, ""),
+                "change": s["fid_change"],
+                "change_low": s["fid_change_low"],
+                "change_high": s["fid_change_high"],
+            }
+        )
     fid = pd.DataFrame([{**r, "protocol": summaries[0]["fid_protocol"]} for r in rows])
     unsaid = fid.columns[fid.isna().all()]
     return fid.astype(dict.fromkeys(unsaid, float))
@@ -208,12 +228,15 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
         "trials": "Trials of the sweep.",
         "repeats": "Means over seeds of the fine-tune with 95% Student t intervals.",
         "fid": f"{name} of the start and of each trial (lower is better), with 95% bootstrap "
-               f"intervals over the generated images; protocol {protocol}.",
+        f"intervals over the generated images; protocol {protocol}.",
         "preferences": "Simulated preference: a synthetic annotator, not people.",
         "accuracy": "Accuracy on held-out pairs with 95% Wilson intervals.",
     }
     frames = {
-        "trials": short, "fid": fid, "preferences": preferences, "accuracy": accuracy,
+        "trials": short,
+        "fid": fid,
+        "preferences": preferences,
+        "accuracy": accuracy,
     }
     if "repeats" in tables:
         frames["repeats"] = wide(tables["repeats"])

@@ -71,8 +71,7 @@ class Advance:
         )
 
     def _stand(self) -> tuple[str, list[str]]:
-        """A digest of what is finished or saved, and the labels of what was begun and is neither.
-        """
+        """A digest of what is finished or saved, and labels of what was begun and is neither."""
         store, tasks = Store(self.runs / "store"), self._tasks()
         done = {one.key for one in tasks if store.find(one) is not None}
         rest = [one for one in tasks if one.key not in done]

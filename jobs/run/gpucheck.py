@@ -71,8 +71,10 @@ def report(source: str, device: str, batch: int) -> str:
         "",
         "| cost | seconds | peak GiB |",
         "|---|---|---|",
-        *(f"| {c.what} | {c.seconds:.4g} | {'-' if c.peak is None else f'{c.peak / GIB:.2f}'} |"
-          for c in costs),
+        *(
+            f"| {c.what} | {c.seconds:.4g} | {'-' if c.peak is None else f'{c.peak / GIB:.2f}'} |"
+            for c in costs
+        ),
         "",
         f"**{step / batch * 1000:.0f} s/kimg**, without scoring of fixed seeds",
     ]
@@ -88,9 +90,7 @@ def reward_of(gan: GANCheckpoint) -> RewardModel:
         grid = Grid(resolution=256, kind="released", length=side, pads=SLAB_ENTIRE)
         config = RewardConfig(grid=grid)
     else:
-        config = mini_config(
-            Grid(resolution=32, kind="released", length=side, pads=SLAB_ENTIRE)
-        )
+        config = mini_config(Grid(resolution=32, kind="released", length=side, pads=SLAB_ENTIRE))
     return RewardModel(config).eval().requires_grad_(False)
 
 
@@ -104,9 +104,7 @@ def parity(
         yield key, float((a - b).norm() / a.norm().clamp_min(1e-30))
 
 
-def _quantities(
-    gan: GANCheckpoint, reward: RewardModel, device: torch.device
-) -> dict[str, Tensor]:
+def _quantities(gan: GANCheckpoint, reward: RewardModel, device: torch.device) -> dict[str, Tensor]:
     G, D, net = (_on(m, device) for m in (gan.G_ema, gan.D, reward))
     z = latents(SEEDS, G.z_dim).to(device)
     c = G.canonical_label().expand(len(z), -1)
@@ -122,8 +120,13 @@ def _quantities(
     score = net(slab)
     (slope,) = torch.autograd.grad(score.sum(), one)
     return {
-        "ws": ws, "planes": planes, "image": out["image"], "depth": out["image_depth"],
-        "logits": logits, "slab": slab.detach(), "reward": score.detach(),
+        "ws": ws,
+        "planes": planes,
+        "image": out["image"],
+        "depth": out["image_depth"],
+        "logits": logits,
+        "slab": slab.detach(),
+        "reward": score.detach(),
         "d reward / d planes": slope,
     }
 
@@ -169,9 +172,7 @@ def timings(
     yield Cost(f"fine-tune step of {batch} (at most)", seconds, peak)
 
 
-def measure(
-    what: str, work: Callable[[], object], device: torch.device, repeats: int = 3
-) -> Cost:
+def measure(what: str, work: Callable[[], object], device: torch.device, repeats: int = 3) -> Cost:
     """Median seconds of `work`, after one run that does not count where it is repeated."""
     if repeats > 1:
         work()

@@ -70,8 +70,10 @@ def run(
         ):
             executor.on_job = ledger.slurm_job
             if executor.slots > 1:
-                show.say(f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
-                         f"{executor.slots} stages at once, results in {escape(str(runs))}[/]")
+                show.say(
+                    f"[dim]{config.name}: {config.kind} at scale {config.scale}, "
+                    f"{executor.slots} stages at once, results in {escape(str(runs))}[/]"
+                )
             listener = Listener(show, ledger, begin)
             driver = Driver(store, executor, listener, stop, retries)
             code = _all(config, graph, first, runs, store, driver, show, ledger, uri)
@@ -95,8 +97,13 @@ def _all(config, graph, first, runs: Path, store, driver: Driver, show: Show, le
     ledger.add(first)
     if graph is None:
         return _single(config, first, runs, driver, show)
-    ledger.roles(start=graph.start, reward=graph.reward, heldout=graph.heldout,
-                 real=graph.real, rankings=graph.rankings)
+    ledger.roles(
+        start=graph.start,
+        reward=graph.reward,
+        heldout=graph.heldout,
+        real=graph.real,
+        rankings=graph.rankings,
+    )
     return _sweep(config, graph, runs, store, driver, show, ledger, uri)
 
 
@@ -201,6 +208,7 @@ def _single(config, first: Sequence[Task], runs: Path, driver: Driver, show: Sho
     if show.failed:
         show.say("".join(f"[red]failed[/]: {escape(event.task.label)}\n" for event in show.failed))
     done = "nothing to do, all of it is here" if show.counts["done"] == 0 else "finished"
-    show.say(f"[bold]{config.name}[/]: {done} in {duration(show.elapsed)};"
-             f" {escape(str(result.path))}")
+    show.say(
+        f"[bold]{config.name}[/]: {done} in {duration(show.elapsed)}; {escape(str(result.path))}"
+    )
     return 1 if show.failed else 0

@@ -13,8 +13,7 @@ from jobs.store.store import read_marker
 
 
 class Listener:
-    """Hands a driver's events to who shows and who records them. The first start calls ``begin``.
-    """
+    """Hands a driver's events to who shows and who records them; the first calls ``begin``."""
 
     def __init__(self, show: Show, ledger: Any, begin: Callable[[], None]) -> None:
         self.show, self.ledger = show, ledger

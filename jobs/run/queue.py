@@ -151,8 +151,12 @@ class Queue:
             write_json(
                 self.folder / f"{key}{ENDED}",
                 {
-                    "status": result.status, "error": result.error, "seconds": result.seconds,
-                    "cause": result.cause, "node": result.node, "usage": asdict(result.usage),
+                    "status": result.status,
+                    "error": result.error,
+                    "seconds": result.seconds,
+                    "cause": result.cause,
+                    "node": result.node,
+                    "usage": asdict(result.usage),
                 },
             )
         for path in [self._offer(key), *self.folder.glob(f"{key}{TRY}*")]:
@@ -209,6 +213,4 @@ def workers(profile: SlurmWorkersProfile, runs: Path, name: str) -> WorkersExecu
     )
     spec = home / f"workers-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     write_text(spec, text + "\n")
-    return WorkersExecutor(
-        profile, f"sigmaflow-{name}", Queue(runs), home, worker.enter, spec
-    )
+    return WorkersExecutor(profile, f"sigmaflow-{name}", Queue(runs), home, worker.enter, spec)

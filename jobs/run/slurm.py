@@ -1,10 +1,10 @@
 """A sweep in one allocation of SLURM, as seen from the login node: submit, follow, come back.
 
-    runs/slurm/<name>/job.json          which job runs it, and with what spec
-    runs/slurm/<name>/spec-<hash>.json  checked configuration and profile, all that the job is told
-    runs/slurm/<name>/driver.log        what the driver in the job says
-    runs/slurm/<name>/end.json          how the sweep ended, written by the job
-    runs/slurm/<name>/jobs/<id>/        submitit's script and logs
+runs/slurm/<name>/job.json          which job runs it, and with what spec
+runs/slurm/<name>/spec-<hash>.json  checked configuration and profile, all that the job is told
+runs/slurm/<name>/driver.log        what the driver in the job says
+runs/slurm/<name>/end.json          how the sweep ended, written by the job
+runs/slurm/<name>/jobs/<id>/        submitit's script and logs
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def launch(
         console.print(
             f"\njob {job} goes on without us; the same command comes back to it, "
             f"python -m jobs.cancel {config.name} ends it",
-            style="yellow", markup=False,
+            style="yellow",
+            markup=False,
         )
         return 130
 
@@ -91,7 +92,9 @@ def _find_or_submit(
             if same and end["code"] == 0:
                 console.print(
                     f"job {job} has finished this; remove {folder} to submit it again",
-                    soft_wrap=True, highlight=False, markup=False,
+                    soft_wrap=True,
+                    highlight=False,
+                    markup=False,
                 )
                 return job, max(0, _size(folder / LOG) - TAIL)
         else:

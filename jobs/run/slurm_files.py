@@ -1,9 +1,9 @@
 """What a sweep has in SLURM, by the files that its submitters leave: for whoever has no driver.
 
-    runs/slurm/<name>/job.json       the job that has the whole sweep (`jobs.run.slurm`)
-    runs/slurm/<name>/end.json       how it ended
-    runs/slurm/<name>/advance.json   how far it was at its last restart (`jobs.run.advance`)
-    runs/slurm/<name>/workers.json   workers that were hired (`cluster.slurm_workers`)
+runs/slurm/<name>/job.json       the job that has the whole sweep (`jobs.run.slurm`)
+runs/slurm/<name>/end.json       how it ended
+runs/slurm/<name>/advance.json   how far it was at its last restart (`jobs.run.advance`)
+runs/slurm/<name>/workers.json   workers that were hired (`cluster.slurm_workers`)
 """
 
 from __future__ import annotations

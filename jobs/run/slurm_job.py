@@ -107,8 +107,10 @@ class Watch:
             if self._stop is not None and self._stop.for_good():
                 return False
             if self._restart >= self._profile.max_requeues:
-                print(f"job {self._job} was requeued {self._restart} times; not again "
-                      "(max_requeues)", flush=True)
+                print(
+                    f"job {self._job} was requeued {self._restart} times; not again (max_requeues)",
+                    flush=True,
+                )
                 return False
             if self._advance is not None and (said := self._advance.stuck()) is not None:
                 self._give_up(self._advance.home, said)

@@ -84,8 +84,10 @@ class Watch:
         if self._process is None:
             self._begin()
         with self._process.oneshot():
-            said = {"cpu_percent": self._process.cpu_percent(),
-                    "rss_mb": round(self._process.memory_info().rss / 2**20, 1)}
+            said = {
+                "cpu_percent": self._process.cpu_percent(),
+                "rss_mb": round(self._process.memory_info().rss / 2**20, 1),
+            }
         if self._gpus:
             try:
                 said |= gpu_sample(self._gpus)

@@ -31,13 +31,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 when the queue was empty at last, 1 when a task failed, 2 for a folder that is not."""
     parser = argparse.ArgumentParser(prog="python -m jobs.run.worker", description=__doc__)
     parser.add_argument("runs", help="folder of results that the driver writes")
-    parser.add_argument("--idle-s", type=float, default=120.0, metavar="S",
-                        help="leave after so many seconds without work (default 120)")
+    parser.add_argument(
+        "--idle-s",
+        type=float,
+        default=120.0,
+        metavar="S",
+        help="leave after so many seconds without work (default 120)",
+    )
     args = parser.parse_args(argv)
     runs = Path(os.path.abspath(args.runs))
     if not (runs / "queue").is_dir():
-        print(f"{runs}: no queue in it; give the --runs of a launch --on slurm_workers",
-              file=sys.stderr)
+        print(
+            f"{runs}: no queue in it; give the --runs of a launch --on slurm_workers",
+            file=sys.stderr,
+        )
         return 2
     results = work(runs, args.idle_s)
     return int(any(not result.ok for result in results))
@@ -133,9 +140,7 @@ def _next(queue: Queue, stop: Stop | None, attempt: Attempt | None) -> Result | 
     return None
 
 
-def _run(
-    queue: Queue, task: Task, stop: Stop | None, attempt: Attempt | None
-) -> Result | None:
+def _run(queue: Queue, task: Task, stop: Stop | None, attempt: Attempt | None) -> Result | None:
     tried: list[Path] = []
 
     def begin() -> None:

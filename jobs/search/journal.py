@@ -119,8 +119,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """A disk may fill, or go away, in the middle of a search, which does without the journal.
-        """
+        """A disk may fill or go away during a search, which then does without the journal."""
         try:
             yield
         except OSError as error:

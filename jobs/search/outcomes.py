@@ -30,8 +30,14 @@ def known_numbers() -> frozenset[str]:
     from sigmaflow.statistics.shift import Shift
     from sigmaflow.statistics.slope import Slope
 
-    rows = {"reward": Shift, "heldout": Shift, "slope": Slope, "preference": Preference,
-            "closeness": Closeness, "diversity": Diversity}
+    rows = {
+        "reward": Shift,
+        "heldout": Shift,
+        "slope": Slope,
+        "preference": Preference,
+        "closeness": Closeness,
+        "diversity": Diversity,
+    }
     other = {"confidence", "metric", "simulated"}
     return frozenset({
         *(f"{k}_{f.name}" for k, row in rows.items() for f in fields(row) if f.name not in other),
@@ -40,7 +46,6 @@ def known_numbers() -> frozenset[str]:
           for end in ("", "_low", "_high")),
         "saturation", "clamp_low", "clamp_high", "start_mean", "start_std",
     })  # fmt: skip
-
 
 
 def read_summary(trial: Path) -> dict[str, Any]:

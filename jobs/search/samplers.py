@@ -66,9 +66,7 @@ class Proposer:
         from optuna import samplers
 
         if self.name == "tpe":
-            return samplers.TPESampler(
-                seed=seed, n_startup_trials=self.startup, constant_liar=True
-            )
+            return samplers.TPESampler(seed=seed, n_startup_trials=self.startup, constant_liar=True)
         if self.name == "gp":
             return samplers.GPSampler(seed=seed, n_startup_trials=self.startup)
         if self.name == "nsga2":

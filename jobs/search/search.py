@@ -52,9 +52,7 @@ class Search:
             raise ValueError(f"enqueued trials must set every parameter: {sorted(unset)}")
         if self.sampler not in NAMES:
             raise ValueError(f"sampler {self.sampler!r} must be one of {', '.join(NAMES)}")
-        self._journal = Journal.open(
-            Path(self.path), self._name(), self.space, self.objectives
-        )
+        self._journal = Journal.open(Path(self.path), self._name(), self.space, self.objectives)
 
     # ------------------------------------------------------------------ asking and telling
 

@@ -19,7 +19,9 @@ COMPARISON = Stage(
     version=2,
     run="jobs.stages.comparison:run_comparison",
     sources=(
-        "sigmaflow/statistics/representations.py", "sigmaflow/figures", "jobs/output/judgement.py",
+        "sigmaflow/statistics/representations.py",
+        "sigmaflow/figures",
+        "jobs/output/judgement.py",
         "jobs/output/tables.py",
     ),
     torch=False,
@@ -107,8 +109,12 @@ def candidate(folder: Path, calibration: Path, said: Mapping[str, Any]) -> dict[
     }  # fmt: skip
     for pairs in ("all", "regular"):
         a = found.loc[(judge, pairs)]
-        row |= {pairs: a["share"], f"{pairs}_low": a["low"], f"{pairs}_high": a["high"],
-                f"n_{pairs}": int(a["n"])}
+        row |= {
+            pairs: a["share"],
+            f"{pairs}_low": a["low"],
+            f"{pairs}_high": a["high"],
+            f"n_{pairs}": int(a["n"]),
+        }
     paper = printed(backbone, view)
     for pairs in ("all", "regular"):
         row[f"paper_{pairs}"] = math.nan if paper is None else getattr(paper, pairs)

@@ -68,9 +68,7 @@ def run_evaluate(ctx: Context) -> None:
             )
             for i in range(0, len(seeds), BATCH)
         ]
-        mean = sample_slab(
-            G, torch.zeros(1, G.z_dim, device=device()), coarse, truncation_psi=0.0
-        )
+        mean = sample_slab(G, torch.zeros(1, G.z_dim, device=device()), coarse, truncation_psi=0.0)
     np.save(ctx.folder / "shapes.npy", torch.cat(shapes).cpu().numpy().astype(np.float16))
     np.save(ctx.folder / "reference.npy", mean[0].cpu().numpy().astype(np.float16))
 

@@ -6,9 +6,7 @@ from jobs.run.attempt import Context
 from jobs.store.stage import Stage
 
 _SOURCES = ("sigmaflow/datasets", "sigmaflow/fields/raycast.py")
-RENDER = Stage(
-    name="render", version=2, run="jobs.stages.faces:run_render", sources=_SOURCES
-)
+RENDER = Stage(name="render", version=2, run="jobs.stages.faces:run_render", sources=_SOURCES)
 FACES = Stage(
     name="faces", version=1, run="jobs.stages.faces:run_join", sources=_SOURCES, torch=False
 )
@@ -20,8 +18,12 @@ def run_render(ctx: Context) -> None:
 
     c = ctx.config
     render_faces(
-        range(*c["seeds"]), c["views"], ctx.folder / "faces.zip", c["resolution"],
-        progress=ctx.progress, around=c["around"],
+        range(*c["seeds"]),
+        c["views"],
+        ctx.folder / "faces.zip",
+        c["resolution"],
+        progress=ctx.progress,
+        around=c["around"],
     )
 
 

@@ -133,11 +133,18 @@ def run_finetune(ctx: Context) -> None:
     save_gan(state.checkpoint(), ctx.folder / "gan")
     rewards_log.frame(last).to_parquet(ctx.folder / "ticks.parquet", index=False)
     samples.frame(last).to_parquet(ctx.folder / "samples.parquet", index=False)
-    bounds = {"clamp_low": low, "clamp_high": high, "start_mean": float(before.mean()),
-              "start_std": float(before.std())}
+    bounds = {
+        "clamp_low": low,
+        "clamp_high": high,
+        "start_mean": float(before.mean()),
+        "start_std": float(before.std()),
+    }
     (ctx.folder / "clamp.json").write_text(json.dumps(bounds, indent=1) + "\n")
-    used = {**config.model_dump(mode="json"), "reward_centre": term.centre,
-            "reward_spread": term.spread}
+    used = {
+        **config.model_dump(mode="json"),
+        "reward_centre": term.centre,
+        "reward_spread": term.spread,
+    }
     if config.micro_batch == "auto":
         used["micro_batch"] = state.micro_batch
     (ctx.folder / "settings.json").write_text(json.dumps(used, indent=1) + "\n")
@@ -186,9 +193,7 @@ class _SeedRewards(_Parts):
         for path in self._paths(last):
             scores = np.load(path)
             parts.append(
-                pd.DataFrame(
-                    {"images_seen": int(path.stem), "seed": self._seeds, "reward": scores}
-                )
+                pd.DataFrame({"images_seen": int(path.stem), "seed": self._seeds, "reward": scores})
             )
         return pd.concat(parts, ignore_index=True)
 

@@ -129,9 +129,10 @@ def run_reward(ctx: Context) -> None:
         observed_test = parts[2]
         clean_test = split(answers, c["split_seed"]).of(clean)[2]
         add("noise_ceiling", {"regular": noise_ceiling(observed_test, clean_test)})
-        add("reward_against_clean", accuracy(
-            score_seeds(model, bank, test.shapes), Items.of(clean_test)
-        ))
+        add(
+            "reward_against_clean",
+            accuracy(score_seeds(model, bank, test.shapes), Items.of(clean_test)),
+        )
     pd.DataFrame(rows).to_parquet(ctx.folder / "accuracy.parquet", index=False)
     if isinstance(answers, Orders) and len(set(answers.annotators)) > 1:
         row = agreement_row(answers)

@@ -24,9 +24,14 @@ TABLES = Stage(
     version=5,
     run="jobs.stages.tables:run_tables",
     sources=(
-        "sigmaflow/figures", "jobs/output/tables.py", "jobs/output/pictures.py",
-        "jobs/search/outcomes.py", "jobs/search/importances.py", "jobs/sweep/judges.py",
-        "jobs/output/judgement.py", "jobs/output/repeats.py",
+        "sigmaflow/figures",
+        "jobs/output/tables.py",
+        "jobs/output/pictures.py",
+        "jobs/search/outcomes.py",
+        "jobs/search/importances.py",
+        "jobs/sweep/judges.py",
+        "jobs/output/judgement.py",
+        "jobs/output/repeats.py",
     ),
     torch=False,
 )
@@ -35,8 +40,12 @@ SCORES = Stage(
     version=3,
     run="jobs.stages.tables:run_scores",
     sources=(
-        "sigmaflow/statistics", "sigmaflow/figures", "sigmaflow/rewards/model.py",
-        "jobs/output/scores.py", "jobs/output/tables.py", "jobs/output/pictures.py",
+        "sigmaflow/statistics",
+        "sigmaflow/figures",
+        "sigmaflow/rewards/model.py",
+        "jobs/output/scores.py",
+        "jobs/output/tables.py",
+        "jobs/output/pictures.py",
     ),
 )
 
@@ -89,11 +98,14 @@ def compare_fid(start: Path, tuned: Path, seed: int) -> tuple[dict[str, Any], Pr
     from sigmaflow.metrics.influence import change
     from sigmaflow.metrics.protocol import Protocol, same
 
-    found = {name: json.loads((path / "fid.json").read_text())
-             for name, path in (("start", start), ("tuned", tuned))}
+    found = {
+        name: json.loads((path / "fid.json").read_text())
+        for name, path in (("start", start), ("tuned", tuned))
+    }
     protocol = same({name: Protocol(**one["protocol"]) for name, one in found.items()})
-    ends = [np.load(p) if (p := path / "influence.npy").exists() else None
-            for path in (start, tuned)]
+    ends = [
+        np.load(p) if (p := path / "influence.npy").exists() else None for path in (start, tuned)
+    ]
     keys = ("fid", "fid_low", "fid_high", "kid", "kid_low", "kid_high")
     out = {k: found["tuned"][k] for k in keys} | {
         k.replace("id", "id_start", 1): found["start"][k] for k in keys
@@ -181,12 +193,19 @@ def run_scores(ctx: Context) -> None:
         for name in ("control", "after") for path in ctx.input(f"ticks_{name}")
     })  # fmt: skip
     runs, source = scores.initial_and_final(rewards, ticks)
-    fids = {name: compare_fid(*ctx.input("fid_before"), path, c["seed"])[0]
-            for name in ("control", "after") for path in ctx.input(f"fid_{name}")}
+    fids = {
+        name: compare_fid(*ctx.input("fid_before"), path, c["seed"])[0]
+        for name in ("control", "after")
+        for path in ctx.input(f"fid_{name}")
+    }
     shift = scores.shift_table(rewards)
-    tables = {"rewards": rewards, "ticks": ticks, "shift": shift,
-              "slope": scores.slope_table(runs, source),
-              "table2": scores.table2(rewards, shift, fids, c["fid_name"])}
+    tables = {
+        "rewards": rewards,
+        "ticks": ticks,
+        "shift": shift,
+        "slope": scores.slope_table(runs, source),
+        "table2": scores.table2(rewards, shift, fids, c["fid_name"]),
+    }
     folder = ctx.folder / "tables"
     folder.mkdir()
     for name, frame in tables.items():

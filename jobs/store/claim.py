@@ -89,9 +89,7 @@ class Claim:
         return lives(self.path, owner, lambda: _disk_time(self.path.parent))
 
 
-def lives(
-    path: Path, owner: Mapping[str, Any], now: Callable[[], float] = time.time
-) -> bool:
+def lives(path: Path, owner: Mapping[str, Any], now: Callable[[], float] = time.time) -> bool:
     """Whether the process that `here` described in ``path`` runs.
 
     On its own host it is looked up, elsewhere ``path`` must have been touched within STALE seconds

@@ -188,7 +188,6 @@ class Ledger:
                     os.utime(self.folder / LAUNCH)
                     touched = time.monotonic()
 
-
     def _wanted_to_end(self) -> bool:
         """By a person, who says so in the file; an empty one asks for a pause (`Stop`)."""
         # NFS remembers for a while that a file was not there, but reads folders anew.
@@ -332,9 +331,7 @@ def _entry(task: Task, trial: int | None) -> dict[str, Any]:
 
 def _from_line(one: Mapping[str, Any]) -> Entry:
     stage = Stage(one["stage"], one["version"], "", gpu=one["gpu"], actor=one["actor"])
-    return Entry(
-        stage, one["key"], one["label"], tuple(one["needs"]), one["trial"], one["threads"]
-    )
+    return Entry(stage, one["key"], one["label"], tuple(one["needs"]), one["trial"], one["threads"])
 
 
 def _odd(record: Mapping[str, Any]) -> str | None:

@@ -38,8 +38,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class FileInput:
-    """A file, or a folder of them, that no stage made; it counts by content, not by name or date.
-    """
+    """A file or folder that no stage made; it counts by content, not by name or date."""
 
     path: str | Path
 
@@ -128,9 +127,7 @@ class Task:
         return hash(self.key)
 
 
-def walk(
-    tasks: Task | list[Task] | tuple[Task, ...], known: Container[str] = ()
-) -> list[Task]:
+def walk(tasks: Task | list[Task] | tuple[Task, ...], known: Container[str] = ()) -> list[Task]:
     """Every task of the graph once, inputs before those who need them.
 
     Tasks whose keys are ``known`` are left out, and so is what they need.
@@ -219,7 +216,6 @@ def _folder_digest(folder: Path) -> str:
         if path.is_file():
             total.update(f"{name}\0{sha256_file(path)}\n".encode())
     return total.hexdigest()
-
 
 
 def _identity(value: Input) -> str:

@@ -32,8 +32,10 @@ def stage_to(folder: str | None) -> None:
         return
     place = os.path.expandvars(os.path.expanduser(folder))
     if "$" in place:
-        raise StagingError(f"profile key local_folder: {folder!r} names a variable that is not set "
-                           "on this node; give another folder, or none")
+        raise StagingError(
+            f"profile key local_folder: {folder!r} names a variable that is not set "
+            "on this node; give another folder, or none"
+        )
     os.environ[VARIABLE] = os.path.abspath(place)
 
 

@@ -66,9 +66,11 @@ def told(stages: Mapping[str, int]) -> list[str]:
     if not stages:
         return []
     counts = ", ".join(f"{stage} ({count})" for stage, count in stages.items())
-    return [f"may be stale: found results of {counts}: other sources made them than are here now"
-            f" under the same version; --rerun {' '.join(stages)} makes them and what depends"
-            " on them anew (docs/contributing.md: raise a stage's version to do so for everybody)"]
+    return [
+        f"may be stale: found results of {counts}: other sources made them than are here now"
+        f" under the same version; --rerun {' '.join(stages)} makes them and what depends"
+        " on them anew (docs/contributing.md: raise a stage's version to do so for everybody)"
+    ]
 
 
 def stale_lines(hits: Iterable[Any], store: Any) -> list[str]:

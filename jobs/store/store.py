@@ -280,7 +280,10 @@ class Work:
             write_json(
                 self.folder / ERROR,
                 {
-                    "format": FORMAT, "error": error, "cause": cause, "host": platform.node(),
+                    "format": FORMAT,
+                    "error": error,
+                    "cause": cause,
+                    "host": platform.node(),
                     "attempt": self.claim.attempt,
                 },
             )
@@ -304,7 +307,8 @@ class Work:
             "version": self.task.stage.version,
             "files": {
                 path.relative_to(self.folder).as_posix(): {
-                    "size": path.stat().st_size, "sha256": digest
+                    "size": path.stat().st_size,
+                    "sha256": digest,
                 }
                 for path, digest in zip(files, digests)
             },

@@ -64,9 +64,7 @@ class AnalysisGraph:
             if settings is not None
         )
 
-    def _report(
-        self, analysis: Analysis, settings: Any, generators: Sequence[Generator]
-    ) -> Task:
+    def _report(self, analysis: Analysis, settings: Any, generators: Sequence[Generator]) -> Task:
         parts = [
             (one, part)
             for one in generators

@@ -83,8 +83,12 @@ class CardGraph:
         return tuple(
             Task(
                 CARD_SAMPLES,
-                {**self._common(), **self._embedded,
-                 "protocol": protocol.model_dump(mode="json"), "part": [i, j]},
+                {
+                    **self._common(),
+                    **self._embedded,
+                    "protocol": protocol.model_dump(mode="json"),
+                    "part": [i, j],
+                },
                 {"generator": self.generator, "images": self.images, "embedder": self.embedder},
                 f"samples {i}-{j - 1}",
             )

@@ -55,8 +55,10 @@ class Common(Section):
     def stage_base(self) -> dict[str, Any]:
         """What the last bits of every stage's numbers depend on."""
         found = "numba" if importlib.util.find_spec("numba") else "torch"
-        return {"threads": self.threads,
-                "sampler": found if self.sampler == "auto" else self.sampler}
+        return {
+            "threads": self.threads,
+            "sampler": found if self.sampler == "auto" else self.sampler,
+        }
 
     def misfits(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """What its files and settings say against each other: keys, and the text with remedy."""

@@ -56,15 +56,17 @@ class RewardsGraph(RewardGraph):
         for i, (name, params, section) in enumerate(self.candidates):
             reward = self._followed(section, f"reward {name} {i}")
             rewards.append(reward)
-            said.append({
-                "row": name,
-                "params": {k.removeprefix(REWARD): v for k, v in params.items()},
-                "head": section.training().monitor,
-                "semantics": section.semantics,
-                "pretrained": section.backbone in section.pretrained,
-                "share": section.share,
-                "seed": reward.config["train"]["seed"],
-            })
+            said.append(
+                {
+                    "row": name,
+                    "params": {k.removeprefix(REWARD): v for k, v in params.items()},
+                    "head": section.training().monitor,
+                    "semantics": section.semantics,
+                    "pretrained": section.backbone in section.pretrained,
+                    "share": section.share,
+                    "seed": reward.config["train"]["seed"],
+                }
+            )
         return Task(
             COMPARISON,
             {**self._common(), "candidates": said},

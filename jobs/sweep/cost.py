@@ -109,9 +109,7 @@ class Costs:
         if self._scale == "paper" and (counted := finetune_estimate(task)) is not None:
             guess = Span(*counted.estimate.seconds_per_kimg)
             gpu_memory = counted.memory
-        return Cost(
-            guess * (unit * left), Span(0.5, 1.0, 2.0) * size, memory, gpu_memory, True
-        )
+        return Cost(guess * (unit * left), Span(0.5, 1.0, 2.0) * size, memory, gpu_memory, True)
 
     def like(self, task: Task) -> list[Past]:
         """Finished tasks of the same stage and version with like settings and inputs."""
@@ -192,8 +190,9 @@ def _span(rates: list[float]) -> Span:
 
 def _both(one: Span, other: Span) -> Span:
     """Where neither is known well."""
-    return Span(min(one.low, other.low), (one.middle * other.middle) ** 0.5,
-                max(one.high, other.high))
+    return Span(
+        min(one.low, other.low), (one.middle * other.middle) ** 0.5, max(one.high, other.high)
+    )
 
 
 def hours(span: Span) -> str:

@@ -80,9 +80,7 @@ def finetune_estimate(task: Task) -> Counted | None:
     except (KeyError, TypeError, ValueError):  # networks of another kind
         return None
     asked = settings.get("micro_batch")
-    return Counted(
-        found, asked if isinstance(asked, int) else found.micro_batch, settings["kimg"]
-    )
+    return Counted(found, asked if isinstance(asked, int) else found.micro_batch, settings["kimg"])
 
 
 def describe(counted: Counted, hours: str) -> str:

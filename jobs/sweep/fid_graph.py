@@ -74,7 +74,9 @@ class FidGraph:
         inputs = {"generator": generator, "images": self.images, "weights": self._weights}
         shards = tuple(
             Task(
-                FEATURES, {**self._common(), "protocol": drawn, "part": [i, j]}, inputs,
+                FEATURES,
+                {**self._common(), "protocol": drawn, "part": [i, j]},
+                inputs,
                 f"images {i}-{j - 1} of {name}",
             )
             for i, j in protocol.shards(self.config.evaluation.fid_shard)

@@ -18,8 +18,10 @@ def _statistics(value: str, info: ValidationInfo) -> str:
     try:
         source_of(value)
     except OSError as error:
-        raise ValueError(f"{value!r} is no file of statistics ({error.strerror}); make one with "
-                         "python -m jobs.reference") from error
+        raise ValueError(
+            f"{value!r} is no file of statistics ({error.strerror}); make one with "
+            "python -m jobs.reference"
+        ) from error
     return value
 
 

@@ -60,8 +60,13 @@ def _picture_size(config: Any) -> Found:
         of = f"checkpoint {config.checkpoint}"
     side = SHIPPED_SIDE if config.images == "mini" else picture_side(config.images)
     if side != made:
-        yield ("images",), (f"{config.images!r} holds pictures of {side} pixels a side, and the"
-                            f" generator ({of}) makes {made}; give a set of that size")
+        yield (
+            ("images",),
+            (
+                f"{config.images!r} holds pictures of {side} pixels a side, and the"
+                f" generator ({of}) makes {made}; give a set of that size"
+            ),
+        )
 
 
 def _splits(config: Any) -> Found:
@@ -103,8 +108,13 @@ def _shared(config: Any) -> Found:
     for a, b in pairs:
         if both := _common(a.seeds, b.seeds):
             said = f"{', '.join(map(str, both[:3]))}{', ...' if len(both) > 3 else ''}"
-            yield b.key, (f"{len(both)} seeds ({said}) are in {a.what} ({'.'.join(a.key)}) and in"
-                          f" {b.what}, which must not share any; take others in one of them")
+            yield (
+                b.key,
+                (
+                    f"{len(both)} seeds ({said}) are in {a.what} ({'.'.join(a.key)}) and in"
+                    f" {b.what}, which must not share any; take others in one of them"
+                ),
+            )
 
 
 def _common(a: frozenset[int] | range, b: frozenset[int] | range) -> list[int] | range:

@@ -121,7 +121,9 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
                 for name, task, rays in self._trained(trials)]  # fmt: skip
 
     def _judge(
-        self, generator: Input | tuple[Input, ...], judges: Sequence[tuple[str, Task, int]],
+        self,
+        generator: Input | tuple[Input, ...],
+        judges: Sequence[tuple[str, Task, int]],
         label: str,
     ) -> Task:
         """The judges' scores of a generator on the seeds that it is evaluated with."""
@@ -133,21 +135,34 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
             rewards.append(self.reward)
         return Task(
             JUDGE,
-            {**self._common(), "seeds": e.seeds, "first_seed": e.first_seed, "psi": e.psi,
-             "judges": said},
+            {
+                **self._common(),
+                "seeds": e.seeds,
+                "first_seed": e.first_seed,
+                "psi": e.psi,
+                "judges": said,
+            },
             {"generator": generator, "rewards": tuple(rewards)},
             label,
         )
 
     def _evaluate(
-        self, generator: Input | tuple[Input, ...], label: str, reward: Task | None = None,
+        self,
+        generator: Input | tuple[Input, ...],
+        label: str,
+        reward: Task | None = None,
         net: RewardSection | None = None,
     ) -> Task:
         """A generator measured by a reward, made as `net` says, and the held-out one."""
         e, a, own = self.config.evaluation, self.config.annotator, self.config.reward
         keep = (
-            "seeds", "first_seed", "psi", "annotator_seeds", "consistency_resolution",
-            "mesh_seeds", "mesh_resolution",
+            "seeds",
+            "first_seed",
+            "psi",
+            "annotator_seeds",
+            "consistency_resolution",
+            "mesh_seeds",
+            "mesh_resolution",
         )
         return Task(
             EVALUATE,
@@ -190,10 +205,19 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
             start = self._evaluate(self.generator, f"measure start {varied}", reward, net)
         finetune = Task(
             FINETUNE,
-            {**self._common(), **own, "finetune": settings, "grid": self.grid,
-             **_rays(reward=net, **({"heldout": self.config.reward} if watched else {}))},
-            {"generator": self.generator, "reward": reward, "images": self.images,
-             **self._beside(section, net)},
+            {
+                **self._common(),
+                **own,
+                "finetune": settings,
+                "grid": self.grid,
+                **_rays(reward=net, **({"heldout": self.config.reward} if watched else {})),
+            },
+            {
+                "generator": self.generator,
+                "reward": reward,
+                "images": self.images,
+                **self._beside(section, net),
+            },
             f"fine-tune {name}",
         )
         tuned = self._evaluate(finetune, f"measure {name}", reward, net)
@@ -208,8 +232,17 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
             f"compare {name}",
         )  # fmt: skip
         return Trial(
-            number, dict(params), reward, start, finetune, tuned, tuple(features), fid, summary,
-            net.view_resolution, net.rays,
+            number,
+            dict(params),
+            reward,
+            start,
+            finetune,
+            tuned,
+            tuple(features),
+            fid,
+            summary,
+            net.view_resolution,
+            net.rays,
         )
 
     def _beside(self, section: FinetuneSection, net: RewardSection) -> dict[str, Any]:
@@ -239,15 +272,25 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
         return found
 
     def _looked_at(
-        self, name: str, role: Role, generator: Input | tuple[Input, ...], reward: Task,
+        self,
+        name: str,
+        role: Role,
+        generator: Input | tuple[Input, ...],
+        reward: Task,
         trial: Trial | None,
     ) -> Generator:
         """A generator under a reward and the held-out one, of a trial or of the sweep itself."""
         own = self.config.reward.rays
         return Generator(
-            name, role, generator, {"reward": reward, "heldout": self.heldout},
-            {"reward": {"rays": own if trial is None else trial.rays}, "heldout": {"rays": own},
-             "measures": {"view": self.view, "annotator": dump(self.config.annotator.config)}},
+            name,
+            role,
+            generator,
+            {"reward": reward, "heldout": self.heldout},
+            {
+                "reward": {"rays": own if trial is None else trial.rays},
+                "heldout": {"rays": own},
+                "measures": {"view": self.view, "annotator": dump(self.config.annotator.config)},
+            },
             None if role == "original" else self.generator,
         )
 
@@ -256,8 +299,10 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
         search = self.config.search
         own: dict[str, tuple[Task, ...]] = {}
         if searches_reward(search.space):
-            own = {"starts": tuple(t.start for t in trials),
-                   "rewards": tuple(t.reward for t in trials)}
+            own = {
+                "starts": tuple(t.start for t in trials),
+                "rewards": tuple(t.reward for t in trials),
+            }
         settings = {t.number: t.params for t in trials}
         if judges := self._judges(trials):
             own["judged_start"] = (self._judge(self.generator, judges, "judge start"),)
@@ -267,8 +312,11 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
         trained = self._trained(trials)
         return Task(
             TABLES,
-            {**self._common(), **tables_config(search, settings, pareto, self.fid_name),
-             "calibrated": [name for name, *_ in trained]},
+            {
+                **self._common(),
+                **tables_config(search, settings, pareto, self.fid_name),
+                "calibrated": [name for name, *_ in trained],
+            },
             {
                 "calibrations": tuple(calibration_of(task) for _, task, _ in trained),
                 "start": self.start,

@@ -63,6 +63,7 @@ UNREAD: Mapping[str, tuple[tuple[str, str], ...]] = {
                   ("images", "a rehearsal takes enlarged pictures of the shipped set")),
 }  # fmt: skip
 
+
 @dataclass(frozen=True)
 class Given:
     """On which layer each key was given last."""

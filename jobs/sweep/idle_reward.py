@@ -114,8 +114,11 @@ def _switched_off(config: Any, backbones: set[str]) -> Iterator[tuple[str, str, 
         yield ("train.recon_conv", "reward.train.recon_weight", "nothing is reconstructed, as"
                " reward.train.recon_weight is 0; set that weight, or leave it out")  # fmt: skip
     if _possible(config, "train.annotator_bias") <= {None, False}:
-        yield ("train.annotator_decay", "reward.train.annotator_bias",
-               "reward.train.annotator_bias is false; set it to true, or leave it out")
+        yield (
+            "train.annotator_decay",
+            "reward.train.annotator_bias",
+            "reward.train.annotator_bias is false; set it to true, or leave it out",
+        )
     yield from _of_answers(config)
 
 

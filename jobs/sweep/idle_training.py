@@ -61,6 +61,7 @@ def of_finetunes(config: Any) -> Iterator[Idle]:
 
 def _of_a_loop(of: Any, resolved: Any) -> Iterator[Off]:
     """What fine-tunes and EG3D's plain training have in common."""
+
     def zero(name: str) -> bool:
         return set(of(name)) == {0}
 

@@ -188,8 +188,10 @@ class ScoreConfig(Common):
         if self.scale == "paper" and self.images == "mini":
             raise ValueError("images: EG3D's FFHQ zip is needed for FIDs; give it, or fid: false")
         if e.extractor != "stlpips-alex" and e.extractor_weights is None:
-            raise ValueError("evaluation.extractor_weights: the path of inception-2015-12-05.pt is "
-                             "needed for FIDs; give it, or fid: false")
+            raise ValueError(
+                "evaluation.extractor_weights: the path of inception-2015-12-05.pt is "
+                "needed for FIDs; give it, or fid: false"
+            )
         return self
 
 
@@ -235,24 +237,29 @@ class PretrainConfig(Common):
     def _name_is_no_other_sweeps_model(self) -> PretrainConfig:
         for end in ("-strongest", "-reward.safetensors", "-reward.json"):
             if self.name.endswith(end):
-                raise ValueError(f"name: {self.name!r} ends as the models of another sweep do in"
-                                 f" models/; take one that does not end in {end}")
+                raise ValueError(
+                    f"name: {self.name!r} ends as the models of another sweep do in"
+                    f" models/; take one that does not end in {end}"
+                )
         return self
 
     @model_validator(mode="after")
     def _heldout_is_held_out(self) -> PretrainConfig:
         a, b = self.training.seeds, self.heldout.seeds
         if max(a.start, b.start) < min(a.stop, b.stop):
-            raise ValueError(f"heldout: seeds {b.start} to {b.stop - 1} meet those of training, "
-                             f"{a.start} to {a.stop - 1}; move first_seed")
+            raise ValueError(
+                f"heldout: seeds {b.start} to {b.stop - 1} meet those of training, "
+                f"{a.start} to {a.stop - 1}; move first_seed"
+            )
         shown = self.training.views + self.training.around
-        phases = {"warmstart": self.warmstart, "refine": self.refine,
-                  "projected": self.projected}
+        phases = {"warmstart": self.warmstart, "refine": self.refine, "projected": self.projected}
         for phase, name in itertools.product(phases, ("views", "image_views")):
             wanted = getattr(phases[phase], name, 0)
             if self.images == "mini" and wanted > shown:
-                raise ValueError(f"{phase}.{name}: {wanted}, but training renders {shown} views "
-                                 "of an identity; take fewer")
+                raise ValueError(
+                    f"{phase}.{name}: {wanted}, but training renders {shown} views "
+                    "of an identity; take fewer"
+                )
         return self
 
     @model_validator(mode="after")
@@ -308,6 +315,10 @@ def check_networks(G: dict[str, Any], D: dict[str, Any]) -> None:
 
 
 KINDS: dict[str, type[Common]] = {
-    "sweep": SweepConfig, "score": ScoreConfig, "pretrain": PretrainConfig,
-    "rehearsal": RehearsalConfig, "rewards": RewardsConfig, "card": CardConfig,
+    "sweep": SweepConfig,
+    "score": ScoreConfig,
+    "pretrain": PretrainConfig,
+    "rehearsal": RehearsalConfig,
+    "rewards": RewardsConfig,
+    "card": CardConfig,
 }

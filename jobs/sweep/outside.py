@@ -39,15 +39,21 @@ def _holds(value: str, files: tuple[str, ...]) -> str:
     if value == "mini":
         return value
     if value.endswith(".pkl"):
-        raise ValueError(f"{value!r} is a pickle; convert it once: python -m jobs.convert {value}"
-                         f" {Path(value).stem}, and give that folder")
+        raise ValueError(
+            f"{value!r} is a pickle; convert it once: python -m jobs.convert {value}"
+            f" {Path(value).stem}, and give that folder"
+        )
     missing = [name for name in files if not (Path(value) / name).is_file()]
     if missing and not set(missing) & set(SCORED_FILES):
-        raise ValueError(f"{value!r} can be scored but not trained on (no {', '.join(missing)} in"
-                         " it); convert a full snapshot, one that holds G and D too")
+        raise ValueError(
+            f"{value!r} can be scored but not trained on (no {', '.join(missing)} in"
+            " it); convert a full snapshot, one that holds G and D too"
+        )
     if missing:
-        raise ValueError(f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
-                         " `mini` or the folder of a converted checkpoint")
+        raise ValueError(
+            f"{value!r} is no checkpoint folder (no {', '.join(missing)} in it); give"
+            " `mini` or the folder of a converted checkpoint"
+        )
     check_checkpoint(Path(value), files)
     return value
 
@@ -89,8 +95,10 @@ def _images(value: str, info: ValidationInfo) -> str:
     if value == "mini" or left_out(info, "files"):
         return value
     if not Path(value).exists():
-        raise ValueError(f"{value!r} is no file; give `mini`, or a zip or folder in EG3D's layout"
-                         " (images and dataset.json)")
+        raise ValueError(
+            f"{value!r} is no file; give `mini`, or a zip or folder in EG3D's layout"
+            " (images and dataset.json)"
+        )
     picture_side(value)
     return value
 
@@ -135,8 +143,9 @@ def _rankings(value: str, info: ValidationInfo) -> str:
         return value
     found = read_preferences(_file(value, info))
     orders = isinstance(found, Orders)
-    count, what = (len(set(found.questions.tolist())), "questions") if orders else (
-        len(found), "pairs")
+    count, what = (
+        (len(set(found.questions.tolist())), "questions") if orders else (len(found), "pairs")
+    )
     if count < 4:  # training, validation and test need one each
         raise ValueError(f"{value!r} has {count} {what}; give at least 4")
     return value
@@ -147,8 +156,10 @@ def _reward(value: str, info: ValidationInfo) -> str:
         return value
     for path in (Path(value), Path(value).with_suffix(".json")):
         if not path.is_file():
-            raise ValueError(f"{str(path)!r} is no file; give the `reward.safetensors` of a reward"
-                             " stage, with its `.json` beside it")
+            raise ValueError(
+                f"{str(path)!r} is no file; give the `reward.safetensors` of a reward"
+                " stage, with its `.json` beside it"
+            )
     whole_safetensors(Path(value))
     if network_of(value) is None:
         raise ValueError(f"{str(Path(value).with_suffix('.json'))!r} is no record of a reward; give"

@@ -63,9 +63,7 @@ def plan_tasks(tasks: Iterable[Task], store: Store) -> list[Planned]:
     return list(found.values())
 
 
-def _planned(
-    task: Task, store: Store, cached: Cached, found: Mapping[str, Planned]
-) -> Planned:
+def _planned(task: Task, store: Store, cached: Cached, found: Mapping[str, Planned]) -> Planned:
     if store.find(task) is not None:
         if (name := store.damaged(task, LARGE)) is None:
             return Planned(task, "HIT", left=0.0)
@@ -233,8 +231,13 @@ def _unasked(
     parts = "fine-tune, measure, images, FID, compare"
     first = missing[0]
     sees = max(0, first - search.parallelism + 1)
-    why = "settings not asked yet" if sees == 0 else (
-        f"trial {first} is asked once trial{'s 0-' + str(sees - 1) if sees > 1 else ' 0'} ended")
+    why = (
+        "settings not asked yet"
+        if sees == 0
+        else (
+            f"trial {first} is asked once trial{'s 0-' + str(sees - 1) if sees > 1 else ' 0'} ended"
+        )
+    )
     name = f"trial{'s' if count > 1 else ''} {numbers}: {count} x ({parts})"
     return one * count, (name, "RUN", why, _priced(one * count))
 
@@ -295,14 +298,18 @@ def _totals(
             place = place.parent
         free = shutil.disk_usage(place).free
         short = "; NOT ENOUGH" if cost.bytes.high > free else ""
-        yield (f"disk: {size(cost.bytes.middle)} ({size(cost.bytes.low)} to "
-               f"{size(cost.bytes.high)}), {size(free)} free{short}")
+        yield (
+            f"disk: {size(cost.bytes.middle)} ({size(cost.bytes.low)} to "
+            f"{size(cost.bytes.high)}), {size(free)} free{short}"
+        )
         yield f"memory: about {size(cost.memory)} for the largest stage"
         if cost.gpu_memory:
             yield f"GPU memory: about {size(cost.gpu_memory)} for the largest stage"
     if cost.guessed:
-        yield ("~ marks numbers of a table (jobs/sweep/rates.py) or an estimate, the others are "
-               "this store's own history")
+        yield (
+            "~ marks numbers of a table (jobs/sweep/rates.py) or an estimate, the others are "
+            "this store's own history"
+        )
 
 
 def _on_a_gpu(config: Any, tasks: Iterable[Task]) -> Iterator[str]:

@@ -61,8 +61,18 @@ def _reward_shapes(spec: Spec) -> float:
 
 
 # Of one voxel, pixel or coordinate, in those of the U-Net: measured on one core at mini sizes.
-WORK = {"resnet3d": 0.1, "projections": 0.1, "voxnet": 0.5, "resnet18": 4.0, "resnet50": 14.0,
-        "vggface": 20.0, "vgg4096": 20.0, "pointnet": 5.0, "pointnet2": 3.0, "curvenet": 27.0}
+WORK = {
+    "resnet3d": 0.1,
+    "projections": 0.1,
+    "voxnet": 0.5,
+    "resnet18": 4.0,
+    "resnet50": 14.0,
+    "vggface": 20.0,
+    "vgg4096": 20.0,
+    "pointnet": 5.0,
+    "pointnet2": 3.0,
+    "curvenet": 27.0,
+}
 
 
 def _reward_cells(network: Config) -> float:

@@ -135,10 +135,16 @@ class RewardGraph:
     def _seen(self, section: RewardSection, network: RewardConfig) -> dict[str, tuple[Task, ...]]:
         """What a reward sees of the shapes. Clouds are made of single-view depth maps."""
         if section.representation == "sigma":
-            return {"slabs": self.slabs if section.has_anchors else
-                    self._of_shapes(SLABS, {"grid": self.grid}, "slabs", False)}
-        settings = {"resolution": section.view_resolution, "yaws": list(section.yaws),
-                    "latents": network.latents}
+            return {
+                "slabs": self.slabs
+                if section.has_anchors
+                else self._of_shapes(SLABS, {"grid": self.grid}, "slabs", False)
+            }
+        settings = {
+            "resolution": section.view_resolution,
+            "yaws": list(section.yaws),
+            "latents": network.latents,
+        }
         latents = "" if network.latents == "one" else ", a latent for each view"
         label = f"{section.views if len(section.yaws) > 1 else 'single'}-view depth{latents}"
         anchored = self.anchored and section.has_anchors
@@ -151,8 +157,7 @@ class RewardGraph:
 
     def _reward(self, section: RewardSection, seed: int, label: str, split: int | None = None
                 ) -> Task:  # fmt: skip
-        """A reward of first weights, order and draws by `seed`; of the split by `split`, else too.
-        """
+        """A reward: weights, order and draws by `seed`; the split by `split`, else too."""
         r = self.config.rankings
         network = section.network(self.config.slab.grid(), _digest_of(self.generator), r.psi)
         config: dict[str, Any] = {

@@ -41,8 +41,7 @@ class ScoreGraph(FidGraph, AnalysisGraph):
         return self.config.stage_base()
 
     def _shapes(self, name: str) -> tuple[Task, ...]:
-        """What the reward sees of a generator's seeds: slabs, or depth maps, clouds made of them.
-        """
+        """What the reward sees of a generator's seeds: slabs or depth maps."""
         c, network = self.config, network_of(self.config.reward_model)
         stage, seen = SLABS, {"grid": c.slab.grid().as_dict()}
         if network is not None and network.representation != "sigma":

@@ -50,9 +50,7 @@ class Slab(Section):
     pads: SlabPads = SLAB_ENTIRE
 
     def grid(self) -> Grid:
-        return Grid(
-            resolution=self.resolution, kind=self.kind, length=self.length, pads=self.pads
-        )
+        return Grid(resolution=self.resolution, kind=self.kind, length=self.length, pads=self.pads)
 
 
 class Anchors(Section):

@@ -78,9 +78,12 @@ def check_values(
     Tries `first`, and all combinations of ends and choices where there are few of them, else each
     alone.
     """
-    ends = {name: list(one.choices) if one.choices is not None else
-            [round(v) if search.integer(name) else v for v in (one.low, one.high)]
-            for name, one in search.space.items()}
+    ends = {
+        name: list(one.choices)
+        if one.choices is not None
+        else [round(v) if search.integer(name) else v for v in (one.low, one.high)]
+        for name, one in search.space.items()
+    }
     if math.prod(map(len, ends.values())) <= CORNERS:
         tried: Any = [dict(zip(ends, values)) for values in itertools.product(*ends.values())]
     else:

@@ -56,8 +56,9 @@ class Space(Section):
                 raise ValueError("step goes with neither log nor steps; give one of them")
             count = (self.high - self.low) / self.step
             if abs(count - round(count)) > 1e-9 * max(1.0, count):
-                raise ValueError(f"high {self.high} must be low {self.low} and whole steps of "
-                                 f"{self.step}")
+                raise ValueError(
+                    f"high {self.high} must be low {self.low} and whole steps of {self.step}"
+                )
         return self
 
     def points(self, integer: bool) -> list[Any] | None:
@@ -70,8 +71,10 @@ class Space(Section):
         elif self.steps is not None:
             shares = [i / (self.steps - 1) for i in range(self.steps)]
             ratio = self.high / self.low if self.log else 0.0
-            values = [self.low * ratio**s if self.log else self.low + s * (self.high - self.low)
-                      for s in shares[:-1]] + [self.high]
+            values = [
+                self.low * ratio**s if self.log else self.low + s * (self.high - self.low)
+                for s in shares[:-1]
+            ] + [self.high]
         else:
             return None
         if integer:
@@ -122,16 +125,22 @@ class SearchSection(Section):
     def _fields_exist(self) -> SearchSection:
         for name in self.space:
             if name not in FIELDS:
-                raise ValueError(f"space.{name} is no setting of the fine-tune or the reward"
-                                 f"{_mean(name, FIELDS)}")
+                raise ValueError(
+                    f"space.{name} is no setting of the fine-tune or the reward"
+                    f"{_mean(name, FIELDS)}"
+                )
         ways = sorted(name for name in self.space if name.split(".")[0] == "clamp")
         if len(ways) > 1 and ways != ["clamp.high", "clamp.low"]:
-            raise ValueError(f"space.{ways[0]} and space.{ways[1]} are two ways to say the clamp; "
-                             "search one of clamp, clamp.deviations, and clamp.low with clamp.high")
+            raise ValueError(
+                f"space.{ways[0]} and space.{ways[1]} are two ways to say the clamp; "
+                "search one of clamp, clamp.deviations, and clamp.low with clamp.high"
+            )
         for name in self.constraints:
             if name not in known_numbers():
-                raise ValueError(f"constraints.{name} is no number of a trial's summary"
-                                 f"{_mean(name, known_numbers())}")
+                raise ValueError(
+                    f"constraints.{name} is no number of a trial's summary"
+                    f"{_mean(name, known_numbers())}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -156,26 +165,33 @@ class SearchSection(Section):
     @model_validator(mode="after")
     def _sampler_can_do_it(self) -> SearchSection:
         if self.population is not None and self.sampler != "nsga2":
-            raise ValueError(f"population = {self.population} is of the sampler nsga2, and sampler "
-                             f"is {self.sampler}; leave it out")
+            raise ValueError(
+                f"population = {self.population} is of the sampler nsga2, and sampler "
+                f"is {self.sampler}; leave it out"
+            )
         if self.crossed and self.sampler != "ablation":
-            raise ValueError(f"crossed is of the sampler ablation, and sampler is {self.sampler}; "
-                             "leave it out")
+            raise ValueError(
+                f"crossed is of the sampler ablation, and sampler is {self.sampler}; leave it out"
+            )
         for name in self.crossed:
             if name not in self.space:
                 raise ValueError(f"crossed: {name} is not searched{_mean(name, self.space)}")
         if not self.known_whole:
             counted = [name for name, one in self.space.items() if one.steps is not None]
             if counted:
-                raise ValueError(f"space.{counted[0]}.steps is of the samplers grid and ablation, "
-                                 f"and sampler is {self.sampler}; give step, or leave it out")
+                raise ValueError(
+                    f"space.{counted[0]}.steps is of the samplers grid and ablation, "
+                    f"and sampler is {self.sampler}; give step, or leave it out"
+                )
             if self.trials is None:
                 raise ValueError("trials is missing; only grid and ablation do without")
             return self
         endless = [n for n, one in self.space.items() if one.points(self.integer(n)) is None]
         if endless:
-            raise ValueError(f"space.{endless[0]} has no end of values for {self.sampler}; give it "
-                             "steps, step or choices, or take another sampler")
+            raise ValueError(
+                f"space.{endless[0]} has no end of values for {self.sampler}; give it "
+                "steps, step or choices, or take another sampler"
+            )
         if self.first and self.sampler == "ablation":
             raise ValueError("an ablation begins with the first value of each; leave first out")
         size = self._size()
@@ -185,11 +201,14 @@ class SearchSection(Section):
             for name, value in params.items():
                 if value not in self._values(name):
                     points = ", ".join(map(str, self._values(name)))
-                    raise ValueError(f"first[{i}].{name} = {value} is no point of the grid; "
-                                     f"points: {points}")
+                    raise ValueError(
+                        f"first[{i}].{name} = {value} is no point of the grid; points: {points}"
+                    )
         if self.trials is not None and self.trials > size:
-            raise ValueError(f"trials = {self.trials}, but the {self.sampler} has {size} points; "
-                             "leave trials out, or give fewer")
+            raise ValueError(
+                f"trials = {self.trials}, but the {self.sampler} has {size} points; "
+                "leave trials out, or give fewer"
+            )
         if self.trials is None:
             self.__dict__["trials"] = size
         return self
@@ -294,8 +313,11 @@ def _fields() -> dict[str, Any]:
     """Every key that a space may have, with its type."""
     tuned = {k: v for k, v in _leaves(FinetuneConfig) if k not in ("clamp_low", "clamp_high")}
     clamp = dict(_leaves(Clamp, "clamp."))
-    reward = {REWARD + k: v for k, v in _leaves(RewardSection) if k not in (
-        "heldout_seed", "train.seed", "ensemble", "pretrained")}
+    reward = {
+        REWARD + k: v
+        for k, v in _leaves(RewardSection)
+        if k not in ("heldout_seed", "train.seed", "ensemble", "pretrained")
+    }
     return {**tuned, "clamp": float, **clamp, **reward}
 
 

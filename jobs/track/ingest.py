@@ -90,7 +90,9 @@ def current(runs: Path, name: str, uri: str) -> bool:
         return False
     rows = view.rows(runs, name)
     return _shown(runs, name) >= len(rows) and _stamp(runs, name) == {
-        "format": FORMAT, "uri": _place(uri), "digest": view.digest(rows)
+        "format": FORMAT,
+        "uri": _place(uri),
+        "digest": view.digest(rows),
     }
 
 
@@ -172,8 +174,10 @@ def warning(error: BaseException, uri: str) -> str:
     folder = Path(unquote(uri.removeprefix("sqlite:///"))).is_dir()  # in place of a database
     if folder or any(word in str(error) for word in DAMAGED):  # nothing enters it there
         remedy = "the database is damaged: move it away, then " + remedy
-    return (f"MLflow at {redact.text(uri)}: {type(error).__name__}: {lines[0][:300]}; all of it is "
-            f"on disk, {remedy}")
+    return (
+        f"MLflow at {redact.text(uri)}: {type(error).__name__}: {lines[0][:300]}; all of it is "
+        f"on disk, {remedy}"
+    )
 
 
 def home_id(runs: Path) -> str:
@@ -240,14 +244,26 @@ class Follower:
             return
         paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         environment = os.environ | {  # where a URI may hold a password, as no command line may
-            VARIABLE: self._uri, "PYTHONPATH": os.pathsep.join(p for p in paths if p),
+            VARIABLE: self._uri,
+            "PYTHONPATH": os.pathsep.join(p for p in paths if p),
         }
-        command = [sys.executable, "-m", "jobs.track.ingest", str(self._runs), self._name,
-                   "--beside", str(self._launch)]
+        command = [
+            sys.executable,
+            "-m",
+            "jobs.track.ingest",
+            str(self._runs),
+            self._name,
+            "--beside",
+            str(self._launch),
+        ]
         try:
             self._process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, start_new_session=True,  # Ctrl-C is not for it
+                command,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is not for it
             )
         except OSError as error:
             log.warning("MLflow is not kept up to date: %s", error)

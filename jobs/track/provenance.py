@@ -49,8 +49,11 @@ def write(folder: Path, command: Sequence[str], profile: str, root: Path = ROOT)
 
 def packages() -> list[str]:
     """Installed packages as name==version, sorted."""
-    found = {f"{one.metadata['Name']}=={one.version}" for one in metadata.distributions()
-             if one.metadata["Name"]}
+    found = {
+        f"{one.metadata['Name']}=={one.version}"
+        for one in metadata.distributions()
+        if one.metadata["Name"]
+    }
     return sorted(found, key=str.lower)
 
 

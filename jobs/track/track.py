@@ -40,9 +40,7 @@ class Tracker:
     missing (5 s for a new database) and raises whatever MLflow raises.
     """
 
-    def __init__(
-        self, uri: str, experiment: str, home: str, artifacts: Path | None = None
-    ) -> None:
+    def __init__(self, uri: str, experiment: str, home: str, artifacts: Path | None = None) -> None:
         for name, value in {**PATIENCE, "GIT_PYTHON_REFRESH": "quiet"}.items():
             os.environ.setdefault(name, value)
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -121,8 +119,11 @@ class Tracker:
 
     def _write(self, row: Row, parent: str, run: Any, digest: str) -> str:
         """Bring one run up to date; its id."""
-        curves = {name: found for name, path in row.curves.items()
-                  if (found := Curves.read(path)) is not None}
+        curves = {
+            name: found
+            for name, path in row.curves.items()
+            if (found := Curves.read(path)) is not None
+        }
         whole = row.status == "FINISHED"
         if run is not None and not self._goes_on(run, curves, whole):
             self.client.delete_run(run.info.run_id)  # points can't be taken back
@@ -134,9 +135,13 @@ class Tracker:
             if name in old and name not in row.tags:
                 self.client.delete_tag(number, name)
         tags = {name: redact.text(value)[:LONGEST] for name, value in row.tags.items()}
-        self._batch(number, tags=tags, metrics=[
-            Point(name, 0, value, row.end or row.start) for name, value in row.metrics.items()
-        ])
+        self._batch(
+            number,
+            tags=tags,
+            metrics=[
+                Point(name, 0, value, row.end or row.start) for name, value in row.metrics.items()
+            ],
+        )
         for name, curve in curves.items():
             self._curve(number, name, curve, old.get(CURVE + name, ""), whole)
         self._files(row, number, curves if whole else {})
@@ -153,9 +158,12 @@ class Tracker:
         run = self.client.create_run(
             self.experiment, start_time=row.start, tags=tags, run_name=redact.text(row.name)
         )
-        self._batch(run.info.run_id, params={
-            _clean(name): redact.text(str(value))[:500] for name, value in row.params.items()
-        })
+        self._batch(
+            run.info.run_id,
+            params={
+                _clean(name): redact.text(str(value))[:500] for name, value in row.params.items()
+            },
+        )
         return run
 
     def _goes_on(self, run: Any, curves: Mapping[str, Curves], whole: bool) -> bool:
@@ -175,8 +183,11 @@ class Tracker:
         start = self.client.get_run(run).info.start_time
         has = _taken(curve, mark, start) or set()
         prefix = "system/" if name == SYSTEM else ""  # MLflow has a page of their own for these
-        new = [one._replace(name=prefix + one.name)
-               for one in thinned(curve.points(start), whole) if one not in has]
+        new = [
+            one._replace(name=prefix + one.name)
+            for one in thinned(curve.points(start), whole)
+            if one not in has
+        ]
         self._batch(run, metrics=new, tags={CURVE + name: now})
 
     def _files(self, row: Row, run: str, curves: Mapping[str, Curves]) -> None:

@@ -60,8 +60,17 @@ class Row:
         tags = {k: v for k, v in self.tags.items() if k != FOLDER}
         sizes = {name: _size(path) for name, path in self.curves.items()}
         files = [[path.name, place, _size(path)] for path, place in self.files]
-        said = [self.key, self.parent, self.name, self.status, tags, dict(self.metrics), sizes,
-                files, dict(self.texts)]
+        said = [
+            self.key,
+            self.parent,
+            self.name,
+            self.status,
+            tags,
+            dict(self.metrics),
+            sizes,
+            files,
+            dict(self.texts),
+        ]
         return hashlib.sha256(canonical(said).encode()).hexdigest()[:16]
 
 
@@ -95,8 +104,11 @@ def rows(runs: Path, name: str, cache: Cache | None = None) -> list[Row]:
     for plan in reversed(plans):  # the oldest first, as they came
         same = [one for one in known if one.record["plan"] == plan]
         sweep = stand(same, store, set(cache))
-        seen = {one.entry.key: here for one in sweep.tasks
-                if (here := _seen(store, one, cache)) is not None}
+        seen = {
+            one.entry.key: here
+            for one in sweep.tasks
+            if (here := _seen(store, one, cache)) is not None
+        }
         found += [_sweep(sweep, store), *_trials(sweep, seen), *_stages(sweep, store, seen)]
     return found
 
@@ -125,8 +137,11 @@ def _sweep(sweep: Sweep, store: Store) -> Row:
         ends = one.entry.stage.name == "tables" or one.entry.stage.name.startswith(REPORT)
         if one.state == "done" and ends:
             folder = store.path(one.entry)
-            files += [(path, path.parent.name) for path in sorted(folder.rglob("*"))
-                      if path.suffix in (".png", ".parquet", ".tex")]
+            files += [
+                (path, path.parent.name)
+                for path in sorted(folder.rglob("*"))
+                if path.suffix in (".png", ".parquet", ".tex")
+            ]
     params = {k: record[k] for k in ("scale", "on") if k in record}
     config = record.get("config")
     if config:
@@ -197,8 +212,11 @@ def _trials(sweep: Sweep, seen: Mapping[str, _Seen]) -> Iterator[Row]:
             which = gain(said["params"])
             objectives = {f"{which}_gain": f"{which}_delta_mean", fid_name: "fid"}
             # First, since pages show the first; and no parameter, which has its own column.
-            metrics = {f"Objective/{name}": numbers[source]
-                       for name, source in objectives.items() if source in numbers}
+            metrics = {
+                f"Objective/{name}": numbers[source]
+                for name, source in objectives.items()
+                if source in numbers
+            }
             metrics |= {k: v for k, v in numbers.items() if k not in said["params"]}
         elif states & {"failed", "blocked"}:
             status = "FAILED"
@@ -243,8 +261,11 @@ def _stages(sweep: Sweep, store: Store, seen: Mapping[str, _Seen]) -> Iterator[R
         else:
             alive = any(launch.alive for launch in sweep.launches)
             status = "KILLED"
-            tags[WHY] = ("the process that worked on it is gone; it will be tried again" if alive
-                         else _stop_reason(sweep.launches))
+            tags[WHY] = (
+                "the process that worked on it is gone; it will be tried again"
+                if alive
+                else _stop_reason(sweep.launches)
+            )
         config = (_json(folder / SPEC) or {}).get("config", {})
         yield Row(
             entry.key, _trial_key(said) if said else plan, entry.label, status, here.start,
@@ -290,8 +311,11 @@ def _seen(store: Store, one: Standing, cache: Cache) -> _Seen | None:
 
 def _numbers(path: Path) -> dict[str, float]:
     said = _json(path) or {}
-    return {k: float(v) for k, v in said.items()
-            if isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)}
+    return {
+        k: float(v)
+        for k, v in said.items()
+        if isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
+    }
 
 
 def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -47,7 +47,8 @@ class Row:
     share_none_low: float = column(WILSON)
     share_none_high: float = column(WILSON)
     cohens_h: float = column(
-        "Cohen's h of tuned against original", form="+.2f",
+        "Cohen's h of tuned against original",
+        form="+.2f",
         interval=("cohens_h_low", "cohens_h_high"),
     )
     cohens_h_low: float = column("its 95 % interval by the delta method")

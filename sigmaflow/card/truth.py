@@ -46,7 +46,7 @@ def visible_samples(mesh: Mesh, count: int, seed: int = 0, every: bool = False) 
     tri = corners[chosen]
     points = (1 - root) * tri[:, 0] + root * (1 - v) * tri[:, 1] + root * v * tri[:, 2]
     if every:
-        points, chosen = np.concatenate([points, corners.mean(1)]), np.r_[chosen, :len(area)]
+        points, chosen = np.concatenate([points, corners.mean(1)]), np.r_[chosen, : len(area)]
         tri = corners[chosen]
     unit = normal[chosen] / np.maximum(area[chosen, None], 1e-30)
     seen = _seen(Scene(mesh.vertices, mesh.faces), points, unit)
@@ -123,8 +123,9 @@ class Gap:
     back_p90: float
 
 
-def gaps(true: Mesh, made: Mesh, width: float, samples: int = 40000, asked: int = 6000,
-         seed: int = 0) -> dict[str, Gap]:
+def gaps(
+    true: Mesh, made: Mesh, width: float, samples: int = 40000, asked: int = 6000, seed: int = 0
+) -> dict[str, Gap]:
     """Of the "front" (z > 0 of the world) and of the "whole": how far two surfaces lie apart.
 
     ``width``: of the true head, world units (`head_width`). ``asked`` points of each surface, the

@@ -19,10 +19,12 @@ import numpy as np
 
 RADIUS, FOCAL, PIVOT = 2.7, 4.2647, (0.0, 0.0, 0.2)
 YAW_SD, YAW_MAX, PITCH_SD, PITCH_MAX = 0.35, 0.9, 0.15, 0.35
-BACKGROUND = (1.0, 1.0, 1.0)   # every picture's, exactly 255 in all of its empty pixels
+BACKGROUND = (1.0, 1.0, 1.0)  # every picture's, exactly 255 in all of its empty pixels
 _STAMP = (1980, 1, 1, 0, 0, 0)
-_FORMATS = {"png": ("png", {"compress_level": 6}),
-            "jpeg": ("jpg", {"quality": 92, "subsampling": 0})}
+_FORMATS = {
+    "png": ("png", {"compress_level": 6}),
+    "jpeg": ("jpg", {"quality": 92, "subsampling": 0}),
+}
 
 
 def _camera(yaw, pitch, target=PIVOT):
@@ -32,8 +34,9 @@ def _camera(yaw, pitch, target=PIVOT):
     """
     h, v = np.pi / 2 + yaw, np.pi / 2 + pitch
     phi = np.arccos(1 - 2 * (v / np.pi))
-    origin = RADIUS * np.array([np.sin(phi) * np.cos(np.pi - h), np.cos(phi),
-                                np.sin(phi) * np.sin(np.pi - h)])
+    origin = RADIUS * np.array(
+        [np.sin(phi) * np.cos(np.pi - h), np.cos(phi), np.sin(phi) * np.sin(np.pi - h)]
+    )
     forward = np.array(target) - origin
     forward /= np.linalg.norm(forward)
     right = -np.cross([0.0, 1.0, 0.0], forward)
@@ -83,10 +86,21 @@ def render_view(head, label, resolution=64, supersample=3):
     if label.shape != (25,):
         raise ValueError(f"a camera label holds 25 numbers, got shape {label.shape}")
     look = head.look
-    return render_mesh(head.vertices, head.faces, label[:16].reshape(4, 4),
-                       label[16:].reshape(3, 3), resolution, colors=head.colours, light=look.light,
-                       background=BACKGROUND, ambient=look.ambient, shade=head.shade,
-                       normals=head.normals, supersample=supersample, scene=head.scene)
+    return render_mesh(
+        head.vertices,
+        head.faces,
+        label[:16].reshape(4, 4),
+        label[16:].reshape(3, 3),
+        resolution,
+        colors=head.colours,
+        light=look.light,
+        background=BACKGROUND,
+        ambient=look.ambient,
+        shade=head.shade,
+        normals=head.normals,
+        supersample=supersample,
+        scene=head.scene,
+    )
 
 
 def encode(image, kind="png"):
@@ -145,8 +159,16 @@ class ZipWriter:
             self._temporary.unlink(missing_ok=True)
 
 
-def render_faces(seeds, views_per_seed, out_zip, resolution=64, progress=None, image_format="png",
-                 supersample=3, around=0):
+def render_faces(
+    seeds,
+    views_per_seed,
+    out_zip,
+    resolution=64,
+    progress=None,
+    image_format="png",
+    supersample=3,
+    around=0,
+):
     """Render pictures of each seed's head into a data set zip.
 
     ``seeds``: integers in [0, 2^32). ``views_per_seed``: pictures with FFHQ's poses
@@ -188,8 +210,12 @@ def merge_zips(parts, out):
         with ZipWriter(out) as target:
             for reader in readers:
                 for i, name in enumerate(reader.names):
-                    target.add(reader.read_bytes(i), name.rsplit(".", 1)[-1], reader.labels[i],
-                               reader.seeds[i] if keep else None)
+                    target.add(
+                        reader.read_bytes(i),
+                        name.rsplit(".", 1)[-1],
+                        reader.labels[i],
+                        reader.seeds[i] if keep else None,
+                    )
     finally:
         for reader in readers:
             reader.close()

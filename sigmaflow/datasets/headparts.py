@@ -10,12 +10,26 @@ import numpy as np
 
 EYES = np.array([[0.0292, 0.1639, 0.067], [-0.0292, 0.1639, 0.067]])
 SKULL_CENTRE = np.array([0.0, 0.165, -0.005])
-LOWEST = -0.27                                    # world height below which no hair hangs
+LOWEST = -0.27  # world height below which no hair hangs
 COLUMNS, SKULL_ROWS, HAIR_ROWS, CURTAIN_ROWS = 120, 76, 24, 10
 _MAX_POLAR = np.radians(150.0)
 # where short hair ends: azimuth from the front (degrees) -> polar angle from the crown (degrees)
-_HAIRLINE = np.array([[0, 59], [25, 61], [45, 68], [56, 79], [64, 97], [72, 105], [88, 103],
-                      [104, 110], [120, 128], [140, 139], [180, 140]], float)
+_HAIRLINE = np.array(
+    [
+        [0, 59],
+        [25, 61],
+        [45, 68],
+        [56, 79],
+        [64, 97],
+        [72, 105],
+        [88, 103],
+        [104, 110],
+        [120, 128],
+        [140, 139],
+        [180, 140],
+    ],
+    float,
+)
 
 
 def smoothstep(low, high, x):
@@ -41,8 +55,9 @@ def bind_skull(canonical, faces):
     from sigmaflow.fields.raycast import Scene
 
     azimuth, polar = _grid()
-    d = np.stack([np.sin(polar) * np.sin(azimuth), np.cos(polar),
-                  np.sin(polar) * np.cos(azimuth)], -1).reshape(-1, 3)
+    d = np.stack(
+        [np.sin(polar) * np.sin(azimuth), np.cos(polar), np.sin(polar) * np.cos(azimuth)], -1
+    ).reshape(-1, 3)
     tri, w, _ = Scene(canonical, faces).cast(SKULL_CENTRE + 0.4 * d, -d)
     if (tri < 0).any():
         raise ValueError("the skull grid misses the head: not the head model this file knows")
@@ -140,8 +155,9 @@ def hair_vertices(skull, centre, unit, style):
     sway = 0.05 * style["wave"] ** 2 * np.sin(16 * u + 2.5 * np.sin(5 * azimuth)[:, None])
     sway = sway + 0.02 * strands(azimuth)[:, None]
     sway = sway * np.minimum(1, style["length"] / 0.05)
-    tail[..., [0, 2]] *= (1 + hang[:, None] * (0.10 * np.sin(np.pi * u) - 0.10 * u + sway)
-                          )[..., None]
+    tail[..., [0, 2]] *= (1 + hang[:, None] * (0.10 * np.sin(np.pi * u) - 0.10 * u + sway))[
+        ..., None
+    ]
     sheet = (np.concatenate([point, tail], 1) + centre).reshape(-1, 3)
     sheet[:, 1] = np.maximum(sheet[:, 1], LOWEST)
     return sheet
@@ -175,9 +191,14 @@ def glasses(size=1.0, radius=0.0026):
     half_x, half_y, z = 0.0245 * size, 0.0185 * size, EYES[0, 2] + 0.034
     power = 0.75
     for eye in EYES:
-        rim = np.stack([half_x * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power,
-                        half_y * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power,
-                        np.zeros_like(t)], 1)
+        rim = np.stack(
+            [
+                half_x * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power,
+                half_y * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power,
+                np.zeros_like(t),
+            ],
+            1,
+        )
         rim[:, 2] -= 0.10 * (np.abs(eye[0] + rim[:, 0]) - 0.03)
         parts.append(_tube(rim + [eye[0], eye[1] - 0.001, z], radius, True))
         out = np.sign(eye[0])
@@ -207,15 +228,19 @@ def neck_faces(canonical, faces, rows):
     half = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     known = {(int(a), int(b)) for a, b in half}
     low = canonical[:, 1] < 0.06
-    edges = np.array([(a, b) for a, b in sorted(known)
-                      if (b, a) not in known and low[a] and low[b]])
+    edges = np.array(
+        [(a, b) for a, b in sorted(known) if (b, a) not in known and low[a] and low[b]]
+    )
     ring = np.unique(edges)
     place = {int(v): i for i, v in enumerate(ring)}
     new, size, base = [], len(ring), len(canonical)
     for a, b in edges:
         for k in range(rows):
-            top = [int(a), int(b)] if k == 0 else [base + (k - 1) * size + place[int(e)]
-                                                   for e in (a, b)]
+            top = (
+                [int(a), int(b)]
+                if k == 0
+                else [base + (k - 1) * size + place[int(e)] for e in (a, b)]
+            )
             down = [base + k * size + place[int(e)] for e in (a, b)]
             new += [[top[1], top[0], down[0]], [top[1], down[0], down[1]]]
     return ring, np.array(new, int)

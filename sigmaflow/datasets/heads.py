@@ -24,9 +24,9 @@ from sigmaflow.datasets.headlatent import LATENT, Look, latent, look_of, shape_i
 
 __all__ = ["LATENT", "Head", "Look", "anatomy", "build_head", "latent", "look_of", "shape_inputs"]
 EYE_SPAN, EYE_HEIGHT, EYE_DEPTH = 0.130, 0.0, 0.15
-UNIT = EYE_SPAN / (2 * parts.EYES[0, 0])          # world units per metre of the canonical head
-NECK_BOTTOM, NECK_ROWS, CAP_ROWS = -0.295, 4, 3   # the cap closes the neck below
-_TILT = np.radians(4.0)                           # every head looks down by this much
+UNIT = EYE_SPAN / (2 * parts.EYES[0, 0])  # world units per metre of the canonical head
+NECK_BOTTOM, NECK_ROWS, CAP_ROWS = -0.295, 4, 3  # the cap closes the neck below
+_TILT = np.radians(4.0)  # every head looks down by this much
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,11 @@ class Head:
                 azimuth = self.azimuth[corners[at, 0]]
                 out[at] = paint.paint_hair(azimuth, self.look)
             else:
-                out[at] = {paint.TONGUE: np.array([0.55, 0.25, 0.24]), paint.NECK: self.look.skin,
-                           paint.FRAME: np.array([0.07, 0.06, 0.06])}[kind]
+                out[at] = {
+                    paint.TONGUE: np.array([0.55, 0.25, 0.24]),
+                    paint.NECK: self.look.skin,
+                    paint.FRAME: np.array([0.07, 0.06, 0.06]),
+                }[kind]
         return out
 
 
@@ -79,8 +82,11 @@ class _Anatomy:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.model = anny.create_head_model(
-                local_changes="all", facial_actions=True, all_phenotypes=True,
-                triangulate_faces=True)
+                local_changes="all",
+                facial_actions=True,
+                all_phenotypes=True,
+                triangulate_faces=True,
+            )
         self.torch = torch
         self.faces = self.model.faces.detach().cpu().numpy().astype(np.int64)
         self.canonical = self.vertices({}, {}, {})
@@ -91,8 +97,9 @@ class _Anatomy:
         part[tongue], part[np.concatenate(self.eyes)] = paint.TONGUE, paint.EYE
         c = self.canonical
         self.eye_offset = [parts.EYES[i] - c[e].mean(0) for i, e in enumerate(self.eyes)]
-        self.lip = np.flatnonzero((np.abs(c[:, 0]) < 0.006) & (c[:, 1] > 0.1105)
-                                  & (c[:, 1] < 0.1190) & (c[:, 2] > 0.112))
+        self.lip = np.flatnonzero(
+            (np.abs(c[:, 0]) < 0.006) & (c[:, 1] > 0.1105) & (c[:, 1] < 0.1190) & (c[:, 2] > 0.112)
+        )
         skin = self.faces[part[self.faces[:, 0]] == paint.SKIN]
         self.skull = parts.bind_skull(c, skin)
         self.ring, neck = parts.neck_faces(c, self.faces, NECK_ROWS + CAP_ROWS)
@@ -100,18 +107,20 @@ class _Anatomy:
         count = len(c) + (NECK_ROWS + CAP_ROWS) * len(self.ring)
         hair = parts.hair_faces()
         self.all_faces = np.concatenate([self.faces, neck, hair + count])
-        self.part = np.concatenate([part[self.faces[:, 0]], np.full(len(neck), paint.NECK),
-                                    np.full(len(hair), paint.HAIR)])
+        self.part = np.concatenate(
+            [part[self.faces[:, 0]], np.full(len(neck), paint.NECK), np.full(len(hair), paint.HAIR)]
+        )
         self.azimuth = np.concatenate([np.zeros(count), parts.hair_azimuth()])
         self.beard = paint.beard(c) * (part == paint.SKIN)
         self.occlusion = np.ones(count)
-        self.occlusion[:len(c)] = self._ambient_occlusion(c)
-        self.occlusion[len(c):] = 0.7
+        self.occlusion[: len(c)] = self._ambient_occlusion(c)
+        self.occlusion[len(c) :] = 0.7
 
     def vertices(self, phenotypes, changes, actions):
         with self.torch.no_grad():
-            out = self.model(phenotype_kwargs=phenotypes, local_changes_kwargs=changes,
-                             facial_actions=actions)
+            out = self.model(
+                phenotype_kwargs=phenotypes, local_changes_kwargs=changes, facial_actions=actions
+            )
         return out["vertices"][0].cpu().numpy().astype(np.float64)
 
     def _ambient_occlusion(self, c, rays=96):
@@ -120,7 +129,7 @@ class _Anatomy:
         normal = vertex_normals(c, self.faces)
         d = np.random.RandomState(0).randn(rays, 3)
         d /= np.linalg.norm(d, axis=1, keepdims=True)
-        d = d[None] + normal[:, None] * 1.02                       # cosine-weighted
+        d = d[None] + normal[:, None] * 1.02  # cosine-weighted
         o = np.repeat(c + 2e-4 * normal, rays, 0)
         blocked = Scene(c, self.faces).occluded(o, d.reshape(-1, 3))
         return 1 - 0.85 * blocked.reshape(-1, rays).mean(1)
@@ -136,8 +145,9 @@ def anatomy():
         return _Anatomy()
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in ("anny", "roma", "warp"):
-            raise ImportError("rendering heads needs the extra: pip install sigmaflow[faces]"
-                              ) from error
+            raise ImportError(
+                "rendering heads needs the extra: pip install sigmaflow[faces]"
+            ) from error
         raise
 
 
@@ -177,7 +187,7 @@ def build_head(z):
     vertices = np.concatenate(rows).astype(np.float32)
     head = len(a.occlusion)
     canonical = np.zeros((len(vertices), 3), np.float32)
-    canonical[:len(v)] = a.canonical
+    canonical[: len(v)] = a.canonical
     canonical[head:] = vertices[head:] / UNIT
     normals = vertex_normals(vertices, faces)
     shade = np.ones((len(vertices), 2), np.float32)

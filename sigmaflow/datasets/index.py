@@ -33,16 +33,18 @@ class ImageIndex:
         self.path = Path(path)
         self.members = open_members(self.path)
         if LABELS not in self.members.names():
-            raise self._error(LABELS, "missing; give a set in EG3D's layout, pictures and "
-                              f"{LABELS} at its top")
+            raise self._error(
+                LABELS, f"missing; give a set in EG3D's layout, pictures and {LABELS} at its top"
+            )
         if trouble := self.members.trouble(LABELS, self._most_labels()):
             raise self._error(LABELS, trouble)
         try:
             meta = loads(self.read(LABELS), constants=True)  # label_problems names the picture
             entries = [(str(name), values) for name, values in meta["labels"]]
         except (ValueError, TypeError, KeyError) as error:
-            raise self._error(LABELS, f'has no list "labels" of [name, numbers] ({error})'
-                              ) from error
+            raise self._error(
+                LABELS, f'has no list "labels" of [name, numbers] ({error})'
+            ) from error
         if not entries:
             raise self._error(LABELS, "names no images")
         self.names = [name for name, _ in entries]

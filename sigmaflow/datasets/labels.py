@@ -86,13 +86,23 @@ def label_problems(names: Sequence[str], table: np.ndarray) -> Iterator[tuple[st
                          f"translation, 0 0 0 1); off by {off[i]:.2g}")  # fmt: skip
     for i in np.flatnonzero(strange & ~bad):
         said = " ".join(f"{v:.4g}" for v in table[i, 16:])
-        yield names[i], (f"its label's intrinsics are {said}; give focal lengths and centre in "
-                         "units of the image's side, such as 4.26 0 0.5 0 4.26 0.5 0 0 1")
+        yield (
+            names[i],
+            (
+                f"its label's intrinsics are {said}; give focal lengths and centre in "
+                "units of the image's side, such as 4.26 0 0.5 0 4.26 0.5 0 0 1"
+            ),
+        )
     index = {name: i for i, name in enumerate(names)}
     pairs = [(i, index[m]) for name, i in index.items() if (m := mirror_name(name)) in index]
     if pairs:
         first, second = np.array(pairs).T
         apart = np.abs(mirrored(table[first]) - table[second]).max(1)
         for k in np.flatnonzero(apart > ORTHONORMAL):
-            yield names[second[k]], (f"its camera is not the mirrored one of {names[first[k]]}; "
-                                     "make mirrored copies as EG3D's mirror_dataset.py does")
+            yield (
+                names[second[k]],
+                (
+                    f"its camera is not the mirrored one of {names[first[k]]}; "
+                    "make mirrored copies as EG3D's mirror_dataset.py does"
+                ),
+            )

@@ -58,8 +58,10 @@ class ZipMembers:
                 }  # fmt: skip
             self._file = open(self.path, "rb", buffering=0)
         except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
-            raise ValueError(f"{self.path}: not a readable zip ({error}); it may have been cut off "
-                             "on its way: copy it again") from error
+            raise ValueError(
+                f"{self.path}: not a readable zip ({error}); it may have been cut off "
+                "on its way: copy it again"
+            ) from error
 
     def names(self) -> Collection[str]:
         return self._places.keys()

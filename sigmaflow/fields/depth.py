@@ -221,9 +221,7 @@ def sample_depth(
     G's parameters.
     """
     canonical = G.canonical_label().to(z.device).expand(len(z), -1)
-    ws = G.mapping(
-        z, canonical, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff
-    )
+    ws = G.mapping(z, canonical, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
     return depth_of_ws(G, ws, view_labels(G, yaws).to(z.device), noise_mode, **options)
 
 

@@ -18,12 +18,13 @@ from sigmaflow.fields.mesh import Mesh
 from sigmaflow.fields.raycast import to_linear, vertex_normals
 
 CLAY = (0.66, 0.71, 0.77)
-FLOAT, UINT32 = 5126, 5125                # glTF's numbers for component types
+FLOAT, UINT32 = 5126, 5125  # glTF's numbers for component types
 ARRAY_BUFFER, ELEMENT_BUFFER = 34962, 34963
 
 
-def write_glb(path: str | Path, mesh: Mesh, colour: Sequence[float] = CLAY,
-              name: str = "surface") -> None:
+def write_glb(
+    path: str | Path, mesh: Mesh, colour: Sequence[float] = CLAY, name: str = "surface"
+) -> None:
     """One mesh with smooth vertex normals and one matt material, whole or not there at all.
 
     ``colour``: sRGB in [0, 1]. Raises ValueError for a mesh without faces, which glTF has no way
@@ -39,10 +40,15 @@ def write_glb(path: str | Path, mesh: Mesh, colour: Sequence[float] = CLAY,
     views, accessors, parts, offset = [], [], [], 0
     for array, component, kind, target in arrays:
         data = array.tobytes()  # a multiple of 4 bytes each, which is the alignment asked for
-        views.append({"buffer": 0, "byteOffset": offset, "byteLength": len(data),
-                      "target": target})
-        accessors.append({"bufferView": len(accessors), "componentType": component,
-                          "count": len(array), "type": kind})
+        views.append({"buffer": 0, "byteOffset": offset, "byteLength": len(data), "target": target})
+        accessors.append(
+            {
+                "bufferView": len(accessors),
+                "componentType": component,
+                "count": len(array),
+                "type": kind,
+            }
+        )
         parts.append(data)
         offset += len(data)
     accessors[0] |= {"min": mesh.vertices.min(0).tolist(), "max": mesh.vertices.max(0).tolist()}
@@ -52,10 +58,24 @@ def write_glb(path: str | Path, mesh: Mesh, colour: Sequence[float] = CLAY,
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": name}],
-        "meshes": [{"name": name, "primitives": [
-            {"attributes": {"POSITION": 0, "NORMAL": 1}, "indices": 2, "material": 0}]}],
-        "materials": [{"name": "clay", "pbrMetallicRoughness": {
-            "baseColorFactor": [*shade, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.8}}],
+        "meshes": [
+            {
+                "name": name,
+                "primitives": [
+                    {"attributes": {"POSITION": 0, "NORMAL": 1}, "indices": 2, "material": 0}
+                ],
+            }
+        ],
+        "materials": [
+            {
+                "name": "clay",
+                "pbrMetallicRoughness": {
+                    "baseColorFactor": [*shade, 1.0],
+                    "metallicFactor": 0.0,
+                    "roughnessFactor": 0.8,
+                },
+            }
+        ],
         "buffers": [{"byteLength": offset}],
         "bufferViews": views,
         "accessors": accessors,
@@ -63,5 +83,15 @@ def write_glb(path: str | Path, mesh: Mesh, colour: Sequence[float] = CLAY,
     text = json.dumps(scene, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     head = struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(text) + 8 + offset)
-    write_bytes(path, b"".join([head, struct.pack("<I4s", len(text), b"JSON"), text,
-                                struct.pack("<I4s", offset, b"BIN\0"), *parts]))
+    write_bytes(
+        path,
+        b"".join(
+            [
+                head,
+                struct.pack("<I4s", len(text), b"JSON"),
+                text,
+                struct.pack("<I4s", offset, b"BIN\0"),
+                *parts,
+            ]
+        ),
+    )

@@ -52,9 +52,13 @@ class Mesh:
         return np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
 
 
-def extract_mesh(sigma: np.ndarray, level: float = 10.0, length: float = 1.0,
-                 border: str | tuple[tuple[float, float], ...] = "thin",
-                 largest: bool = False) -> Mesh:
+def extract_mesh(
+    sigma: np.ndarray,
+    level: float = 10.0,
+    length: float = 1.0,
+    border: str | tuple[tuple[float, float], ...] = "thin",
+    largest: bool = False,
+) -> Mesh:
     """The surface ``sigma == level`` of a cube ``[N, N, N]`` (x, y, z), closed at the border.
 
     The cube's cells lie at ``linspace(-length / 2, length / 2, N)`` on each axis. ``border``: a
@@ -82,19 +86,23 @@ def extract_mesh(sigma: np.ndarray, level: float = 10.0, length: float = 1.0,
     closed[inside] = kept
     step = length / (n - 1)
     # On [x, y, z] arrays skimage's "ascent" is what makes faces of a dense inside point outward.
-    vertices, faces, _, _ = marching_cubes(closed, level, spacing=(step,) * 3,
-                                           gradient_direction="ascent")
+    vertices, faces, _, _ = marching_cubes(
+        closed, level, spacing=(step,) * 3, gradient_direction="ascent"
+    )
     mesh = Mesh((vertices - length / 2).astype(np.float32), faces.astype(np.int32))
     return largest_part(mesh) if largest else mesh
 
 
-def empty_surface(level: float, inside: tuple[float, float] | None,
-                  whole: tuple[float, float]) -> EmptySurface:
+def empty_surface(
+    level: float, inside: tuple[float, float] | None, whole: tuple[float, float]
+) -> EmptySurface:
     """The error for a level that is not crossed, with the ranges of sigma that were seen."""
     span = f"{inside[0]:.4g} to {inside[1]:.4g}" if inside else "nothing"
-    return EmptySurface(f"no surface at level {level:g}: sigma inside the border spans {span} "
-                        f"(whole cube {whole[0]:.4g} to {whole[1]:.4g}); choose a lower level or "
-                        "a thinner border")
+    return EmptySurface(
+        f"no surface at level {level:g}: sigma inside the border spans {span} "
+        f"(whole cube {whole[0]:.4g} to {whole[1]:.4g}); choose a lower level or "
+        "a thinner border"
+    )
 
 
 def inside_of(n: int, border: str | tuple[tuple[float, float], ...]) -> tuple[slice, ...]:
@@ -125,11 +133,13 @@ def largest_part(mesh: Mesh) -> Mesh:
 
 def write_ply(path: str | Path, mesh: Mesh) -> None:
     """Binary little-endian PLY, whole or not there at all."""
-    header = ("ply\nformat binary_little_endian 1.0\n"
-              f"element vertex {len(mesh.vertices)}\n"
-              "property float x\nproperty float y\nproperty float z\n"
-              f"element face {len(mesh.faces)}\n"
-              "property list uchar int vertex_indices\nend_header\n")
+    header = (
+        "ply\nformat binary_little_endian 1.0\n"
+        f"element vertex {len(mesh.vertices)}\n"
+        "property float x\nproperty float y\nproperty float z\n"
+        f"element face {len(mesh.faces)}\n"
+        "property list uchar int vertex_indices\nend_header\n"
+    )
     table = np.zeros(len(mesh.faces), dtype=[("n", "u1"), ("i", "<i4", 3)])
     table["n"], table["i"] = 3, mesh.faces
     vertices = np.ascontiguousarray(mesh.vertices, dtype="<f4")

@@ -26,8 +26,13 @@ _FIELDS = np.dtype([
 ])  # fmt: skip
 
 
-def write_mrc(path: str | Path, blocks: Iterable[Block], shape: tuple[int, int, int],
-              length: float | None = 1.0, released: bool = False) -> None:
+def write_mrc(
+    path: str | Path,
+    blocks: Iterable[Block],
+    shape: tuple[int, int, int],
+    length: float | None = 1.0,
+    released: bool = False,
+) -> None:
     """A volume ``[x, y, z]`` of ``shape`` from x-slabs in order, whole or not there at all.
 
     ``blocks``: (first x index, sigma ``[n, ny, nz]``); one is in memory at a time. ``length``:
@@ -39,15 +44,22 @@ def write_mrc(path: str | Path, blocks: Iterable[Block], shape: tuple[int, int, 
     write_with(path, lambda temporary: _write(temporary, blocks, (nx, ny, nz), length, released))
 
 
-def _write(path: Path, blocks: Iterable[Block], shape: tuple[int, int, int],
-           length: float | None, released: bool) -> None:
+def _write(
+    path: Path,
+    blocks: Iterable[Block],
+    shape: tuple[int, int, int],
+    length: float | None,
+    released: bool,
+) -> None:
     low, high, total, squares, due = np.inf, -np.inf, 0.0, 0.0, 0
     with open(path, "wb") as file:
         file.write(bytes(HEADER))
         for start, block in blocks:
             if start != due or block.shape[1:] != shape[1:] or start + len(block) > shape[0]:
-                raise ValueError(f"block {list(block.shape)} at x = {start} comes where x = {due} "
-                                 f"of {list(shape)} is due; give every plane once, in order")
+                raise ValueError(
+                    f"block {list(block.shape)} at x = {start} comes where x = {due} "
+                    f"of {list(shape)} is due; give every plane once, in order"
+                )
             values = np.ascontiguousarray(block, "<f4")
             low, high = min(low, float(values.min())), max(high, float(values.max()))
             if not np.isfinite([low, high]).all():
@@ -65,10 +77,17 @@ def _write(path: Path, blocks: Iterable[Block], shape: tuple[int, int, int],
         file.write(_header(shape, length, released, low, high, mean, rms).tobytes())
 
 
-def _header(shape: tuple[int, int, int], length: float | None, released: bool,
-            low: float, high: float, mean: float, rms: float) -> np.ndarray:
+def _header(
+    shape: tuple[int, int, int],
+    length: float | None,
+    released: bool,
+    low: float,
+    high: float,
+    mean: float,
+    rms: float,
+) -> np.ndarray:
     head = np.zeros((), _FIELDS)
-    head["shape"] = shape[::-1]                    # columns, rows, sections
+    head["shape"] = shape[::-1]  # columns, rows, sections
     head["mode"], head["version"] = 2, 20140
     head["angles"], head["space_group"] = 90, 1
     head["low"], head["high"], head["mean"], head["rms"] = low, high, mean, rms
@@ -78,7 +97,7 @@ def _header(shape: tuple[int, int, int], length: float | None, released: bool,
         text = "sigma, raw; released orientation: x mirrored, array [N-1-x, y, z]"
     else:
         voxel = length / (max(shape) - 1)
-        head["axes"], head["intervals"] = (3, 2, 1), shape     # the latter in x, y, z
+        head["axes"], head["intervals"] = (3, 2, 1), shape  # the latter in x, y, z
         head["cell"] = np.array(shape) * voxel
         head["origin"] = -length / 2
         text = "sigma, raw decoder output; world axes; 1 angstrom is 1 world unit"

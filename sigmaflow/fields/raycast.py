@@ -55,8 +55,11 @@ class Scene:
         o, d = _rays(origins, directions)
         if self._scene is None or not len(o):
             n = len(o)
-            return (np.full(n, -1, np.int32), np.zeros((n, 3), np.float32),
-                    np.full(n, np.inf, np.float32))
+            return (
+                np.full(n, -1, np.int32),
+                np.zeros((n, 3), np.float32),
+                np.full(n, np.inf, np.float32),
+            )
         out = self._scene.run(o, d, output=1)
         triangle = out["primID"].astype(np.int32)
         hit = triangle >= 0
@@ -110,8 +113,9 @@ def camera_rays(cam2world, intrinsics, resolution, supersample=1):
     k = np.asarray(intrinsics, dtype=np.float64).reshape(3, 3)
     n = int(resolution) * int(supersample)
     if n < 1:
-        raise ValueError(f"resolution and supersample must be positive, got {resolution}, "
-                         f"{supersample}")
+        raise ValueError(
+            f"resolution and supersample must be positive, got {resolution}, {supersample}"
+        )
     centre = (np.arange(n) + 0.5) / n
     y, x = np.meshgrid(centre, centre, indexing="ij")
     y_cam = (y - k[1, 2]) / k[1, 1]
@@ -134,9 +138,22 @@ def to_srgb(linear):
     return np.where(c <= 0.0031308, c * 12.92, 1.055 * c ** (1 / 2.4) - 0.055)
 
 
-def render_mesh(vertices, faces, cam2world, intrinsics, resolution, colors=None,
-                light=(0.3, 0.5, 1.0), background=(1.0, 1.0, 1.0), *, ambient=0.35,
-                shade=None, supersample=3, normals=None, scene=None):
+def render_mesh(
+    vertices,
+    faces,
+    cam2world,
+    intrinsics,
+    resolution,
+    colors=None,
+    light=(0.3, 0.5, 1.0),
+    background=(1.0, 1.0, 1.0),
+    *,
+    ambient=0.35,
+    shade=None,
+    supersample=3,
+    normals=None,
+    scene=None,
+):
     """A shaded picture of a mesh: uint8 ``[resolution, resolution, 3]`` (sRGB).
 
     ``colors``: None (light grey), one colour ``[3]``, vertex colours ``[V, 3]`` (sRGB in [0, 1])
@@ -181,8 +198,11 @@ def render_mesh(vertices, faces, cam2world, intrinsics, resolution, colors=None,
 
 def _blend(values, corners, weights):
     """Vertex values ``[V, C]`` at barycentric points ``[N, C]``."""
-    return (values[corners[:, 0]] * weights[:, :1] + values[corners[:, 1]] * weights[:, 1:2]
-            + values[corners[:, 2]] * weights[:, 2:])
+    return (
+        values[corners[:, 0]] * weights[:, :1]
+        + values[corners[:, 1]] * weights[:, 1:2]
+        + values[corners[:, 2]] * weights[:, 2:]
+    )
 
 
 def _colours(colors, triangle, weights, corners):

@@ -35,11 +35,11 @@ def released_blocks(sigma: np.ndarray, planes: int = 32) -> Iterator[tuple[int, 
     n = len(sigma)
     pad = released_border(n)
     kept = np.zeros(n, bool)
-    kept[pad:n - pad if pad else 0] = True
+    kept[pad : n - pad if pad else 0] = True
     plane = kept[:, None] & kept
     for start in range(0, n, planes):
-        mirrored = sigma[max(n - start - planes, 0):n - start][::-1]
-        inside = kept[start:start + planes, None, None] & plane
+        mirrored = sigma[max(n - start - planes, 0) : n - start][::-1]
+        inside = kept[start : start + planes, None, None] & plane
         yield start, np.where(inside, mirrored, np.asarray(BORDER_VALUE, sigma.dtype))
 
 

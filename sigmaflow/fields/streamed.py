@@ -29,13 +29,17 @@ Block = tuple[int, np.ndarray]
 def blocks_of(cube: np.ndarray, planes: int = PLANES) -> Iterator[Block]:
     """Blocks of a cube ``[N, N, N]``, such as a ``np.memmap``; views, nothing is copied."""
     for start in range(0, len(cube), planes):
-        yield start, cube[start:start + planes]
+        yield start, cube[start : start + planes]
 
 
-def mesh_of_blocks(blocks: Iterable[Block], resolution: int, level: float = 10.0,
-                   length: float = 1.0,
-                   border: str | tuple[tuple[float, float], ...] = "thin",
-                   largest: bool = False) -> Mesh:
+def mesh_of_blocks(
+    blocks: Iterable[Block],
+    resolution: int,
+    level: float = 10.0,
+    length: float = 1.0,
+    border: str | tuple[tuple[float, float], ...] = "thin",
+    largest: bool = False,
+) -> Mesh:
     """`sigmaflow.fields.mesh.extract_mesh` of a cube that comes as x-slabs in order.
 
     ``blocks``: (first x index, sigma ``[n, N, N]``), together exactly the N = ``resolution``
@@ -61,7 +65,7 @@ def mesh_of_blocks(blocks: Iterable[Block], resolution: int, level: float = 10.0
         filled += 1
         if filled == len(slab) or x == resolution - 1:
             welded.add(slab[:filled], first)
-            slab[:2] = slab[filled - 2:filled]
+            slab[:2] = slab[filled - 2 : filled]
             filled, first = 2, x - 1
     if not welded.count:
         raise empty_surface(level, seen.of_inside, seen.of_whole)
@@ -77,8 +81,10 @@ def _planes(blocks: Iterable[Block], n: int) -> Iterator[tuple[int, np.ndarray]]
         if block.ndim != 3 or block.shape[1:] != (n, n):
             raise ValueError(f"block at x = {start} is {list(block.shape)}, not [n, {n}, {n}]")
         if start != x or start + len(block) > n:
-            raise ValueError(f"block {start}..{start + len(block)} comes where x = {x} of {n} is "
-                             "due; give every plane once, in order")
+            raise ValueError(
+                f"block {start}..{start + len(block)} comes where x = {x} of {n} is "
+                "due; give every plane once, in order"
+            )
         for plane in block:
             yield x, plane
             x += 1
@@ -112,7 +118,7 @@ class _Welded:
         self._vertices: list[np.ndarray] = []
         self._faces: list[np.ndarray] = []
         self._layer = np.empty((0, 3), np.int32)  # faces of the last layer of cells
-        self._corners = np.empty((0, 3, 3))       # and where their corners are
+        self._corners = np.empty((0, 3, 3))  # and where their corners are
 
     def add(self, slab: np.ndarray, first: int) -> None:
         """Continue with ``slab``, whose plane 0 is plane ``first`` and whose first layer is known.
@@ -123,10 +129,13 @@ class _Welded:
         vertices[:, 0] += first
         again = len(self._layer)
         known = faces[:again]
-        if again and not (len(known) == again
-                          and np.abs(vertices[known] - self._corners).max() < 1e-2):
-            raise RuntimeError(f"marching cubes did not repeat the layer at x = {first}; this "
-                               "scikit-image goes through the cells in another order")
+        if again and not (
+            len(known) == again and np.abs(vertices[known] - self._corners).max() < 1e-2
+        ):
+            raise RuntimeError(
+                f"marching cubes did not repeat the layer at x = {first}; this "
+                "scikit-image goes through the cells in another order"
+            )
         index = np.full(len(vertices), -1, np.int64)
         index[known] = self._layer
         new = index < 0
@@ -136,7 +145,7 @@ class _Welded:
         self._faces.append(faces[again:].astype(np.int32))
         self.count += int(new.sum())
         last = len(_marching_cubes(slab[-2:], self.level)[1])
-        self._layer = faces[len(faces) - last:]
+        self._layer = faces[len(faces) - last :]
         place = np.empty((self.count, 3)) if last else np.empty((0, 3))
         if last:
             place[index] = vertices

@@ -7,5 +7,16 @@ from sigmaflow.figures.seeds import repeats
 from sigmaflow.figures.sheets import image_grid, mesh_table, sample_sheet
 from sigmaflow.figures.style import save
 
-__all__ = ["final_against_initial", "image_grid", "importances", "mesh_table", "pareto_front",
-           "repeats", "reward_histograms", "sample_sheet", "save", "slices", "trajectories"]
+__all__ = [
+    "final_against_initial",
+    "image_grid",
+    "importances",
+    "mesh_table",
+    "pareto_front",
+    "repeats",
+    "reward_histograms",
+    "sample_sheet",
+    "save",
+    "slices",
+    "trajectories",
+]

@@ -14,7 +14,7 @@ import numpy as np
 from sigmaflow.fields.mesh import Mesh
 from sigmaflow.fields.raycast import Scene, camera_rays, to_linear, to_srgb, vertex_normals
 
-PIVOT = (0.0, 0.0, 0.2)   # where EG3D's FFHQ cameras look
+PIVOT = (0.0, 0.0, 0.2)  # where EG3D's FFHQ cameras look
 RADIUS = 2.7
 CLAY = (0.66, 0.71, 0.77)
 GROUND = (0.965, 0.97, 0.975)
@@ -22,8 +22,9 @@ GROUND = (0.965, 0.97, 0.975)
 KEY, FILL, RIM = (-0.7, 0.7, 0.55), (0.9, 0.1, 0.5), (0.6, 0.5, -0.8)
 
 
-def orbit(yaw: float, pitch: float = 0.0, radius: float = RADIUS,
-          pivot: Sequence[float] = PIVOT) -> np.ndarray:
+def orbit(
+    yaw: float, pitch: float = 0.0, radius: float = RADIUS, pivot: Sequence[float] = PIVOT
+) -> np.ndarray:
     """cam2world ``[4, 4]`` on EG3D's orbit about the origin, looking at ``pivot``.
 
     Degrees: yaw > 0 goes to image right (+x), pitch > 0 up; both 0 is the frontal camera.
@@ -50,8 +51,13 @@ def common_centre(meshes: Sequence[Mesh]) -> tuple[float, float, float]:
     return x, y, z
 
 
-def framing(meshes: Sequence[Mesh], yaws: Sequence[float], pitch: float = 0.0,
-            pivot: Sequence[float] = PIVOT, fill: float = 0.9) -> tuple[float, float]:
+def framing(
+    meshes: Sequence[Mesh],
+    yaws: Sequence[float],
+    pitch: float = 0.0,
+    pivot: Sequence[float] = PIVOT,
+    fill: float = 0.9,
+) -> tuple[float, float]:
     """One focal length (fraction of the image) for all meshes and views, and the width needed.
 
     At that focal length the larger side of what is seen fills ``fill`` of the image; the width is
@@ -68,8 +74,9 @@ def framing(meshes: Sequence[Mesh], yaws: Sequence[float], pitch: float = 0.0,
     return fill * 0.5 / float(reach.max()), float(min(1.0, reach[0] / reach.max() / fill))
 
 
-def occlusion(mesh: Mesh, scene: Scene, normals: np.ndarray, rays: int = 32,
-              distance: float = 0.25) -> np.ndarray:
+def occlusion(
+    mesh: Mesh, scene: Scene, normals: np.ndarray, rays: int = 32, distance: float = 0.25
+) -> np.ndarray:
     """Ambient light that reaches each vertex, ``[V]`` in [0, 1] (1: nothing near).
 
     ``rays`` cosine-weighted directions on a Fibonacci spiral, the same for every vertex; hits
@@ -100,12 +107,23 @@ class Model:
             ambient_rays = int(np.clip(5_000_000 // max(len(mesh.vertices), 1), 8, 40))
         self.scene = Scene(mesh.vertices, mesh.faces)
         self.normals = vertex_normals(mesh.vertices, mesh.faces)
-        self.open = (occlusion(mesh, self.scene, self.normals, ambient_rays) if ambient_rays
-                     else np.ones(len(mesh.vertices), np.float32))
+        self.open = (
+            occlusion(mesh, self.scene, self.normals, ambient_rays)
+            if ambient_rays
+            else np.ones(len(mesh.vertices), np.float32)
+        )
 
-    def view(self, yaw: float, pitch: float = 0.0, focal: float = 4.2647, resolution: int = 320,
-             supersample: int = 2, pivot: Sequence[float] = PIVOT, colour: Sequence[float] = CLAY,
-             background: Sequence[float] = GROUND) -> np.ndarray:
+    def view(
+        self,
+        yaw: float,
+        pitch: float = 0.0,
+        focal: float = 4.2647,
+        resolution: int = 320,
+        supersample: int = 2,
+        pivot: Sequence[float] = PIVOT,
+        colour: Sequence[float] = CLAY,
+        background: Sequence[float] = GROUND,
+    ) -> np.ndarray:
         """One picture, uint8 ``[resolution, resolution, 3]``.
 
         Angles in degrees as in ``orbit``; ``focal`` as a fraction of the image (EG3D's FFHQ cameras
@@ -129,8 +147,15 @@ class Model:
         n, s = resolution, supersample
         return (to_srgb(image.reshape(n, s, n, s, 3).mean((1, 3))) * 255 + 0.5).astype(np.uint8)
 
-    def _light(self, normal: np.ndarray, toward: np.ndarray, at: np.ndarray, around: np.ndarray,
-               pose: np.ndarray, colour: Sequence[float]) -> np.ndarray:
+    def _light(
+        self,
+        normal: np.ndarray,
+        toward: np.ndarray,
+        at: np.ndarray,
+        around: np.ndarray,
+        pose: np.ndarray,
+        colour: Sequence[float],
+    ) -> np.ndarray:
         axes = pose[:3, :3] * [1, -1, -1]  # OpenCV camera axes to right, up, toward the viewer
         key, fill, rim = (axes @ (np.array(v) / np.linalg.norm(v)) for v in (KEY, FILL, RIM))
         lit = 1 - 0.6 * self.scene.occluded(at, np.broadcast_to(key, at.shape).copy())
@@ -138,8 +163,10 @@ class Model:
         half /= np.linalg.norm(half, axis=1, keepdims=True)
         shine = np.clip((normal * half).sum(1), 0, 1) ** 28
         edge = np.clip(1 - (normal * toward).sum(1), 0, 1) ** 3
-        diffuse = (1.05 * lit * np.clip(normal @ key, 0, 1)
-                   + 0.10 * np.clip(normal @ fill, 0, 1)
-                   + (0.20 + 0.06 * (normal @ axes[:, 1])) * around**1.5)
+        diffuse = (
+            1.05 * lit * np.clip(normal @ key, 0, 1)
+            + 0.10 * np.clip(normal @ fill, 0, 1)
+            + (0.20 + 0.06 * (normal @ axes[:, 1])) * around**1.5
+        )
         gloss = 0.07 * lit * shine + 0.35 * edge * np.clip(normal @ rim + 0.2, 0, 1) * around
         return to_linear(colour) * diffuse[:, None] + gloss[:, None]

@@ -76,8 +76,10 @@ def page(lines: Sequence[Sequence[Card]], title: str, footer: str = "") -> Image
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, 30), title, INK, _font(30, bold=True))
-    hint = ("Order the shapes of every question from best to worst, and write their letters down:"
-            " CAB means that C is best and B is worst.")
+    hint = (
+        "Order the shapes of every question from best to worst, and write their letters down:"
+        " CAB means that C is best and B is worst."
+    )
     draw.text((MARGIN, 74), hint, SOFT, _font(19))
     y = HEAD
     for line in lines:
@@ -105,8 +107,9 @@ def _draw_card(sheet: Image, draw: ImageDraw, card: Card, x: int, y: int) -> int
         left, top = x + PAD + i * (WIDTH + GAP), y + TITLE
         if picture is None:
             draw.rectangle((left, top, left + WIDTH - 1, top + FRONT + SIDE + 5), PAPER)
-            draw.text((left + WIDTH // 2, top + FRONT // 2), "no surface", SOFT, _font(19),
-                      anchor="mm")
+            draw.text(
+                (left + WIDTH // 2, top + FRONT // 2), "no surface", SOFT, _font(19), anchor="mm"
+            )
         else:
             sheet.paste(Image.fromarray(picture), (left, top))
         middle = left + WIDTH // 2, top + FRONT + 6 + SIDE + LETTER // 2

@@ -27,14 +27,21 @@ def front_of(gain: np.ndarray, fid: np.ndarray, feasible: np.ndarray | None = No
     fine = np.isfinite(gain) & np.isfinite(fid)
     if feasible is not None:
         fine &= np.asarray(feasible, bool)
-    better = ((gain[:, None] <= gain) & (fid[:, None] >= fid)
-              & ((gain[:, None] < gain) | (fid[:, None] > fid)))
+    better = (
+        (gain[:, None] <= gain)
+        & (fid[:, None] >= fid)
+        & ((gain[:, None] < gain) | (fid[:, None] > fid))
+    )
     return fine & ~(better & fine[None, :]).any(1)
 
 
 @style.styled
-def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
-                 fid_label: str = "FID", reward_label: str = "reward") -> Figure:
+def pareto_front(
+    trials: pd.DataFrame,
+    start_fid: float | None = None,
+    fid_label: str = "FID",
+    reward_label: str = "reward",
+) -> Figure:
     """Trials by FID (left is better) and mean reward gain (up is better).
 
     ``trials``: columns ``trial``, ``gain``, ``fid``; optional ``lambda_r`` and ``lambda_c`` (colour
@@ -61,34 +68,71 @@ def pareto_front(trials: pd.DataFrame, start_fid: float | None = None,
     order = np.lexsort((gain, fid))
     steps = [i for i in order if front[i]]
     if len(steps) > 1:
-        axes.step(fid[steps], gain[steps], where="post", color=style.AFTER, linewidth=1.3,
-                  alpha=0.7, zorder=2, label="Pareto front")
+        axes.step(
+            fid[steps],
+            gain[steps],
+            where="post",
+            color=style.AFTER,
+            linewidth=1.3,
+            alpha=0.7,
+            zorder=2,
+            label="Pareto front",
+        )
     if {"gain_low", "gain_high"} <= set(t.columns):
         bars = np.abs(t[["gain_low", "gain_high"]].to_numpy(float).T - gain)
         axes.errorbar(fid, gain, bars, fmt="none", ecolor=style.CONTROL, elinewidth=0.9, zorder=2)
-    kinds = (("control", "D", style.BEFORE, r"control ($\lambda_r$ = 0)", 48),
-             ("paper", "*", style.ACCENT, "paper's setting", 150),
-             ("", "o", style.AFTER, "trial", 38))
+    kinds = (
+        ("control", "D", style.BEFORE, r"control ($\lambda_r$ = 0)", 48),
+        ("paper", "*", style.ACCENT, "paper's setting", 150),
+        ("", "o", style.AFTER, "trial", 38),
+    )
     for kind, marker, colour, name, size in kinds:
         chosen = role.to_numpy() == kind if kind else ~role.isin(["control", "paper"]).to_numpy()
         chosen &= feasible
         if chosen.any():
-            axes.scatter(fid[chosen], gain[chosen], s=size, marker=marker, color=colour,
-                         edgecolor=style.INK if kind == "paper" else "white", linewidth=0.7,
-                         zorder=4, label=name)
+            axes.scatter(
+                fid[chosen],
+                gain[chosen],
+                s=size,
+                marker=marker,
+                color=colour,
+                edgecolor=style.INK if kind == "paper" else "white",
+                linewidth=0.7,
+                zorder=4,
+                label=name,
+            )
     if not feasible.all():
-        axes.scatter(fid[~feasible], gain[~feasible], s=38, marker="o", color="white",
-                     edgecolor=style.CONTROL, linewidth=1.1, zorder=4, label="not feasible")
+        axes.scatter(
+            fid[~feasible],
+            gain[~feasible],
+            s=38,
+            marker="o",
+            color="white",
+            edgecolor=style.CONTROL,
+            linewidth=1.1,
+            zorder=4,
+            label="not feasible",
+        )
     axes.margins(x=0.2, y=0.16)
     if start_fid is not None:
-        axes.annotate(f"start {start_fid:.4g}", (start_fid, 1), (4, -3),
-                      xycoords=("data", "axes fraction"), textcoords="offset points",
-                      color=style.SOFT, fontsize=7.5, va="top")
-    axes.set(xlabel=f"{fid_label} (lower is better)",
-             ylabel=f"mean {reward_label} gain (higher is better)",
-             title=f"Reward gained against image quality, {len(t)} trials{left_out}")
-    legend = axes.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none",
-                         framealpha=0.9)
+        axes.annotate(
+            f"start {start_fid:.4g}",
+            (start_fid, 1),
+            (4, -3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            color=style.SOFT,
+            fontsize=7.5,
+            va="top",
+        )
+    axes.set(
+        xlabel=f"{fid_label} (lower is better)",
+        ylabel=f"mean {reward_label} gain (higher is better)",
+        title=f"Reward gained against image quality, {len(t)} trials{left_out}",
+    )
+    legend = axes.legend(
+        loc="lower right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.9
+    )
     legend.set_zorder(6)
     corners = np.repeat(np.column_stack([fid[steps], gain[steps]]), 2, axis=0)
     path = np.column_stack([corners[1:, 0], corners[:-1, 1]])
@@ -105,8 +149,7 @@ def _text(row: pd.Series) -> str:
     return head
 
 
-def _labels(figure, axes, texts: list[str], x: np.ndarray, y: np.ndarray,
-            path: np.ndarray) -> None:
+def _labels(figure, axes, texts: list[str], x: np.ndarray, y: np.ndarray, path: np.ndarray) -> None:
     """Put each label at the free place around its point that overlaps least what is there."""
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
@@ -124,11 +167,29 @@ def _labels(figure, axes, texts: list[str], x: np.ndarray, y: np.ndarray,
     for i in np.lexsort((y, x)):
         best = None
         for dx, dy, ha, va in _PLACES:
-            line = {"arrowstyle": "-", "color": style.CONTROL, "linewidth": 0.6, "shrinkB": 4,
-                    "shrinkA": 0} if abs(dy) > 9 else None
-            label = axes.annotate(texts[i], (x[i], y[i]), (dx, dy), textcoords="offset points",
-                                  fontsize=6.8, ha=ha, va=va, color=style.INK, zorder=5,
-                                  arrowprops=line)
+            line = (
+                {
+                    "arrowstyle": "-",
+                    "color": style.CONTROL,
+                    "linewidth": 0.6,
+                    "shrinkB": 4,
+                    "shrinkA": 0,
+                }
+                if abs(dy) > 9
+                else None
+            )
+            label = axes.annotate(
+                texts[i],
+                (x[i], y[i]),
+                (dx, dy),
+                textcoords="offset points",
+                fontsize=6.8,
+                ha=ha,
+                va=va,
+                color=style.INK,
+                zorder=5,
+                arrowprops=line,
+            )
             box = _text_box(label, renderer)
             cost = sum(_overlap(box, other) for other in taken)
             cost += 3 * _outside(box, frame)
@@ -143,10 +204,20 @@ def _labels(figure, axes, texts: list[str], x: np.ndarray, y: np.ndarray,
         taken.append(best[2])
 
 
-_PLACES = [(9, 0, "left", "center"), (-9, 0, "right", "center"), (0, 8, "center", "bottom"),
-           (0, -8, "center", "top"), (6, 7, "left", "bottom"), (6, -7, "left", "top"),
-           (-6, 7, "right", "bottom"), (-6, -7, "right", "top"), (10, 16, "left", "bottom"),
-           (10, -16, "left", "top"), (-10, 16, "right", "bottom"), (-10, -16, "right", "top")]
+_PLACES = [
+    (9, 0, "left", "center"),
+    (-9, 0, "right", "center"),
+    (0, 8, "center", "bottom"),
+    (0, -8, "center", "top"),
+    (6, 7, "left", "bottom"),
+    (6, -7, "left", "top"),
+    (-6, 7, "right", "bottom"),
+    (-6, -7, "right", "top"),
+    (10, 16, "left", "bottom"),
+    (10, -16, "left", "top"),
+    (-10, 16, "right", "bottom"),
+    (-10, -16, "right", "top"),
+]
 
 
 def _text_box(label, renderer) -> tuple[float, ...]:

@@ -22,14 +22,19 @@ def need_columns(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None
     """``ValueError`` naming the columns that ``frame`` lacks."""
     missing = [c for c in columns if c not in frame.columns]
     if missing or not len(frame):
-        raise ValueError(f"{what} needs rows with {', '.join(columns)}; " + (
-            f"missing: {', '.join(missing)}" if missing else "there are no rows"))
+        raise ValueError(
+            f"{what} needs rows with {', '.join(columns)}; "
+            + (f"missing: {', '.join(missing)}" if missing else "there are no rows")
+        )
 
 
 @style.styled
-def reward_histograms(before: Sequence[float], after: Sequence[float],
-                      names: tuple[str, str] = ("before", "after"),
-                      label: str = "reward") -> Figure:
+def reward_histograms(
+    before: Sequence[float],
+    after: Sequence[float],
+    names: tuple[str, str] = ("before", "after"),
+    label: str = "reward",
+) -> Figure:
     """Paper Fig. 7: rewards of the same seeds before and after, and their differences.
 
     ``before`` and ``after``: one value a seed, paired by position; ``label``: name of the score.
@@ -41,24 +46,41 @@ def reward_histograms(before: Sequence[float], after: Sequence[float],
     edges = _edges(np.concatenate([first, second]), shift.n * 2)
     for values, name, colour in ((first, names[0], style.BEFORE), (second, names[1], style.AFTER)):
         left.hist(values, bins=edges, color=colour, alpha=0.28, linewidth=0)
-        left.hist(values, bins=edges, color=colour, histtype="step", linewidth=1.2,
-                  label=f"{name}, mean {style.plain(values.mean())}")
-        left.axvline(values.mean(), 0, 1 / ROOM, color=colour, linestyle=(0, (4, 2)),
-                     linewidth=1.2)
+        left.hist(
+            values,
+            bins=edges,
+            color=colour,
+            histtype="step",
+            linewidth=1.2,
+            label=f"{name}, mean {style.plain(values.mean())}",
+        )
+        left.axvline(values.mean(), 0, 1 / ROOM, color=colour, linestyle=(0, (4, 2)), linewidth=1.2)
     _headroom(left)
     left.legend(loc="upper left", ncols=2, handlelength=1.2, columnspacing=1.2, borderaxespad=0.2)
     left.set(title="Reward of each seed", xlabel=label, ylabel="seeds")
     delta = second - first
-    right.hist(delta, bins=_edges(delta, shift.n), color=style.ACCENT, alpha=0.75,
-               edgecolor="white", linewidth=0.6)
+    right.hist(
+        delta,
+        bins=_edges(delta, shift.n),
+        color=style.ACCENT,
+        alpha=0.75,
+        edgecolor="white",
+        linewidth=0.6,
+    )
     right.axvline(0, 0, 1 / ROOM, color=style.SOFT, linewidth=0.9)
     right.axvline(delta.mean(), 0, 1 / ROOM, color=style.INK, linestyle=(0, (4, 2)), linewidth=1.2)
     _headroom(right)
     low, high = style.signed(shift.delta_low), style.signed(shift.delta_high)
-    style.note(right, f"{shift.positive} of {shift.n} seeds gain\n"
-                      f"mean {style.signed(shift.delta_mean)} [{low}, {high}]")
-    right.set(title=f"Change of each seed ({names[1]} − {names[0]})", xlabel=f"change of {label}",
-              ylabel="seeds")
+    style.note(
+        right,
+        f"{shift.positive} of {shift.n} seeds gain\n"
+        f"mean {style.signed(shift.delta_mean)} [{low}, {high}]",
+    )
+    right.set(
+        title=f"Change of each seed ({names[1]} − {names[0]})",
+        xlabel=f"change of {label}",
+        ylabel="seeds",
+    )
     _whole_counts(left, right)
     return figure
 
@@ -83,8 +105,9 @@ def _whole_counts(*many) -> None:
 
 
 @style.styled
-def trajectories(runs: Mapping[str, pd.DataFrame], x: str = "kimg",
-                 label: str = "reward") -> Figure:
+def trajectories(
+    runs: Mapping[str, pd.DataFrame], x: str = "kimg", label: str = "reward"
+) -> Figure:
     """Paper Fig. 8: one line a seed during fine-tuning, coloured by its initial reward.
 
     ``runs``: title -> frame with columns ``x``, ``seed`` and ``reward`` (one row a seed and tick);
@@ -112,8 +135,9 @@ def trajectories(runs: Mapping[str, pd.DataFrame], x: str = "kimg",
         order = np.argsort(first)
         lines = [np.column_stack([ticks, table.iloc[:, i].to_numpy()]) for i in order]
         alpha = float(np.clip(60 / len(lines), 0.4, 0.8))
-        axes.add_collection(LineCollection(lines, colors=cmap(norm(first[order])), alpha=alpha,
-                                           linewidths=0.7))
+        axes.add_collection(
+            LineCollection(lines, colors=cmap(norm(first[order])), alpha=alpha, linewidths=0.7)
+        )
         mean = table.mean(axis=1).to_numpy()
         axes.plot(ticks, mean, color="white", linewidth=3.6, zorder=4)
         axes.plot(ticks, mean, color=style.INK, linewidth=1.9, zorder=5)
@@ -152,22 +176,33 @@ def final_against_initial(runs: Mapping[str, pd.DataFrame], label: str = "reward
         line = s.intercept + s.slope * span
         spread = ((span - a.mean()) ** 2) / ((a - a.mean()) ** 2).sum()
         half = t.ppf(0.975, s.n - 2) * s.residual_sd * np.sqrt(1 / s.n + spread)
-        axes.fill_between(span, line - half, line + half, color=style.INK, alpha=0.13,
-                          linewidth=0, zorder=2)
+        axes.fill_between(
+            span, line - half, line + half, color=style.INK, alpha=0.13, linewidth=0, zorder=2
+        )
         axes.plot(span, line, color=style.INK, linewidth=1.6, zorder=4)
         axes.set(title=title, xlabel=f"initial {label}")
         b_text, low, high = (style.plain(v) for v in (s.slope, s.slope_low, s.slope_high))
-        style.note(axes, f"b = {b_text} [{low}, {high}], n = {s.n}\n"
-                         f"p = {_power(s.p)} against b = 1\n"
-                         f"mean gain {style.signed(s.mean_gain)}")
+        style.note(
+            axes,
+            f"b = {b_text} [{low}, {high}], n = {s.n}\n"
+            f"p = {_power(s.p)} against b = 1\n"
+            f"mean gain {style.signed(s.mean_gain)}",
+        )
     row[0].set_ylabel(f"final {label}")
     # Room above for the note, so that it never lies on points.
     low, high = row[0].get_ylim()
     row[0].set_ylim(low, high + 0.28 * (high - low))
     middle = (low + high) / 2  # a point of y = x among the data: the axes stretch to hold it
     for axes in row:
-        axes.axline((middle, middle), slope=1, color=style.SOFT, linestyle=(0, (4, 3)),
-                    linewidth=1.0, zorder=2, label="no change")
+        axes.axline(
+            (middle, middle),
+            slope=1,
+            color=style.SOFT,
+            linestyle=(0, (4, 3)),
+            linewidth=1.0,
+            zorder=2,
+            label="no change",
+        )
     row[-1].legend(loc="lower right")
     return figure
 

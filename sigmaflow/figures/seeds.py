@@ -37,8 +37,12 @@ def repeats(table: pd.DataFrame, measures: Sequence[str]) -> Figure:
     aside = {"rotation": 35, "ha": "right"} if max(map(len, labels)) > 8 else {}
     figure = style.new_figure(2.9 * len(measures), 4.2 if aside else 3.2)
     grid = figure.subplots(1, len(measures), squeeze=False)[0]
-    rows = table.assign(series=[" ".join(_words(o, v) for o, v in zip(others, values))
-                                for values in table[others].itertuples(index=False)])
+    rows = table.assign(
+        series=[
+            " ".join(_words(o, v) for o, v in zip(others, values))
+            for values in table[others].itertuples(index=False)
+        ]
+    )
     names = list(dict.fromkeys(rows["series"]))
     for axes, measure in zip(grid, measures):
         shown = rows[rows["measure"] == measure]
@@ -47,14 +51,24 @@ def repeats(table: pd.DataFrame, measures: Sequence[str]) -> Figure:
             x = one[first].map(places).to_numpy(float) + 0.16 * (i - (len(names) - 1) / 2)
             mean = one["mean"].to_numpy(float)
             reach = np.nan_to_num(np.abs(one[["low", "high"]].to_numpy(float).T - mean))
-            axes.errorbar(x, mean, reach, fmt="o", markersize=4.5, linewidth=1.2, capsize=0,
-                          color=COLOURS[i % len(COLOURS)], label=name or None)
+            axes.errorbar(
+                x,
+                mean,
+                reach,
+                fmt="o",
+                markersize=4.5,
+                linewidth=1.2,
+                capsize=0,
+                color=COLOURS[i % len(COLOURS)],
+                label=name or None,
+            )
         axes.set_xticks(range(len(places)), labels, **aside)
         axes.set(xlabel=first, title=measure, xlim=(-0.6, len(places) - 0.4))
         axes.margins(y=0.12)
     if names != [""]:
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower right",
-                      ncols=len(names))
+        figure.legend(
+            *grid[0].get_legend_handles_labels(), loc="outside lower right", ncols=len(names)
+        )
     return figure
 
 

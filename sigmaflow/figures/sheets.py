@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
 
 @style.styled
-def mesh_table(rows: Sequence[tuple[str, Sequence[Mesh]]],
-               columns: Sequence[str] = ("before", "after"),
-               yaws: Sequence[float] = (-40.0, 0.0, 40.0), pitch: float = 0.0,
-               resolution: int = 320, supersample: int = 2, title: str = "") -> Figure:
+def mesh_table(
+    rows: Sequence[tuple[str, Sequence[Mesh]]],
+    columns: Sequence[str] = ("before", "after"),
+    yaws: Sequence[float] = (-40.0, 0.0, 40.0),
+    pitch: float = 0.0,
+    resolution: int = 320,
+    supersample: int = 2,
+    title: str = "",
+) -> Figure:
     """Paper Fig. 10: one row a seed, one group of views a generator, one light and one scale.
 
     ``rows``: (label, meshes in the order of ``columns``). ``yaws`` and ``pitch``: degrees on EG3D's
@@ -30,8 +35,10 @@ def mesh_table(rows: Sequence[tuple[str, Sequence[Mesh]]],
     listed = [(label, list(meshes)) for label, meshes in rows]
     bad = [label for label, meshes in listed if len(meshes) != len(columns)]
     if not listed or bad or not yaws:
-        raise ValueError(f"every row needs {len(columns)} meshes ({', '.join(columns)}) and one "
-                         f"view; wrong: {', '.join(bad) or 'no rows or views'}")
+        raise ValueError(
+            f"every row needs {len(columns)} meshes ({', '.join(columns)}) and one "
+            f"view; wrong: {', '.join(bad) or 'no rows or views'}"
+        )
     everything = [m for _, meshes in listed for m in meshes]
     pivot = common_centre(everything)
     focal, width = framing(everything, yaws, pitch, pivot)
@@ -49,11 +56,17 @@ def mesh_table(rows: Sequence[tuple[str, Sequence[Mesh]]],
     sheet = _spaced(lines, gap, axis=0)
     wide = len(yaws) * (resolution - 2 * cut)
     centres = [(i * (wide + gap) + wide / 2) / sheet.shape[1] for i in range(len(columns))]
-    heights = [(i * (resolution + gap) + resolution / 2) / sheet.shape[0]
-               for i in range(len(listed))]
+    heights = [
+        (i * (resolution + gap) + resolution / 2) / sheet.shape[0] for i in range(len(listed))
+    ]
     inches = sheet.shape[1] / (1.25 * style.DPI)
-    return _sheet(sheet, inches, list(zip(centres, columns)),
-                  list(zip(heights, [label for label, _ in listed])), title)
+    return _sheet(
+        sheet,
+        inches,
+        list(zip(centres, columns)),
+        list(zip(heights, [label for label, _ in listed])),
+        title,
+    )
 
 
 def _spaced(blocks: Sequence[np.ndarray], gap: int, axis: int) -> np.ndarray:
@@ -85,7 +98,7 @@ def tile(images: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
     out = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, 3), 255, np.uint8)
     for i, image in enumerate(images):
         y, x = i // columns * (h + gap), i % columns * (w + gap)
-        out[y:y + h, x:x + w] = image
+        out[y : y + h, x : x + w] = image
     return out
 
 
@@ -101,13 +114,16 @@ def image_grid(images: Any, columns: int = 8, title: str = "", cell: float = 0.8
 
 
 @style.styled
-def sample_sheet(rows: Sequence[tuple[str, Any]], columns: Sequence[str] = (), title: str = "",
-                 cell: float = 0.8) -> Figure:
+def sample_sheet(
+    rows: Sequence[tuple[str, Any]], columns: Sequence[str] = (), title: str = "", cell: float = 0.8
+) -> Figure:
     """Labelled rows of images, the same number in each (for example psi down, seeds across)."""
     groups = [as_pictures(images) for _, images in rows]
     if not groups or len({g.shape for g in groups}) != 1:
-        raise ValueError("sample_sheet needs rows of equally many, equally large images, got "
-                         f"{[list(g.shape) for g in groups]}")
+        raise ValueError(
+            "sample_sheet needs rows of equally many, equally large images, got "
+            f"{[list(g.shape) for g in groups]}"
+        )
     groups = [_sized(g, cell) for g in groups]
     count, size = groups[0].shape[0], groups[0].shape[1]
     if columns and len(columns) != count:
@@ -115,8 +131,9 @@ def sample_sheet(rows: Sequence[tuple[str, Any]], columns: Sequence[str] = (), t
     gap = _gap(groups[0])
     sheet = tile(np.concatenate(groups), count, gap)
     across = [((i * (size + gap) + size / 2) / sheet.shape[1], c) for i, c in enumerate(columns)]
-    down = [((i * (size + gap) + size / 2) / sheet.shape[0], label)
-            for i, (label, _) in enumerate(rows)]
+    down = [
+        ((i * (size + gap) + size / 2) / sheet.shape[0], label) for i, (label, _) in enumerate(rows)
+    ]
     return _sheet(sheet, cell * count, across, down, title)
 
 
@@ -125,16 +142,22 @@ def _sized(pictures: np.ndarray, cell: float) -> np.ndarray:
     from PIL import Image
 
     side = round(cell * style.DPI)
-    return np.stack([np.asarray(Image.fromarray(p).resize((side, side), Image.LANCZOS))
-                     for p in pictures])
+    return np.stack(
+        [np.asarray(Image.fromarray(p).resize((side, side), Image.LANCZOS)) for p in pictures]
+    )
 
 
 def _gap(pictures: np.ndarray) -> int:
     return max(1, pictures.shape[1] // 40)
 
 
-def _sheet(sheet: np.ndarray, inches: float, across: list[tuple[float, str]],
-           down: list[tuple[float, str]], title: str) -> Figure:
+def _sheet(
+    sheet: np.ndarray,
+    inches: float,
+    across: list[tuple[float, str]],
+    down: list[tuple[float, str]],
+    title: str,
+) -> Figure:
     """One picture with labels above and at the left; sizes in inches, so nothing overlaps."""
     longest = max((len(line) for _, text in down for line in str(text).split("\n")), default=0)
     left = 0.12 + 0.075 * longest
@@ -146,11 +169,27 @@ def _sheet(sheet: np.ndarray, inches: float, across: list[tuple[float, str]],
     axes.imshow(sheet, interpolation="antialiased", aspect="auto")
     axes.set_axis_off()
     for x, text in across:
-        axes.annotate(text, (x, 1), (0, 5), xycoords="axes fraction",
-                      textcoords="offset points", ha="center", va="bottom", fontsize=8.5)
+        axes.annotate(
+            text,
+            (x, 1),
+            (0, 5),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8.5,
+        )
     for y, text in down:
-        axes.annotate(text, (0, 1 - y), (-6, 0), xycoords="axes fraction",
-                      textcoords="offset points", ha="right", va="center", fontsize=8)
+        axes.annotate(
+            text,
+            (0, 1 - y),
+            (-6, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=8,
+        )
     if title:
         figure.text(left / width, 1 - 0.06 / height, title, va="top", fontsize=9.5)
     return figure

@@ -31,17 +31,44 @@ CONTROL = "#7A8794"
 
 DPI = 200
 SETTINGS: dict[str, Any] = {
-    "font.family": ["DejaVu Sans"], "mathtext.fontset": "dejavusans", "font.size": 8.5,
-    "axes.titlesize": 9.5, "axes.labelsize": 8.5, "xtick.labelsize": 7.5, "ytick.labelsize": 7.5,
-    "legend.fontsize": 7.5, "figure.titlesize": 10.5, "axes.titlelocation": "left",
-    "axes.titlepad": 8.0, "axes.edgecolor": SOFT, "axes.linewidth": 0.7, "axes.labelcolor": INK,
-    "axes.titlecolor": INK, "text.color": INK, "xtick.color": SOFT, "ytick.color": SOFT,
-    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.grid": True, "grid.color": GRID, "grid.linewidth": 0.6,
-    "axes.axisbelow": True, "xtick.major.size": 3.0, "ytick.major.size": 3.0,
-    "xtick.major.width": 0.7, "ytick.major.width": 0.7, "legend.frameon": False,
-    "lines.linewidth": 1.4, "figure.facecolor": "white", "savefig.facecolor": "white",
-    "pdf.fonttype": 42, "axes.unicode_minus": True, "figure.dpi": 100.0, "backend": "agg",
+    "font.family": ["DejaVu Sans"],
+    "mathtext.fontset": "dejavusans",
+    "font.size": 8.5,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 8.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "figure.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8.0,
+    "axes.edgecolor": SOFT,
+    "axes.linewidth": 0.7,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,
+    "axes.unicode_minus": True,
+    "figure.dpi": 100.0,
+    "backend": "agg",
 }
 
 _lock = threading.RLock()
@@ -56,8 +83,9 @@ def styled(function: F) -> F:
         import matplotlib
 
         with _lock, matplotlib.rc_context():
-            matplotlib.rcParams.update({k: v for k, v in matplotlib.rcParamsDefault.items()
-                                        if not k.startswith("backend")})
+            matplotlib.rcParams.update(
+                {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith("backend")}
+            )
             matplotlib.rcParams.update({k: v for k, v in SETTINGS.items() if k != "backend"})
             return function(*args, **kwargs)
 
@@ -98,10 +126,19 @@ def plain(value: float, digits: int = 2) -> str:
 def note(axes: Axes, text: str, corner: str = "upper left", **kwargs: Any) -> None:
     """Small text in a corner of the axes, on a faint white ground."""
     up, side = corner.split()
-    axes.text(0.03 if side == "left" else 0.97, 0.97 if up == "upper" else 0.03, text,
-              transform=axes.transAxes, ha=side, va="top" if up == "upper" else "bottom",
-              fontsize=7.5, linespacing=1.5, zorder=6,
-              bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2.5}, **kwargs)
+    axes.text(
+        0.03 if side == "left" else 0.97,
+        0.97 if up == "upper" else 0.03,
+        text,
+        transform=axes.transAxes,
+        ha=side,
+        va="top" if up == "upper" else "bottom",
+        fontsize=7.5,
+        linespacing=1.5,
+        zorder=6,
+        bbox={"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 2.5},
+        **kwargs,
+    )
 
 
 @styled
@@ -114,8 +151,14 @@ def save(figure: Figure, path: str | Path) -> tuple[Path, Path]:
     stem = path.with_suffix("") if path.suffix.lower() in (".png", ".pdf") else path
     png, pdf = (stem.with_name(stem.name + suffix) for suffix in (".png", ".pdf"))
     write_bytes(png, _bytes(figure, "png", {"Software": None}))
-    write_bytes(pdf, _bytes(figure, "pdf", {"CreationDate": None, "ModDate": None,
-                                            "Creator": None, "Producer": None}))
+    write_bytes(
+        pdf,
+        _bytes(
+            figure,
+            "pdf",
+            {"CreationDate": None, "ModDate": None, "Creator": None, "Producer": None},
+        ),
+    )
     return png, pdf
 
 

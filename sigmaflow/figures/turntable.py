@@ -22,17 +22,27 @@ FRAMES, RATE = 72, 24  # three seconds a turn
 ORIGIN = (0.0, 0.0, 0.0)
 
 
-def view_strip(mesh: Mesh, yaws: Sequence[float] = YAWS, pitch: float = 0.0,
-               resolution: int = 320, supersample: int = 2) -> np.ndarray:
+def view_strip(
+    mesh: Mesh,
+    yaws: Sequence[float] = YAWS,
+    pitch: float = 0.0,
+    resolution: int = 320,
+    supersample: int = 2,
+) -> np.ndarray:
     """Views at ``yaws`` degrees side by side: uint8 ``[resolution, width, 3]``, one scale."""
     model, focal, share = _staged(mesh, yaws, pitch)
     cut = int(resolution * (1 - share) / 2)
     views = [model.view(yaw, pitch, focal, resolution, supersample, ORIGIN) for yaw in yaws]
-    return np.concatenate([v[:, cut:resolution - cut] for v in views], axis=1)
+    return np.concatenate([v[:, cut : resolution - cut] for v in views], axis=1)
 
 
-def turntable(mesh: Mesh, frames: int = FRAMES, pitch: float = 8.0, resolution: int = 384,
-              supersample: int = 2) -> Iterator[np.ndarray]:
+def turntable(
+    mesh: Mesh,
+    frames: int = FRAMES,
+    pitch: float = 8.0,
+    resolution: int = 384,
+    supersample: int = 2,
+) -> Iterator[np.ndarray]:
     """Pictures uint8 ``[resolution, resolution, 3]`` of a whole turn, the face first.
 
     The mesh turns about the middle of its own box; ``pitch`` in degrees, up is positive. The last
@@ -50,8 +60,9 @@ def _staged(mesh: Mesh, yaws: Sequence[float], pitch: float) -> tuple[Model, flo
     """The mesh moved to the middle of the orbit, its focal length and width there."""
     if not len(mesh.faces):
         raise ValueError("the mesh has no faces; there is nothing to see")
-    centred = Mesh((mesh.vertices - np.float32(common_centre([mesh]))).astype(np.float32),
-                   mesh.faces)
+    centred = Mesh(
+        (mesh.vertices - np.float32(common_centre([mesh]))).astype(np.float32), mesh.faces
+    )
     return Model(centred), *framing([centred], yaws, pitch, ORIGIN)
 
 
@@ -72,8 +83,16 @@ def write_webp(path: str | Path, frames: Iterable[np.ndarray], rate: int = RATE)
     if not pictures:
         raise ValueError(f"{path}: there are no frames")
     stream = io.BytesIO()
-    pictures[0].save(stream, "WEBP", save_all=True, append_images=pictures[1:], loop=0,
-                     duration=round(1000 / rate), quality=88, method=4)
+    pictures[0].save(
+        stream,
+        "WEBP",
+        save_all=True,
+        append_images=pictures[1:],
+        loop=0,
+        duration=round(1000 / rate),
+        quality=88,
+        method=4,
+    )
     write_bytes(path, stream.getvalue())
 
 
@@ -95,8 +114,9 @@ def _encode(path: Path, frames: Iterable[np.ndarray], rate: int) -> None:
                 height, width = frame.shape[:2]
                 if height % 2 or width % 2:
                     raise ValueError(f"{path}: H.264 needs even sides, got {width} x {height}")
-                stream = file.add_stream("libx264", rate=rate,
-                                         options={"crf": "18", "preset": "medium"})
+                stream = file.add_stream(
+                    "libx264", rate=rate, options={"crf": "18", "preset": "medium"}
+                )
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                 stream.codec_context.thread_count = 1  # the same bytes on every machine
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")

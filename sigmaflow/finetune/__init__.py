@@ -6,12 +6,12 @@ from sigmaflow.lazy import attach
 
 if TYPE_CHECKING:  # for readers and for the hash of a stage's sources
     from .config import (
-    AdversarialConfig,
-    FinetuneConfig,
-    ProjectedConfig,
-    RefineConfig,
-    WarmstartConfig,
-)
+        AdversarialConfig,
+        FinetuneConfig,
+        ProjectedConfig,
+        RefineConfig,
+        WarmstartConfig,
+    )
     from .geometry import PAPER, RELEASED, Semantics
     from .loop import finetune
     from .projected import ProjectedDiscriminator

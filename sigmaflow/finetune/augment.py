@@ -13,9 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-TRANSFORMS = (
-    ("xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac")
-    + ("brightness", "contrast", "lumaflip", "hue", "saturation")
+TRANSFORMS = ("xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac") + (
+    "brightness",
+    "contrast",
+    "lumaflip",
+    "hue",
+    "saturation",
 )
 XINT_MAX = 0.125  # of the image's size
 SCALE_STD = ANISO_STD = 0.2  # log2
@@ -223,12 +226,8 @@ class AugmentPipe(nn.Module):
         """Zero insertion and the low-pass of gain 4 on [B, C, H, W]."""
         taps, edge = self.Hz_geom * 2, len(self.Hz_geom) // 2 - 1
         flat = x.reshape(-1, 1, *x.shape[2:])
-        flat = F.conv_transpose2d(
-            flat, taps.reshape(1, 1, 1, -1), stride=(1, 2), padding=(0, edge)
-        )
-        flat = F.conv_transpose2d(
-            flat, taps.reshape(1, 1, -1, 1), stride=(2, 1), padding=(edge, 0)
-        )
+        flat = F.conv_transpose2d(flat, taps.reshape(1, 1, 1, -1), stride=(1, 2), padding=(0, edge))
+        flat = F.conv_transpose2d(flat, taps.reshape(1, 1, -1, 1), stride=(2, 1), padding=(edge, 0))
         return flat.reshape(*x.shape[:2], *flat.shape[2:])
 
     def _halve(self, x: Tensor, reach: int) -> Tensor:

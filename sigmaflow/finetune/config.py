@@ -53,9 +53,7 @@ RELEASED: Mapping[str, Any] = MappingProxyType(
 )
 """What the released code does, of which the paper's Table 2 is."""
 
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {"paper": PAPER, "released": RELEASED}
-)
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"paper": PAPER, "released": RELEASED})
 
 
 class Config(BaseModel):
@@ -217,8 +215,10 @@ class FinetuneConfig(LoopConfig):
         for name, plain in (("reward_psi", ("trained", 1)), ("consistency_psi", ("reward", 1)),
                             ("update_w_avg", (False,))):  # fmt: skip
             if (value := getattr(found, name)) not in plain:
-                raise ValueError(f"reward_phase shared scores the planes that are rendered: {name} "
-                                 f"must be {' or '.join(map(str, plain))}, and is {value}")
+                raise ValueError(
+                    f"reward_phase shared scores the planes that are rendered: {name} "
+                    f"must be {' or '.join(map(str, plain))}, and is {value}"
+                )
         return self
 
 

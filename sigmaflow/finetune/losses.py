@@ -85,9 +85,7 @@ class View:
         return pair[:, :3], resize(pair[:, 3:], image_raw.shape[-1])
 
 
-def real_pair(
-    images: Tensor, resolution: int, blur_sigma: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def real_pair(images: Tensor, resolution: int, blur_sigma: float = 0.0) -> tuple[Tensor, Tensor]:
     """Real image and its low-resolution partner, of which only the second is blurred here."""
     return images, blur(resize(images, resolution), blur_sigma)
 

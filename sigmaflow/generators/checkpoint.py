@@ -152,8 +152,9 @@ def _check_buildable(config: Mapping[str, Any], name: str, folder: Path) -> None
         raise CheckpointError(f"{path}: {key} can't be built ({said}); {again}") from error
     file = folder / f"{name}.safetensors"
     if file.is_file() and numbers > file.stat().st_size:
-        raise CheckpointError(f"{path}: {key} has {numbers} weights, more than {file} can hold;"
-                              f" {again}")
+        raise CheckpointError(
+            f"{path}: {key} has {numbers} weights, more than {file} can hold; {again}"
+        )
 
 
 def _excess(value: Any, key: str, depth: int = 0) -> str:
@@ -163,8 +164,11 @@ def _excess(value: Any, key: str, depth: int = 0) -> str:
         return f"{key} is {str(value)[:40]}, of {most} at most"
     if isinstance(value, (dict, list)) and (depth > 8 or len(value) > 1000):
         return f"{key} is nested deeper or longer than arguments are"
-    pairs = value.items() if isinstance(value, dict) else (
-        enumerate(value) if isinstance(value, list) else ())
+    pairs = (
+        value.items()
+        if isinstance(value, dict)
+        else (enumerate(value) if isinstance(value, list) else ())
+    )
     return next((said for k, v in pairs if (said := _excess(v, f"{key}.{k}", depth + 1))), "")
 
 
@@ -173,8 +177,10 @@ def _load_into(module: nn.Module, path: Path) -> None:
     state.pop(LABEL_STD, None)
     for name, value in state.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise CheckpointError(f"{path}: {name} holds NaN or infinity, so the network draws"
-                                  " nothing; take a checkpoint from before its training diverged")
+            raise CheckpointError(
+                f"{path}: {name} holds NaN or infinity, so the network draws"
+                " nothing; take a checkpoint from before its training diverged"
+            )
     try:
         module.load_state_dict({k: v.float() for k, v in state.items()}, strict=True)
     except RuntimeError as e:

@@ -101,9 +101,7 @@ def _filled(levels: Tensor, lanes: int = LANES) -> Tensor:
     return torch.cat([levels, levels[..., -1:].expand(*levels.shape[:-1], more)], -1)
 
 
-def fill(
-    maps: Maps, row: Tensor, constant: Tensor, sites: Sites, rows: range, out: Tensor
-) -> None:
+def fill(maps: Maps, row: Tensor, constant: Tensor, sites: Sites, rows: range, out: Tensor) -> None:
     """Write sigma of x rows `rows` to `out` [len(rows), ny, nz]; as `separable.Field` asks."""
     last = (row.detach() * FROM_LOGS).float().numpy(), f32(constant.item())
     (_sheared_rows if sites.sheared else _regular_rows)(maps, last, sites, rows, out)

@@ -82,9 +82,7 @@ class DiscriminatorEpilogue(nn.Module):
 
 def resize(image: Tensor, size: int) -> Tensor:
     """Antialiased bilinear resize to [B, C, size, size], EG3D's default filter."""
-    return F.interpolate(
-        image, (size, size), mode="bilinear", align_corners=False, antialias=True
-    )
+    return F.interpolate(image, (size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
 class DualDiscriminator(nn.Module):

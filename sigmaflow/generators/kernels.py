@@ -164,9 +164,7 @@ def _sum(line, other, row, constant, wide, total):
 
 
 @kernel
-def regular(
-    xy, xz, yz, yz_powers, beyond, places, weight, bias, row, constant, room, out, i0, i1
-):
+def regular(xy, xz, yz, yz_powers, beyond, places, weight, bias, row, constant, room, out, i0, i1):
     """Rows i0..i1-1. xy [c, U, V], xz [c, U, W]; yz [ny, 1, C, nz] or empty, with its powers and
     its largest size. places: lower texel and share of the next along x, y and z; along y and z
     filled up to whole vectors.

@@ -136,9 +136,7 @@ class Conv2dLayer(nn.Module):
         self.activation, self.down, self.conv_clamp = activation, down, conv_clamp
         self.register_buffer("resample_filter", binomial_filter())
         self.weight_gain = 1 / math.sqrt(in_channels * kernel_size**2)
-        self.weight = nn.Parameter(
-            torch.randn(out_channels, in_channels, kernel_size, kernel_size)
-        )
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:

@@ -194,9 +194,7 @@ def _by_torch(
     inputs = (planes, *layers)
     wanted = [t for t, needed in zip(inputs, ctx.needs_input_grad) if needed]
     outs, given = zip(*pairs)
-    found = iter(
-        torch.autograd.grad(outs, wanted, given, create_graph=True, allow_unused=True)
-    )
+    found = iter(torch.autograd.grad(outs, wanted, given, create_graph=True, allow_unused=True))
     return [next(found) if needed else None for needed in ctx.needs_input_grad[:5]]
 
 

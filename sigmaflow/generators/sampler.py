@@ -39,7 +39,7 @@ def available() -> tuple[str, ...]:
 
 
 def name(device: torch.device | str = "cpu") -> str:
-    """"torch" or "numba": what samples float32 planes of a public decoder on `device` now."""
+    """ "torch" or "numba": what samples float32 planes of a public decoder on `device` now."""
     return resolve(torch.device(device), torch.float32, HIDDEN)
 
 

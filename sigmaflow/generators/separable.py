@@ -120,9 +120,7 @@ def _texels_kept(sites: Sites, axis: int) -> range | Tensor:
     return texels[(texels >= span[0]) & (texels < span[1])]
 
 
-def _line_weights(
-    sites: Sites, kept: list[range | Tensor]
-) -> dict[int, list[tuple[int, Tensor]]]:
+def _line_weights(sites: Sites, kept: list[range | Tensor]) -> dict[int, list[tuple[int, Tensor]]]:
     """Interpolation of the axes of `_lines` from texels `kept`, in bands of cells.
 
     A band is its first texel, counted from the first kept one, and weights [texels, cells]: few

@@ -117,9 +117,7 @@ def product_of_rows(width: int) -> Callable:
         signature = types.float32(a, types.intp, b, types.intp)
 
         def build(context, builder, signature, args):
-            left, right = (
-                _Rows(context, builder, signature.args[n], args[n]) for n in (0, 2)
-            )
+            left, right = (_Rows(context, builder, signature.args[n], args[n]) for n in (0, 2))
             starts = (
                 _offsets(builder, builder.mul(args[n], _index(width)), width // LANES)
                 for n in (1, 3)

@@ -34,8 +34,10 @@ def weights_path(file: str = WEIGHTS) -> Path:
     """Where the installed package keeps a file; ``FileNotFoundError`` with the remedy."""
     spec = importlib.util.find_spec("stlpips_pytorch")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(f"{Path(file).name} comes with the package stlpips-pytorch, which "
-                                "is not installed: pip install stlpips-pytorch")
+        raise FileNotFoundError(
+            f"{Path(file).name} comes with the package stlpips-pytorch, which "
+            "is not installed: pip install stlpips-pytorch"
+        )
     return Path(next(iter(spec.submodule_search_locations))) / file
 
 
@@ -60,9 +62,16 @@ class AlexNetFeatures:
     not the expected ones.
     """
 
-    def __init__(self, name: str = "stlpips-alex", layer: int = 3, size: int = 64,
-                 project: int | None = 64, weights: str | Path | None = None,
-                 sha256: str | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        name: str = "stlpips-alex",
+        layer: int = 3,
+        size: int = 64,
+        project: int | None = 64,
+        weights: str | Path | None = None,
+        sha256: str | None = None,
+        device: str = "cpu",
+    ) -> None:
         import torch
 
         if layer not in (1, 2, 3, 4, 5):
@@ -74,8 +83,10 @@ class AlexNetFeatures:
             raise ValueError(f"project must be 1..{width} for layer {layer}, got {project}")
         path = Path(weights) if weights is not None else weights_path()
         if not path.is_file():
-            raise FileNotFoundError(f"AlexNet weights not found: {path}; reinstall with "
-                                    "pip install --force-reinstall stlpips-pytorch")
+            raise FileNotFoundError(
+                f"AlexNet weights not found: {path}; reinstall with "
+                "pip install --force-reinstall stlpips-pytorch"
+            )
         # A file given by the user is checked against the digest given with it, if any.
         expected = sha256 if weights is not None else (sha256 or SHA256)
         self.digest = check_digest(path, expected) if expected else sha256_file(path)
@@ -85,8 +96,10 @@ class AlexNetFeatures:
         state = torch.load(path, map_location="cpu", weights_only=True)
         self._shift = state["scaling_layer.shift"].to(device)
         self._scale = state["scaling_layer.scale"].to(device)
-        self._convs = [(state[f"net.{c}.weight"].to(device), state[f"net.{c}.bias"].to(device))
-                       for c in CONVS[:layer]]
+        self._convs = [
+            (state[f"net.{c}.weight"].to(device), state[f"net.{c}.bias"].to(device))
+            for c in CONVS[:layer]
+        ]
         self._projection = None
         if project is not None:
             gauss = np.random.RandomState(0).randn(width, project)
@@ -100,13 +113,21 @@ class AlexNetFeatures:
 
     def describe(self) -> dict[str, object]:
         """What a table should say about the number: layer, size, dimensions, weights, digest."""
-        return {"extractor": self.name, "number": "fid_mini", "dim": self.dim,
-                "weights": Path(WEIGHTS).name, "sha256": self.digest,
-                "package": "stlpips-pytorch", "scale": SCALE, "layer": f"relu{self.layer}",
-                "resize": f"clean-fid PIL bicubic to {self.size}",
-                "projection": "none" if self._projection is None else
-                              f"orthonormal, RandomState(0), to {self.dim}",
-                "key": self.key}
+        return {
+            "extractor": self.name,
+            "number": "fid_mini",
+            "dim": self.dim,
+            "weights": Path(WEIGHTS).name,
+            "sha256": self.digest,
+            "package": "stlpips-pytorch",
+            "scale": SCALE,
+            "layer": f"relu{self.layer}",
+            "resize": f"clean-fid PIL bicubic to {self.size}",
+            "projection": "none"
+            if self._projection is None
+            else f"orthonormal, RandomState(0), to {self.dim}",
+            "key": self.key,
+        }
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 ``[B, 3, H, W]`` to float32 ``[B, dim]`` on the CPU."""

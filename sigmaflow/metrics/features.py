@@ -39,8 +39,9 @@ class Extractor(Interface):
         ...
 
 
-def extractor(name: str, weights: str | Path | None = None, sha256: str | None = None,
-              device: str = "cpu") -> Extractor:
+def extractor(
+    name: str, weights: str | Path | None = None, sha256: str | None = None, device: str = "cpu"
+) -> Extractor:
     """The extractor called ``name``, one of ``EXTRACTORS``.
 
     ``weights``: path of the weights (needed by both Inceptions; by default stlpips-alex finds its
@@ -61,8 +62,9 @@ def extractor(name: str, weights: str | Path | None = None, sha256: str | None =
     raise ValueError(f"unknown extractor {name!r}{hint} (known: {', '.join(EXTRACTORS)})")
 
 
-def of_protocol(protocol: Protocol, weights: str | Path | None = None, device: str = "cpu"
-                ) -> Extractor:
+def of_protocol(
+    protocol: Protocol, weights: str | Path | None = None, device: str = "cpu"
+) -> Extractor:
     """The extractor of an FID protocol, its weights checked against the protocol's digest."""
     return extractor(protocol.extractor, weights, protocol.weights or None, device)
 

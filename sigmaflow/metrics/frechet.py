@@ -83,8 +83,12 @@ class Moments:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Everything as arrays (for ``numpy.savez``); ``from_arrays`` gives the same moments."""
-        return {"n": np.int64(self.n), "mean": self._mean.copy(), "scatter": self._scatter.copy(),
-                "source": np.array(self.source)}
+        return {
+            "n": np.int64(self.n),
+            "mean": self._mean.copy(),
+            "scatter": self._scatter.copy(),
+            "source": np.array(self.source),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Any) -> Moments:
@@ -100,8 +104,10 @@ class Moments:
 
 def _same_kind(a: Moments, b: Moments) -> None:
     if a.dim != b.dim or a.source != b.source:
-        raise ValueError(f"moments of different features: {a.source or 'unnamed'} ({a.dim}-d) "
-                         f"and {b.source or 'unnamed'} ({b.dim}-d)")
+        raise ValueError(
+            f"moments of different features: {a.source or 'unnamed'} ({a.dim}-d) "
+            f"and {b.source or 'unnamed'} ({b.dim}-d)"
+        )
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
@@ -114,8 +120,9 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     return frechet_of(a.mean, a.covariance, b.mean, b.covariance)
 
 
-def frechet_of(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray,
-               cov_b: np.ndarray) -> float:
+def frechet_of(
+    mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray
+) -> float:
     """The same from means ``[d]`` and covariances ``[d, d]``; singular covariances are fine."""
     values, vectors = np.linalg.eigh(cov_a)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
@@ -130,5 +137,7 @@ def check_sample_size(n: int, dim: int, per_feature: int = 10) -> None:
     """``ValueError`` unless ``n >= per_feature * dim``: below, the distance is mostly bias."""
     need = per_feature * dim
     if n < need:
-        raise ValueError(f"{n} images are too few for {dim} features: use at least {need} "
-                         f"({per_feature} per feature) or an extractor with fewer features")
+        raise ValueError(
+            f"{n} images are too few for {dim} features: use at least {need} "
+            f"({per_feature} per feature) or an extractor with fewer features"
+        )

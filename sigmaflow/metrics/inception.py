@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 FILE = "inception-2015-12-05.pt"
-URL = ("https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/" + FILE)
+URL = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/" + FILE
 
 
 class CleanFidInception:
@@ -28,18 +28,23 @@ class CleanFidInception:
     resize = "clean-fid PIL bicubic to 299"
     dim = 2048
 
-    def __init__(self, weights: str | Path | None, sha256: str | None = None,
-                 device: str = "cpu") -> None:
+    def __init__(
+        self, weights: str | Path | None, sha256: str | None = None, device: str = "cpu"
+    ) -> None:
         if weights is None:
-            raise ValueError(f"{self.name} needs the path of its weights: download {URL} once and "
-                             "give its path; it is never downloaded for you")
+            raise ValueError(
+                f"{self.name} needs the path of its weights: download {URL} once and "
+                "give its path; it is never downloaded for you"
+            )
         path = Path(weights)
         path = path / FILE if path.is_dir() else path
         if path.name != FILE:
             raise ValueError(f"clean-fid wants its weights to be called {FILE}, got {path.name}")
         if not path.is_file():
-            raise FileNotFoundError(f"Inception weights not found: {path}; download {URL} there, "
-                                    "or use the extractor stlpips-alex, which needs no download")
+            raise FileNotFoundError(
+                f"Inception weights not found: {path}; download {URL} there, "
+                "or use the extractor stlpips-alex, which needs no download"
+            )
         self.digest = check_digest(path, sha256) if sha256 else sha256_file(path)
         from cleanfid.inception_torchscript import InceptionV3W
 
@@ -54,9 +59,16 @@ class CleanFidInception:
 
     def describe(self) -> dict[str, object]:
         """What a table should say about the number."""
-        return {"extractor": self.name, "number": self.number, "dim": self.dim, "weights": FILE,
-                "sha256": self.digest, "package": "clean-fid", "resize": self.resize,
-                "key": self.key}
+        return {
+            "extractor": self.name,
+            "number": self.number,
+            "dim": self.dim,
+            "weights": FILE,
+            "sha256": self.digest,
+            "package": "clean-fid",
+            "resize": self.resize,
+            "key": self.key,
+        }
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 ``[B, 3, H, W]`` to float32 ``[B, 2048]`` on the CPU."""

@@ -42,8 +42,12 @@ def features_beside(path: str | Path) -> Path:
 def save_reference(path: str | Path, moments: Moments, protocol: Protocol) -> None:
     """Write statistics made under ``protocol``: 8 (d + d^2) bytes, whole or not at all."""
     fields = protocol.of_reals()
-    arrays = {**moments.to_arrays(), "protocol": np.array(json.dumps(fields, sort_keys=True)),
-              "protocol_hash": np.array(protocol.real_hash), "sha256": np.array(protocol.real)}
+    arrays = {
+        **moments.to_arrays(),
+        "protocol": np.array(json.dumps(fields, sort_keys=True)),
+        "protocol_hash": np.array(protocol.real_hash),
+        "sha256": np.array(protocol.real),
+    }
 
     def write(temporary: Path) -> None:
         with open(temporary, "wb") as file:
@@ -104,8 +108,10 @@ class _open:
             raise ValueError(f"{self.path}: no .npz of statistics ({error})") from error
         if not ({"protocol", "mean", "scatter", "n"} <= known or {"mu", "sigma"} <= known):
             self._file.close()
-            raise ValueError(f"{self.path}: neither our statistics nor clean-fid's (it holds "
-                             f"{', '.join(sorted(known)) or 'nothing'})")
+            raise ValueError(
+                f"{self.path}: neither our statistics nor clean-fid's (it holds "
+                f"{', '.join(sorted(known)) or 'nothing'})"
+            )
         return self._file
 
     def __exit__(self, *_: object) -> None:

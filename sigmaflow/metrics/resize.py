@@ -19,8 +19,9 @@ def check_images(images: torch.Tensor) -> None:
     import torch
 
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"images must be uint8 [B, 3, H, W], got {images.dtype} "
-                         f"{list(images.shape)}")
+        raise ValueError(
+            f"images must be uint8 [B, 3, H, W], got {images.dtype} {list(images.shape)}"
+        )
 
 
 def clean_resize(images: torch.Tensor, size: int) -> torch.Tensor:

@@ -81,9 +81,7 @@ def anchors(n: int, first_seed: int = ANCHOR_FIRST_SEED) -> np.ndarray:
     return np.arange(first_seed, first_seed + n, dtype=np.int64)
 
 
-def assign_anchors(
-    rankings: Rankings | Orders, pool: np.ndarray, seed: int = 0
-) -> np.ndarray:
+def assign_anchors(rankings: Rankings | Orders, pool: np.ndarray, seed: int = 0) -> np.ndarray:
     """One anchor `[n]` of `pool` for every pair or order, fixed by `seed` and its own seeds.
 
     The released loader draws a new anchor at every access; here a question keeps its anchor, so

@@ -25,9 +25,7 @@ class MeasuresSettings(Settings):
     """where it looks, and weights and references of defects"""
 
 
-def prepare(
-    G: TriPlaneGenerator, files: Mapping[str, Path], settings: MeasuresSettings
-) -> Measure:
+def prepare(G: TriPlaneGenerator, files: Mapping[str, Path], settings: MeasuresSettings) -> Measure:
     """Nothing is read beside the generator."""
     import numpy as np
 

@@ -23,9 +23,7 @@ class RewardSettings(Settings):
     """grid of its slabs in place of its own"""
 
 
-def prepare(
-    G: TriPlaneGenerator, files: Mapping[str, Path], settings: RewardSettings
-) -> Measure:
+def prepare(G: TriPlaneGenerator, files: Mapping[str, Path], settings: RewardSettings) -> Measure:
     """Opens the reward on G's device."""
     import numpy as np
 

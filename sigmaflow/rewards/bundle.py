@@ -144,8 +144,14 @@ def _read_config(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_CONFIG:
             raise PickleError(f"{path}: larger than any configuration; unzip the release again")
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError,
-            ArithmeticError) as error:
+    except (
+        OSError,
+        UnicodeDecodeError,
+        yaml.YAMLError,
+        RecursionError,
+        ValueError,
+        ArithmeticError,
+    ) as error:
         if isinstance(error, PickleError):
             raise
         raise PickleError(f"{path}: can't be read ({str(error)[:200]}); unzip it again") from error

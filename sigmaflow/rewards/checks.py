@@ -116,4 +116,3 @@ def _faulty(bank: Source, seed: int, low: float, high: float) -> Problem:
         file or "slabs in memory", row, f"seed {seed}", f"{low:g} to {high:g}", what,
         "make it again, or leave its questions out",
     )  # fmt: skip
-

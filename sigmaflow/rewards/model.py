@@ -125,9 +125,7 @@ class RewardModel(nn.Module):
         """
         return self.MLP(BACKBONES[self.config.backbone].pool(out, self.config))
 
-    def features(
-        self, x: torch.Tensor, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+    def features(self, x: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Shared feature `[B, trunk_out]` of a raw representation, for every head."""
         with self._precision(x):
             out = self.backbone(self.network_input(x, generator))

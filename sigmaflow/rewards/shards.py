@@ -172,7 +172,7 @@ class SlabStore:
     def bank(self, seeds: Sequence[int] | None = None) -> SlabBank:
         """All shards as one bank, memory-mapped. ValueError naming `seeds` that are not there.
 
-            A seed that two writers have both made counts once.
+        A seed that two writers have both made counts once.
         """
         return open_banks([self], seeds)
 

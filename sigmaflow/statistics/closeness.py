@@ -53,20 +53,30 @@ def compare(original: np.ndarray, tuned: np.ndarray, reference: np.ndarray) -> d
     """
     o, t, r = (np.asarray(v, dtype=np.float64).ravel() for v in (original, tuned, reference))
     if not len(o) == len(t) == len(r) or not len(o):
-        raise ValueError(f"original, tuned and reference must have one shape, got "
-                         f"{np.shape(original)}, {np.shape(tuned)}, {np.shape(reference)}")
+        raise ValueError(
+            f"original, tuned and reference must have one shape, got "
+            f"{np.shape(original)}, {np.shape(tuned)}, {np.shape(reference)}"
+        )
     if not all(np.isfinite(v).all() for v in (o, t, r)):
         raise ValueError("a shape holds NaN or infinity")
     move, m = t - o, r - o
     alpha = float(move @ m) / max(float(m @ m), 1e-12)
     length = float(np.linalg.norm(move))
     rest = float(np.linalg.norm(move - alpha * m))
-    return {"to_original": float(np.abs(move).mean()), "to_reference": float(np.abs(t - r).mean()),
-            "alpha": alpha, "residual": rest / length if length > 0 else float("nan")}
+    return {
+        "to_original": float(np.abs(move).mean()),
+        "to_reference": float(np.abs(t - r).mean()),
+        "alpha": alpha,
+        "residual": rest / length if length > 0 else float("nan"),
+    }
 
 
-def closeness(rows: Iterable[Mapping[str, float]], resamples: int = 2000, seed: int = 0,
-              confidence: float = 0.95) -> Closeness:
+def closeness(
+    rows: Iterable[Mapping[str, float]],
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Closeness:
     """Summarise rows of ``compare`` (a list of dicts, or a frame's ``to_dict("records")``)."""
     from scipy.stats import wilcoxon
 
@@ -81,21 +91,43 @@ def closeness(rows: Iterable[Mapping[str, float]], resamples: int = 2000, seed: 
     low, high = wilson(closer, n, confidence)
     a_low, a_high = bootstrap_mean(alpha, resamples, seed, confidence)
     nan = float("nan")
-    r_low, r_high = (bootstrap_mean(residual, resamples, seed, confidence) if len(residual)
-                     else (nan, nan))
+    r_low, r_high = (
+        bootstrap_mean(residual, resamples, seed, confidence) if len(residual) else (nan, nan)
+    )
     p = float(wilcoxon(far, near, alternative="greater").pvalue) if (far != near).any() else 1.0
-    return Closeness(n=n, moved=len(residual), closer=closer, share_closer=closer / n,
-                     share_low=low, share_high=high, to_original=float(near.mean()),
-                     to_reference=float(far.mean()), alpha=float(alpha.mean()), alpha_low=a_low,
-                     alpha_high=a_high, residual=float(residual.mean()) if len(residual) else nan,
-                     residual_low=r_low, residual_high=r_high, p=p, confidence=confidence)
+    return Closeness(
+        n=n,
+        moved=len(residual),
+        closer=closer,
+        share_closer=closer / n,
+        share_low=low,
+        share_high=high,
+        to_original=float(near.mean()),
+        to_reference=float(far.mean()),
+        alpha=float(alpha.mean()),
+        alpha_low=a_low,
+        alpha_high=a_high,
+        residual=float(residual.mean()) if len(residual) else nan,
+        residual_low=r_low,
+        residual_high=r_high,
+        p=p,
+        confidence=confidence,
+    )
 
 
-def closeness_of(original: np.ndarray, tuned: np.ndarray, reference: np.ndarray,
-                 resamples: int = 2000, seed: int = 0, confidence: float = 0.95) -> Closeness:
+def closeness_of(
+    original: np.ndarray,
+    tuned: np.ndarray,
+    reference: np.ndarray,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Closeness:
     """From grids ``[S, ...]`` (paired) and one reference ``[...]`` for all latents."""
     if np.shape(original) != np.shape(tuned) or np.shape(original)[1:] != np.shape(reference):
-        raise ValueError(f"shapes do not fit: original {np.shape(original)}, tuned "
-                         f"{np.shape(tuned)}, reference {np.shape(reference)}")
+        raise ValueError(
+            f"shapes do not fit: original {np.shape(original)}, tuned "
+            f"{np.shape(tuned)}, reference {np.shape(reference)}"
+        )
     rows = [compare(o, t, reference) for o, t in zip(original, tuned)]
     return closeness(rows, resamples, seed, confidence)

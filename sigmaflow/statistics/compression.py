@@ -33,8 +33,9 @@ class Spread:
         return asdict(self)
 
 
-def spread_ratio(initial: Sequence[float], final: Sequence[float],
-                 confidence: float = 0.95) -> Spread:
+def spread_ratio(
+    initial: Sequence[float], final: Sequence[float], confidence: float = 0.95
+) -> Spread:
     """Ratio of the spreads of paired rewards (n >= 3), by Pitman's and Morgan's test.
 
     Two variances are equal where sum and difference of the pairs are uncorrelated; the interval
@@ -56,8 +57,14 @@ def spread_ratio(initial: Sequence[float], final: Sequence[float],
         p = 1.0 if ratio == 1 else 0.0
     k = 1 + 2 * left * float(t.ppf(0.5 + confidence / 2, n - 2)) ** 2 / (n - 2)
     wide = np.sqrt(k + np.sqrt(k * k - 1))  # the bounds of a ratio of variances are k -+ ...
-    return Spread(n=n, sd_ratio=ratio, sd_ratio_low=float(ratio / wide),
-                  sd_ratio_high=float(ratio * wide), p=p, confidence=confidence)
+    return Spread(
+        n=n,
+        sd_ratio=ratio,
+        sd_ratio_low=float(ratio / wide),
+        sd_ratio_high=float(ratio * wide),
+        p=p,
+        confidence=confidence,
+    )
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,12 @@ class AgainstControl:
         return asdict(self)
 
 
-def slope_against_control(initial: Sequence[float], tuned: Sequence[float],
-                          control: Sequence[float], confidence: float = 0.95) -> AgainstControl:
+def slope_against_control(
+    initial: Sequence[float],
+    tuned: Sequence[float],
+    control: Sequence[float],
+    confidence: float = 0.95,
+) -> AgainstControl:
     """Difference of two slopes over the same initial rewards (n >= 3).
 
     Both slopes share the regressor, so their difference is the slope of (tuned - control): an
@@ -84,5 +95,10 @@ def slope_against_control(initial: Sequence[float], tuned: Sequence[float],
     x, y = paired(initial, tuned, ("initial", "tuned"), least=3)
     _, z = paired(initial, control, ("initial", "control"), least=3)
     s = final_on_initial(x, x + y - z, confidence)  # its slope is 1 + the difference
-    return AgainstControl(n=s.n, difference=s.slope - 1, difference_low=s.slope_low - 1,
-                          difference_high=s.slope_high - 1, p=s.p)
+    return AgainstControl(
+        n=s.n,
+        difference=s.slope - 1,
+        difference_low=s.slope_low - 1,
+        difference_high=s.slope_high - 1,
+        p=s.p,
+    )

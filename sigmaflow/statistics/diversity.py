@@ -41,17 +41,23 @@ def pairwise(items: np.ndarray, metric: str = "l1") -> np.ndarray:
         raise ValueError("items hold NaN or infinity")
     out = np.zeros((len(x), len(x)))
     for i in range(len(x) - 1):
-        gap = x[i + 1:] - x[i]
+        gap = x[i + 1 :] - x[i]
         if metric == "l1":
             row = np.abs(gap).mean(1, dtype=np.float64)
         else:
             row = np.sqrt(np.square(gap, dtype=np.float64).sum(1))
-        out[i, i + 1:] = out[i + 1:, i] = row
+        out[i, i + 1 :] = out[i + 1 :, i] = row
     return out
 
 
-def diversity(before: np.ndarray, after: np.ndarray, metric: str = "l1", resamples: int = 2000,
-              seed: int = 0, confidence: float = 0.95) -> Diversity:
+def diversity(
+    before: np.ndarray,
+    after: np.ndarray,
+    metric: str = "l1",
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Diversity:
     """``before`` and ``after``: ``[S, ...]`` shapes (or features) of the same S >= 3 seeds.
 
     The bootstrap draws seeds, the same for both sides; a seed drawn twice is not compared with
@@ -73,5 +79,6 @@ def diversity(before: np.ndarray, after: np.ndarray, metric: str = "l1", resampl
     top, bottom = ((counts @ m * counts).sum(1) for m in (b, a))
     ratios = top[bottom > 0] / bottom[bottom > 0]
     low, high = np.quantile(ratios, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Diversity(n, metric, mean_a, mean_b, mean_b / mean_a, float(low), float(high),
-                     confidence)
+    return Diversity(
+        n, metric, mean_a, mean_b, mean_b / mean_a, float(low), float(high), confidence
+    )

@@ -20,8 +20,9 @@ def finite_vector(values: Sequence[float], name: str, least: int = 1) -> np.ndar
     return x
 
 
-def paired(first: Sequence[float], second: Sequence[float], names: tuple[str, str],
-           least: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def paired(
+    first: Sequence[float], second: Sequence[float], names: tuple[str, str], least: int = 2
+) -> tuple[np.ndarray, np.ndarray]:
     """Two vectors of equal length; ``ValueError`` otherwise."""
     a, b = finite_vector(first, names[0], least), finite_vector(second, names[1], least)
     if len(a) != len(b):
@@ -61,8 +62,9 @@ def mean_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, 
     return float(x.mean() - half), float(x.mean() + half)
 
 
-def bootstrap_mean(values: np.ndarray, resamples: int = 2000, seed: int = 0,
-                   confidence: float = 0.95) -> tuple[float, float]:
+def bootstrap_mean(
+    values: np.ndarray, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
+) -> tuple[float, float]:
     """Percentile bootstrap interval of a mean; the same numbers for the same seed."""
     check_confidence(confidence)
     x = finite_vector(values, "values")
@@ -72,8 +74,9 @@ def bootstrap_mean(values: np.ndarray, resamples: int = 2000, seed: int = 0,
     return float(low), float(high)
 
 
-def spearman(first: Sequence[float], second: Sequence[float],
-             confidence: float = 0.95) -> tuple[float, float, float]:
+def spearman(
+    first: Sequence[float], second: Sequence[float], confidence: float = 0.95
+) -> tuple[float, float, float]:
     """Spearman's rank correlation of pairs ``[n]``, n >= 4, with its interval: Fisher's z with the
     standard error of Bonett and Wright (2000), ``sqrt((1 + rho^2 / 2) / (n - 3))``.
 

@@ -53,8 +53,9 @@ class Preference:
         return asdict(self)
 
 
-def preference(tuned: int, original: int, none: int = 0, *, simulated: bool,
-               confidence: float = 0.95) -> Preference:
+def preference(
+    tuned: int, original: int, none: int = 0, *, simulated: bool, confidence: float = 0.95
+) -> Preference:
     """From counts of answers. ``simulated`` has no default: it must be said who answered.
 
     The interval of h comes from the delta method on the arcsine scale for two shares of one
@@ -77,21 +78,36 @@ def preference(tuned: int, original: int, none: int = 0, *, simulated: bool,
     decided = counts[0] + counts[1]
     sign_p = float(binomtest(counts[0], decided).pvalue) if decided else math.nan
     return Preference(
-        n=n, tuned=counts[0], original=counts[1], none=counts[2],
-        share_tuned=shares[0], share_tuned_low=bounds[0][0], share_tuned_high=bounds[0][1],
-        share_original=shares[1], share_original_low=bounds[1][0],
-        share_original_high=bounds[1][1], share_none=shares[2], share_none_low=bounds[2][0],
-        share_none_high=bounds[2][1], cohens_h=h, cohens_h_low=max(-math.pi, h - half),
-        cohens_h_high=min(math.pi, h + half), sign_p=sign_p, simulated=bool(simulated),
-        confidence=confidence)
+        n=n,
+        tuned=counts[0],
+        original=counts[1],
+        none=counts[2],
+        share_tuned=shares[0],
+        share_tuned_low=bounds[0][0],
+        share_tuned_high=bounds[0][1],
+        share_original=shares[1],
+        share_original_low=bounds[1][0],
+        share_original_high=bounds[1][1],
+        share_none=shares[2],
+        share_none_low=bounds[2][0],
+        share_none_high=bounds[2][1],
+        cohens_h=h,
+        cohens_h_low=max(-math.pi, h - half),
+        cohens_h_high=min(math.pi, h + half),
+        sign_p=sign_p,
+        simulated=bool(simulated),
+        confidence=confidence,
+    )
 
 
-def preference_of(answers: Iterable[str], *, simulated: bool,
-                  confidence: float = 0.95) -> Preference:
+def preference_of(
+    answers: Iterable[str], *, simulated: bool, confidence: float = 0.95
+) -> Preference:
     """From answers, each ``"tuned"``, ``"original"`` or ``"none"``."""
     listed = list(answers)
     strange = sorted({str(a) for a in listed if a not in OUTCOMES})
     if strange:
         raise ValueError(f"answers must be {', '.join(OUTCOMES)}; got {', '.join(strange[:5])}")
-    return preference(*(listed.count(o) for o in OUTCOMES), simulated=simulated,
-                      confidence=confidence)
+    return preference(
+        *(listed.count(o) for o in OUTCOMES), simulated=simulated, confidence=confidence
+    )

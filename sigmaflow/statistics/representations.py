@@ -46,7 +46,7 @@ def printed(backbone: str, view: str) -> Printed | None:
 
 
 def view_name(network: Mapping[str, Any]) -> str:
-    """"volume", "single", "triple" or "cloud": what a recorded network looks at."""
+    """ "volume", "single", "triple" or "cloud": what a recorded network looks at."""
     from sigmaflow.rewards.config import REPRESENTATIONS
 
     kind = REPRESENTATIONS[network.get("backbone", "unet3d")]

@@ -40,8 +40,9 @@ class Shift:
         return asdict(self)
 
 
-def reward_shift(before: Sequence[float], after: Sequence[float],
-                 confidence: float = 0.95) -> Shift:
+def reward_shift(
+    before: Sequence[float], after: Sequence[float], confidence: float = 0.95
+) -> Shift:
     """``before`` and ``after``: one reward a seed, paired by position, n >= 2.
 
     The mean delta has a Student t interval, the share of positive deltas a Wilson interval; a delta
@@ -55,9 +56,22 @@ def reward_shift(before: Sequence[float], after: Sequence[float],
     sd_a, sd_b, sd_d = (float(v.std(ddof=1)) for v in (a, b, delta))
     pooled = float(np.sqrt((sd_a**2 + sd_b**2) / 2))
     mean = float(delta.mean())
-    return Shift(n=len(a), before_mean=float(a.mean()), before_sd=sd_a, after_mean=float(b.mean()),
-                 after_sd=sd_b, delta_mean=mean, delta_low=low, delta_high=high,
-                 delta_median=float(np.median(delta)), delta_sd=sd_d, positive=positive,
-                 share_positive=positive / len(delta), share_low=share_low, share_high=share_high,
-                 cohens_d=mean / pooled if pooled > 0 else float("nan"),
-                 cohens_dz=mean / sd_d if sd_d > 0 else float("nan"), confidence=confidence)
+    return Shift(
+        n=len(a),
+        before_mean=float(a.mean()),
+        before_sd=sd_a,
+        after_mean=float(b.mean()),
+        after_sd=sd_b,
+        delta_mean=mean,
+        delta_low=low,
+        delta_high=high,
+        delta_median=float(np.median(delta)),
+        delta_sd=sd_d,
+        positive=positive,
+        share_positive=positive / len(delta),
+        share_low=share_low,
+        share_high=share_high,
+        cohens_d=mean / pooled if pooled > 0 else float("nan"),
+        cohens_dz=mean / sd_d if sd_d > 0 else float("nan"),
+        confidence=confidence,
+    )

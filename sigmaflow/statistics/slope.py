@@ -35,8 +35,9 @@ class Slope:
         return asdict(self)
 
 
-def final_on_initial(initial: Sequence[float], final: Sequence[float],
-                     confidence: float = 0.95) -> Slope:
+def final_on_initial(
+    initial: Sequence[float], final: Sequence[float], confidence: float = 0.95
+) -> Slope:
     """Regress ``final`` on ``initial`` (one value a seed, paired by position, n >= 3).
 
     Intervals are Student's t with n - 2 (slope) and n - 1 (gain) degrees of freedom. ``ValueError``
@@ -61,8 +62,17 @@ def final_on_initial(initial: Sequence[float], final: Sequence[float],
     else:
         p = 1.0 if slope == 1 else 0.0
     low, high = mean_interval(y - x, confidence)
-    return Slope(n=n, slope=slope, slope_low=slope - half, slope_high=slope + half,
-                 intercept=float(y.mean() - slope * x.mean()), p=p,
-                 r=float(dx @ dy / np.sqrt(sxx * syy)) if syy > 0 else float("nan"),
-                 residual_sd=float(np.sqrt(variance)), mean_gain=float((y - x).mean()),
-                 mean_gain_low=low, mean_gain_high=high, confidence=confidence)
+    return Slope(
+        n=n,
+        slope=slope,
+        slope_low=slope - half,
+        slope_high=slope + half,
+        intercept=float(y.mean() - slope * x.mean()),
+        p=p,
+        r=float(dx @ dy / np.sqrt(sxx * syy)) if syy > 0 else float("nan"),
+        residual_sd=float(np.sqrt(variance)),
+        mean_gain=float((y - x).mean()),
+        mean_gain_low=low,
+        mean_gain_high=high,
+        confidence=confidence,
+    )

@@ -146,7 +146,7 @@ def test_profiles_refuse_what_they_do_not_know():
         ("nodes: 2\n", "yaml:1: kind: None must be one of inline, ray, slurm, slurm_workers"),
         ("kind: slurm\npartitoin: a\n", 'yaml:2: partitoin: unknown key; did you mean "part'),
         ("kind: slurm_workers\nnodes: 2\n", "site.yaml:2: nodes: unknown key"),
-        ("kind: slurm\ntime: soon\n", 'site.yaml:2: time: .*give minutes, HH:MM:SS'),
+        ("kind: slurm\ntime: soon\n", "site.yaml:2: time: .*give minutes, HH:MM:SS"),
         ("kind: slurm\nadditional_parameters: {output: x}\n", "output is set by the suite"),
         ("kind: slurm\nadditional_parameters: {qos: x}\n", "qos is a key of the profile"),
         ("kind: slurm\nadditional_parameters: {--x: 1}\n", "write it without dashes"),

@@ -15,9 +15,16 @@ from cluster.allocation import TOKEN, Rank
 @pytest.fixture
 def environment(monkeypatch):
     """What is set of Ray's variables goes again."""
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN", "RAY_ADDRESS",
-                 "RAY_USAGE_STATS_ENABLED", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",
-                 "RAY_worker_niceness", "RAY_memory_monitor_refresh_ms"):
+    for name in (
+        "RAY_AUTH_MODE",
+        "RAY_AUTH_TOKEN_PATH",
+        "RAY_AUTH_TOKEN",
+        "RAY_ADDRESS",
+        "RAY_USAGE_STATS_ENABLED",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",
+        "RAY_worker_niceness",
+        "RAY_memory_monitor_refresh_ms",
+    ):
         monkeypatch.setenv(name, "before")
         monkeypatch.delenv(name)
 

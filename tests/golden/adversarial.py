@@ -69,9 +69,7 @@ class Networks:
         return swap_cameras(self.c, share, u)
 
     def fakes(self, images_seen: int, update_emas: bool = False) -> tuple[Tensor, Tensor]:
-        ws = self.G.mapping(
-            self.z, self.conditions(images_seen, self.u), update_emas=update_emas
-        )
+        ws = self.G.mapping(self.z, self.conditions(images_seen, self.u), update_emas=update_emas)
         self.G.neural_rendering_resolution = self.resolution
         return picture(self.G, ws, self.c, "none", sampling=eg3d.REGULAR)
 

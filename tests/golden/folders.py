@@ -140,8 +140,9 @@ class Report:
 
 
 def _double(value: Any) -> Tensor:
-    return torch.as_tensor(np.asarray(value.detach() if isinstance(value, Tensor) else value))\
-        .double()
+    return torch.as_tensor(
+        np.asarray(value.detach() if isinstance(value, Tensor) else value)
+    ).double()
 
 
 def check(folder: Folder, kind: Kind, report: Report) -> None:

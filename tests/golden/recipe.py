@@ -86,9 +86,7 @@ def depth_maps(seed: int) -> Tensor:
     """Three raw views [3, 128, 128]."""
     rs = np.random.RandomState(seed)
     x, y = _picture()
-    views = [
-        2.8 - (0.3 * bumps(rs, x, y) + 0.002 * rs.standard_normal(x.shape)) for _ in range(3)
-    ]
+    views = [2.8 - (0.3 * bumps(rs, x, y) + 0.002 * rs.standard_normal(x.shape)) for _ in range(3)]
     return torch.from_numpy(np.stack(views).astype(np.float32))
 
 

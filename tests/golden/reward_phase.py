@@ -183,9 +183,7 @@ class Run:
         self.reward: RewardModel = copy.deepcopy(reward)
         self.reward.scalar_rwd_head.output_layer.bias.add_(shift)
         self.slab = torch.empty(0)
-        self.cube = Grid(
-            resolution=terms.resolution, length=self.G.rendering_kwargs["box_warp"]
-        )
+        self.cube = Grid(resolution=terms.resolution, length=self.G.rendering_kwargs["box_warp"])
         self.out = geometry_terms(
             self.G,
             anchor,

@@ -57,9 +57,7 @@ def grid_of(slices: int) -> Grid:
     raise ValueError(f"no resolution gives the paper's slab {slices} slices")
 
 
-def compare_network(
-    folder: Folder, case: str, recipe: Recipe
-) -> Iterator[Compared | NotCovered]:
+def compare_network(folder: Folder, case: str, recipe: Recipe) -> Iterator[Compared | NotCovered]:
     grid = grid_of(folder.arrays[f"{case}/slice_max"].shape[1])
     model = RewardModel(RewardConfig(grid=grid, heads=("scalar", "bt", "pairs"))).eval()
     recipe.fill(model, recipe.settings["salt"])

@@ -78,8 +78,14 @@ def main(runs: str, count: str, moment: str = "", number: str = "-1") -> None:
     )  # fmt: skip
     with InlineExecutor() as executor:
         driver = Driver(Store(folder / "store"), executor)
-        run_trials(search, int(count), driver, plan, numbers,
-                   violations=lambda path: {"total max": numbers(path)[0] - 5e5})
+        run_trials(
+            search,
+            int(count),
+            driver,
+            plan,
+            numbers,
+            violations=lambda path: {"total max": numbers(path)[0] - 5e5},
+        )
     search.close()
     print(json.dumps([search.trials, search.pareto()]))
 

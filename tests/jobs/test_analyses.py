@@ -113,8 +113,7 @@ def test_annotator_and_shapes_say_what_the_trial_said(runs, asked):
     assert code == 0, said
     trials = table(runs, "tiny-trials")
     for name, columns in {
-        "preference": ["n", "tuned", "none", "share_tuned", "share_none_low",
-                       "cohens_h_high"],
+        "preference": ["n", "tuned", "none", "share_tuned", "share_none_low", "cohens_h_high"],
         "closeness": ["n", "share_closer", "to_original", "to_reference", "alpha", "residual_low"],
         "diversity": ["before", "after", "ratio", "ratio_low"],
     }.items():

@@ -75,7 +75,13 @@ def test_bars_tables_and_figures(finished):
         assert schema.metadata[SCHEMA.encode()].decode() == CARD.schema
     ladder = pd.read_parquet(runs / "tables" / "tinycard-ladder.parquet")
     assert set(ladder["rung"]) == {
-        "two halves", "generated", "blur1", "blur2", "half", "noise", "one"
+        "two halves",
+        "generated",
+        "blur1",
+        "blur2",
+        "half",
+        "noise",
+        "one",
     }
     assert ladder["frechet"].is_monotonic_increasing
 

@@ -43,13 +43,19 @@ def test_of_a_key_alone_all_else_is_known(runs, capsys):
     assert compare(runs, tuned.name[:8], "--name", "it") == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in said[-5:]] == [
-        "original", "control", "tuned", "tuned", "control"]
+        "original",
+        "control",
+        "tuned",
+        "tuned",
+        "control",
+    ]
     rewards, two = table(runs, "it-rewards"), table(runs, "it-table2")
     assert rewards["seed"].tolist() == list(range(200000, 200006))
     assert np.allclose(rewards["delta"], rewards["after"] - rewards["before"])
     assert two["configuration"].tolist() == ["original", "control", "tuned"]
     assert two["reward_mean"].tolist() == pytest.approx(
-        rewards[["before", "control", "after"]].mean().tolist())
+        rewards[["before", "control", "after"]].mean().tolist()
+    )
     assert two["fid"].gt(0).all() and set(two["fid_name"]) == {"fid_mini"}
     assert two["fid_change"].isna().tolist() == [True, False, False]
     assert two["fid_change"][2] == pytest.approx(two["fid"][2] - two["fid"][0])
@@ -60,8 +66,10 @@ def test_of_a_key_alone_all_else_is_known(runs, capsys):
         own = pd.read_parquet(folder / "ticks.parquet")
         found = ticks[ticks["configuration"] == name].drop(columns="configuration")
         pd.testing.assert_frame_equal(found.reset_index(drop=True), own, check_like=True)
-        first, last = (own[own["images_seen"] == n].sort_values("seed")["reward"].to_numpy()
-                       for n in (own["images_seen"].min(), own["images_seen"].max()))
+        first, last = (
+            own[own["images_seen"] == n].sort_values("seed")["reward"].to_numpy()
+            for n in (own["images_seen"].min(), own["images_seen"].max())
+        )
         row = slope[slope["configuration"] == name].iloc[0]
         assert row["slope"] == pytest.approx(np.polyfit(first, last, 1)[0])
     difference = slope["slope"][0] - slope["slope"][1]
@@ -102,8 +110,9 @@ def test_of_two_checkpoints_and_a_reward(runs, tiny_checkpoint, tmp_path, capsys
     (["mini", "mini", "--reward", "none.safetensors"], "no trained reward is there"),
     (["."], "no checkpoint .config.json. and no finished fine-tune"),
 ])  # fmt: skip
-def test_what_cannot_be_asked_is_one_line(tiny_sweep, tmp_path, capsys, monkeypatch, arguments,
-                                          said):
+def test_what_cannot_be_asked_is_one_line(
+    tiny_sweep, tmp_path, capsys, monkeypatch, arguments, said
+):
     monkeypatch.chdir(tmp_path)
     assert compare(tiny_sweep.runs, *arguments) == 2
     out = capsys.readouterr()
@@ -121,10 +130,24 @@ def test_a_beginning_of_several_keys(runs):
 def test_trajectories_must_be_a_fine_tunes(tiny_sweep, tiny_checkpoint, tmp_path, capsys):
     reward = next(tiny_sweep.runs.glob("store/reward/[!.]*/reward.safetensors"))
     tuned = fine_tune(tiny_sweep.runs, 10.0) / "gan"
-    for name, said in (("accuracy.parquet", "no column images_seen, reward, seed; give the"),
-                       ("reward.json", "is no Parquet file"), ("none", "is no file")):
-        assert compare(tiny_sweep.runs, tiny_checkpoint, tuned, "--reward", reward, "--no-fid",
-                       "--set", f"ticks={reward.with_name(name)}") == 2
+    for name, said in (
+        ("accuracy.parquet", "no column images_seen, reward, seed; give the"),
+        ("reward.json", "is no Parquet file"),
+        ("none", "is no file"),
+    ):
+        assert (
+            compare(
+                tiny_sweep.runs,
+                tiny_checkpoint,
+                tuned,
+                "--reward",
+                reward,
+                "--no-fid",
+                "--set",
+                f"ticks={reward.with_name(name)}",
+            )
+            == 2
+        )
         assert said in capsys.readouterr().err
 
 

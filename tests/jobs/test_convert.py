@@ -114,7 +114,8 @@ def test_what_can_only_be_scored(tiny_gan, tiny_images, tmp_path, capsys):
     assert "not trained on" in capsys.readouterr().err
     assert _holds(str(folder), SCORED_FILES) == str(folder)
     assert [Path(f.path).name for f in checkpoint_files(str(folder))] == [
-        "config.json", "G_ema.safetensors"
+        "config.json",
+        "G_ema.safetensors",
     ]
     assert load_generator(folder).z_dim == 8
 

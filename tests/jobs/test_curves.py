@@ -33,8 +33,12 @@ def test_metrics_are_thinned_each_by_itself(tmp_path):
     path = tmp_path / "metrics.jsonl"
     with open(path, "w") as file:
         for step in range(3000):
-            file.write(json.dumps({"step": step, "loss": 1.0, **({"rare": 2.0} if step % 1000 == 7
-                                                                 else {})}) + "\n")
+            file.write(
+                json.dumps(
+                    {"step": step, "loss": 1.0, **({"rare": 2.0} if step % 1000 == 7 else {})}
+                )
+                + "\n"
+            )
     found = Curves.read(path).points(100)
     assert [p.step for p in found["rare"]] == [7, 1007, 2007]
     names = [p.name for p in thinned(found, True)]

@@ -131,9 +131,12 @@ def test_mirror_images_count_as_if_they_were_in_the_set(tmp_path, tiny_images, c
     (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
     zipped = shutil.make_archive(str(tmp_path / "both"), "zip", folder)
     for source, target, more in ((tiny_images, "a", ["--mirror"]), (zipped, "b", [])):
-        assert jobs.reference.main(
-            [str(source), str(tmp_path / f"{target}.npz"), "--protocol", "mini", *more]
-        ) == 0
+        assert (
+            jobs.reference.main(
+                [str(source), str(tmp_path / f"{target}.npz"), "--protocol", "mini", *more]
+            )
+            == 0
+        )
     a, b = (np.load(tmp_path / f"{name}.npz") for name in "ab")
     assert np.array_equal(a["mean"], b["mean"]) and np.array_equal(a["scatter"], b["scatter"])
     assert a["n"] == 48 and str(a["sha256"]) != str(b["sha256"])
@@ -184,8 +187,11 @@ def test_numbers_and_words_of_one_setting_are_a_column_of_words(runs, tmp_path):
         inputs["trials"].append(Path(shutil.copytree(trial, tmp_path / str(number))))
         summary = json.loads((trial / "summary.json").read_text())
         (tmp_path / str(number) / "summary.json").write_text(json.dumps(summary | {"clamp": clamp}))
-    config = {**config, "params": [*config["params"], "clamp"],
-              "space": {**config["space"], "clamp": {"choices": tried}}}
+    config = {
+        **config,
+        "params": [*config["params"], "clamp"],
+        "space": {**config["space"], "clamp": {"choices": tried}},
+    }
     tables = sweep_tables(inputs, config)
     for name, frame in tables.items():
         write_table(tmp_path / f"{name}.parquet", frame, "tables 0")

@@ -96,6 +96,7 @@ def settings(**changes):
                 config[network][key] = value
             else:
                 config.update({name: value})
+
     return spoil
 
 

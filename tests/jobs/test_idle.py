@@ -164,8 +164,12 @@ def test_a_log_scale_that_a_grid_over_whole_numbers_ignores(tmp_path):
     assert "search.space.batch.log: has no effect: grid takes every whole number" in said
 
 
-NUMBERS = {"score": ("before=mini", "after=mini"), "mini_card": (), "backbone": (),
-           "pretrain_mini": ("training.identities=1000", "block=1000", "heldout.identities=880")}
+NUMBERS = {
+    "score": ("before=mini", "after=mini"),
+    "mini_card": (),
+    "backbone": (),
+    "pretrain_mini": ("training.identities=1000", "block=1000", "heldout.identities=880"),
+}
 
 
 def leaves(model, above=""):

@@ -31,8 +31,14 @@ def made(n, space=SPACE):
     trials["reward_delta_mean"] = trials["heldout_delta_mean"] = trials["lambda_r"] ** 2
     trials["fid"] = 650.0 + 20 * (trials.get("noise_mode", "") == "const")
     trials["feasible"], trials["pareto"] = True, False
-    config = {"space": space, "params": list(space), "fid_name": "fid_mini",
-              "numbers": trials["trial"].tolist(), "settings": settings, "constraints": {}}
+    config = {
+        "space": space,
+        "params": list(space),
+        "fid_name": "fid_mini",
+        "numbers": trials["trial"].tolist(),
+        "settings": settings,
+        "constraints": {},
+    }
     return trials, config
 
 
@@ -56,8 +62,16 @@ def test_few_trials_say_nothing():
 def test_equal_objectives_and_single_settings():
     space = {"lambda_r": SPACE["lambda_r"], "noise_mode": {"choices": ["random"]}}
     trials, config = made(16)
-    trials, config = trials.assign(noise_mode="random"), {**config, "space": space, "settings": [
-        {"lambda_r": s["lambda_r"], "noise_mode": "random"} for s in config["settings"]]}
+    trials, config = (
+        trials.assign(noise_mode="random"),
+        {
+            **config,
+            "space": space,
+            "settings": [
+                {"lambda_r": s["lambda_r"], "noise_mode": "random"} for s in config["settings"]
+            ],
+        },
+    )
     table = importances(trials.assign(fid=650.0), config).set_index(["objective", "parameter"])
     assert table["importance"]["gain", "lambda_r"] == 1.0
     assert table["importance"]["gain", "noise_mode"] == 0.0
@@ -88,9 +102,11 @@ def test_violations_by_hand(numbers, limits, over):
 
 
 def test_the_front_is_of_feasible_trials_by_the_reward_that_is_common():
-    numbers = {0: {"reward_delta_mean": 1.0, "heldout_delta_mean": 3.0, "fid": 5.0},
-               1: {"reward_delta_mean": 2.0, "heldout_delta_mean": 1.0, "fid": 5.0},
-               2: {"reward_delta_mean": 9.0, "heldout_delta_mean": 9.0, "fid": 6.0}}
+    numbers = {
+        0: {"reward_delta_mean": 1.0, "heldout_delta_mean": 3.0, "fid": 5.0},
+        1: {"reward_delta_mean": 2.0, "heldout_delta_mean": 1.0, "fid": 5.0},
+        2: {"reward_delta_mean": 9.0, "heldout_delta_mean": 9.0, "fid": 6.0},
+    }
     assert pareto(numbers, {"lambda_r": {}}, {}) == [1, 2]
     assert pareto(numbers, {"reward.train.lr": {}}, {}) == [0, 2]
     assert pareto(numbers, {"lambda_r": {}}, {"fid": {"max": 5.5}}) == [1]

@@ -238,9 +238,7 @@ def test_a_bias_needs_to_know_who_answered(tmp_path, tiny_checkpoint, tiny_image
         load(sweep, SweepConfig, scales=SCALES)
 
 
-def test_orders_that_cannot_be_split_are_refused_with_lines(
-    tmp_path, tiny_checkpoint, tiny_images
-):
+def test_orders_that_cannot_be_split_are_refused_with_lines(tmp_path, tiny_checkpoint, tiny_images):
     few = orders_file(tmp_path / "few.csv", questions=3)
     sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images, rankings={"file": str(few)})
     with pytest.raises(ConfigError, match="few.csv.* has 3 questions; give at least 4"):

@@ -78,8 +78,16 @@ def test_a_crash_is_told_and_a_stop_is_not(tmp_path, hook):
     assert not (Store(tmp_path / "store").path(counting())).exists()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/T0/verysecret", "ftp://x/verysecret", "",
-                                 "http://[verysecret", "http://127.0.0.1:99999/verysecret"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9/T0/verysecret",
+        "ftp://x/verysecret",
+        "",
+        "http://[verysecret",
+        "http://127.0.0.1:99999/verysecret",
+    ],
+)
 def test_a_failure_is_one_warning_without_the_address(monkeypatch, caplog, url):
     monkeypatch.setenv("LAB_HOOK", url)
     with caplog.at_level(logging.WARNING):

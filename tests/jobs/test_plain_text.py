@@ -19,7 +19,8 @@ NASTY = ["50% of lr", "a & b", "#1", "$x$", "{", "}", "~", "^2", "\\input{/etc/p
 
 def test_every_special_character_is_escaped():
     assert escape("50% & #1 $x_2$ {~^}") == (
-        r"50\% \& \#1 \$x\_2\$ \{\textasciitilde{}\textasciicircum{}\}")
+        r"50\% \& \#1 \$x\_2\$ \{\textasciitilde{}\textasciicircum{}\}"
+    )
     assert escape("\\input{x}") == r"\textbackslash{}input\{x\}"
     assert escape("[3]") == "{[}3]" and escape("0.5 [0.4, 0.6]") == "0.5 [0.4, 0.6]"
     assert escape("two\nlines\x1b[31m") == "two lines [31m" and escape("<") == r"\textless{}"

@@ -251,10 +251,17 @@ def finetune(tmp_path, networks, **settings):
 
     (tmp_path / "config.json").write_text(json.dumps(networks))
     grid = {"resolution": 256, "kind": "released", "length": 1.0, "pads": None}
-    config = {"threads": 1, "grid": grid, "tick_seeds": 200,
-              "finetune": FinetuneConfig(**settings).model_dump(mode="json")}
-    files = {"generator": (FileInput(tmp_path / "config.json"),), "reward": toys.counting(),
-             "images": FileInput(tmp_path / "config.json")}
+    config = {
+        "threads": 1,
+        "grid": grid,
+        "tick_seeds": 200,
+        "finetune": FinetuneConfig(**settings).model_dump(mode="json"),
+    }
+    files = {
+        "generator": (FileInput(tmp_path / "config.json"),),
+        "reward": toys.counting(),
+        "images": FileInput(tmp_path / "config.json"),
+    }
     return Task(FINETUNE, config, files)
 
 

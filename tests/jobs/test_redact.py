@@ -21,7 +21,7 @@ from jobs.sweep.config import ConfigError
 from jobs.track import ingest, provenance
 from sweeps import write_sweep
 
-SECRET, PASSWORD = "hunter2-öäü/\"quoted\"", "pass+word%20here"
+SECRET, PASSWORD = 'hunter2-öäü/"quoted"', "pass+word%20here"
 LEAK = Stage("leak", 1, "test_redact:leak", torch=False)
 
 
@@ -83,8 +83,14 @@ def test_every_form_of_a_value_goes():
     import json
     from urllib.parse import quote
 
-    for form in (SECRET, repr(SECRET), json.dumps(SECRET), quote(SECRET), quote(SECRET, safe=""),
-                 json.dumps(SECRET, ensure_ascii=False)):
+    for form in (
+        SECRET,
+        repr(SECRET),
+        json.dumps(SECRET),
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        json.dumps(SECRET, ensure_ascii=False),
+    ):
         assert not holds(redact.text(f"a {form} b").encode()), form
         assert redact.text(f"a {form} b").startswith("a ")
     assert redact.text("see postgres://me:pw@host/db and http://x/y@z") == (
@@ -146,6 +152,7 @@ def test_a_run_with_planted_secrets_leaves_none(tmp_path, monkeypatch, capfd):
 
 def test_a_whole_sweep_with_planted_secrets_leaves_none(tiny_sweep, runs, monkeypatch, capfd):
     """A stage that fails with them, a server whose address holds one and that is away."""
+
     def tells(ctx):
         raise RuntimeError(f"no login with {os.environ['LAB_TOKEN']} and {SECRET!r}")
 
@@ -160,8 +167,9 @@ def test_a_whole_sweep_with_planted_secrets_leaves_none(tiny_sweep, runs, monkey
     more = capfd.readouterr()
     assert not holds((said.out + said.err + more.out + more.err).encode())
     assert clean(runs) == {}
-    (launched,) = [p for p in (runs / "sweeps" / "tiny").glob("*/launch.json")
-                   if '"failed"' in p.read_text()]
+    (launched,) = [
+        p for p in (runs / "sweeps" / "tiny").glob("*/launch.json") if '"failed"' in p.read_text()
+    ]
     assert '"track": "http://127.0.0.1:9"' in launched.read_text()
 
 
@@ -180,8 +188,11 @@ def test_the_diff_of_a_dirty_tree_is_redacted_and_bounded(tmp_path, monkeypatch)
     (root / "jobs" / "track").mkdir(parents=True)
     for name in ("track/provenance.py", "other.py"):
         (root / "jobs" / name).write_text("a = 1\n")
-    for words in (("init", "-q"), ("add", "-A"), ("-c", "user.name=n", "-c", "user.email=e",
-                                                  "commit", "-qm", "first")):
+    for words in (
+        ("init", "-q"),
+        ("add", "-A"),
+        ("-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "first"),
+    ):
         subprocess.run(["git", "-C", str(root), *words], check=True)
     (root / "jobs" / "other.py").write_text(f"token = {SECRET!r}\n" + "b = 2\n" * 1000)
     (root / "new.py").write_text("x")
@@ -195,8 +206,10 @@ def test_the_diff_of_a_dirty_tree_is_redacted_and_bounded(tmp_path, monkeypatch)
 
     git = json.loads((made / provenance.PROVENANCE).read_text())["git"]
     assert git["dirty"] and git["untracked"] == ["new.py"] and len(git["commit"]) == 40
-    assert any(line.startswith("numpy==") for line in
-               (made / provenance.ENVIRONMENT).read_text().splitlines())
+    assert any(
+        line.startswith("numpy==")
+        for line in (made / provenance.ENVIRONMENT).read_text().splitlines()
+    )
     assert clean(made) == {}
 
 
@@ -251,8 +264,10 @@ def test_a_webhook_is_named_never_given(sweep, tmp_path, monkeypatch):
     assert read_sweep(args)[1].notify == "HOOK"
 
 
-@pytest.mark.parametrize("profile", [SlurmProfile(kind="slurm", notify="LAB_WEBHOOK"),
-                                     SlurmWorkersProfile(kind="slurm_workers")])
+@pytest.mark.parametrize(
+    "profile",
+    [SlurmProfile(kind="slurm", notify="LAB_WEBHOOK"), SlurmWorkersProfile(kind="slurm_workers")],
+)
 def test_scripts_for_slurm_hold_no_secret(profile, tmp_path, monkeypatch):
     pytest.importorskip("submitit")
     from cluster.slurm import script

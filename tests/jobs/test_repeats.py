@@ -54,10 +54,15 @@ def test_a_setting_of_one_seed_has_no_interval(tmp_path):
 
 
 def test_an_ablation_has_a_row_a_change():
-    settings = [{"lambda_r": 10.0, "micro_batch": size, "lazy_gain": gain, "seed": seed}
-                for size, gain in ((1, False), ("auto", False), (1, True)) for seed in (0, 1)]
-    rows = [{"trial": n, **s, **dict.fromkeys(MEASURES.values(), float(n))}
-            for n, s in enumerate(settings)]
+    settings = [
+        {"lambda_r": 10.0, "micro_batch": size, "lazy_gain": gain, "seed": seed}
+        for size, gain in ((1, False), ("auto", False), (1, True))
+        for seed in (0, 1)
+    ]
+    rows = [
+        {"trial": n, **s, **dict.fromkeys(MEASURES.values(), float(n))}
+        for n, s in enumerate(settings)
+    ]
     config = {"params": list(settings[0]), "base": {"micro_batch": 1, "lazy_gain": False},
               "numbers": list(range(6)), "settings": settings}  # fmt: skip
     panel = figures.repeats(repeats(pd.DataFrame(rows), config), ("reward gain",)).axes[0]

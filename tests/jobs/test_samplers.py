@@ -18,9 +18,18 @@ SPACE = {
     "reward.f_maps": {"choices": [[8, 16], [8, 16, 32]]},
     "clamp": {"choices": [10.0, {"deviations": 1.5}]},
 }
-FIRST = [{"lambda_r": 10.0, "lambda_c": 0.01, "batch": 16, "aug_p": 0.5, "noise_mode": "const",
-          "reward.train.mirror": False, "reward.f_maps": [8, 16, 32],
-          "clamp": {"deviations": 1.5}}]
+FIRST = [
+    {
+        "lambda_r": 10.0,
+        "lambda_c": 0.01,
+        "batch": 16,
+        "aug_p": 0.5,
+        "noise_mode": "const",
+        "reward.train.mirror": False,
+        "reward.f_maps": [8, 16, 32],
+        "clamp": {"deviations": 1.5},
+    }
+]
 COUNT = 14
 
 
@@ -104,8 +113,15 @@ def test_constraints_reach_the_samplers(tmp_path, sampler, count):
     space = {"x": {"low": 0.0, "high": 1.0}, "y": {"low": 0.0, "high": 1.0}}
 
     def trials(bound):
-        one = search(tmp_path / f"{bound}", sampler, space=space, enqueue=[], parallelism=1,
-                     population=5, seed=1)
+        one = search(
+            tmp_path / f"{bound}",
+            sampler,
+            space=space,
+            enqueue=[],
+            parallelism=1,
+            population=5,
+            seed=1,
+        )
         for n in range(count):
             p = one.ask(n)
             one.tell(n, (p["x"], 1 - p["x"]), {"y min": bound - p["y"]})

@@ -171,6 +171,7 @@ def test_a_search_needs_no_journal(tmp_path, expected, monkeypatch, fault, caplo
     if fault == "read only":
         path.parent.write_text("")  # nothing can be made in it, root or not
     if fault == "links":
+
         def symlink(*_, **__):
             raise OSError(95, "Operation not supported")
 

@@ -26,8 +26,7 @@ SEARCH = {
     "first": [
         {"clamp": 5, "noise_mode": "none", "reward.train.mirror": True, "reward.f_maps": [8, 16]},
         {"clamp": 1, "noise_mode": "none", "reward.train.mirror": True, "reward.f_maps": [8, 16]},
-        {"clamp": 3, "noise_mode": "random", "reward.train.mirror": False,
-         "reward.f_maps": [8, 8]},
+        {"clamp": 3, "noise_mode": "random", "reward.train.mirror": False, "reward.f_maps": [8, 8]},
     ],
     "constraints": {"clamp_high": {"max": 4}, "closeness_n": {"min": 1}},
 }
@@ -95,8 +94,12 @@ def test_it_is_found_again_and_its_report_is_the_same(mixed, tmp_path, capsys):
     for name in ("tables", "trial"):
         folders = sorted(p for p in (runs / "store" / name).iterdir() if p.name[0] != ".")
         params = SEARCH["first"][2]
-        gone = [p for p in folders if name == "tables" or
-                json.loads((p / "task.json").read_text())["config"]["params"] == params]
+        gone = [
+            p
+            for p in folders
+            if name == "tables"
+            or json.loads((p / "task.json").read_text())["config"]["params"] == params
+        ]
         for path in gone:
             shutil.rmtree(path)
     assert report.main(["mixed", "--runs", str(runs)]) == 0

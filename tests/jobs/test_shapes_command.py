@@ -199,7 +199,7 @@ def test_a_generators_own_blocks_are_used(tiny_checkpoint, tmp_path):
         asked.append(grid)
         cube = G.sigma_grid(planes, grid)[0]
         for start in range(0, N, 5):
-            yield start, cube[start:start + 5]
+            yield start, cube[start : start + 5]
 
     settings = Settings("x", 0.7, N, "regular", 10.0, "thin", "world")
     plain = Shape(G, 3, settings, tmp_path).mesh()
@@ -210,14 +210,33 @@ def test_a_generators_own_blocks_are_used(tiny_checkpoint, tmp_path):
 
 # Bad input
 
-BAD = ["nowhere", "--seeds", "3-1,x", "--format", "plz,mpeg", "--psi", "much", "--resolution", "9",
-       "--grid", "square", "--border", "wide", "--level", "-2000", "--reward", "no.safetensors"]
+BAD = [
+    "nowhere",
+    "--seeds",
+    "3-1,x",
+    "--format",
+    "plz,mpeg",
+    "--psi",
+    "much",
+    "--resolution",
+    "9",
+    "--grid",
+    "square",
+    "--border",
+    "wide",
+    "--level",
+    "-2000",
+    "--reward",
+    "no.safetensors",
+]
 
 
 def test_all_that_is_wrong_is_said_at_once_and_before_torch_is_loaded(tmp_path):
     (tmp_path / "file").write_text("")
-    code = ("import sys; from jobs.shapes import main; code = main(sys.argv[1:]);"
-            "assert 'torch' not in sys.modules and 'skimage' not in sys.modules; sys.exit(code)")
+    code = (
+        "import sys; from jobs.shapes import main; code = main(sys.argv[1:]);"
+        "assert 'torch' not in sys.modules and 'skimage' not in sys.modules; sys.exit(code)"
+    )
     done = subprocess.run([sys.executable, "-c", code, *BAD, "--out", str(tmp_path / "file" / "x")],
                           cwd=ROOT, capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 2, done.stderr

@@ -144,8 +144,9 @@ def test_a_grid_is_nested_loops_after_the_first():
     assert search.trials == 6
     pairs = [(p["lambda_r"], p["batch"]) for p in search.known()]
     assert pairs == [(10.0, 6), (1.0, 4), (1.0, 5), (1.0, 6), (10.0, 4), (10.0, 5)]
-    steps = section({"lambda_c": {"low": 0.001, "high": 1, "log": True, "steps": 4}},
-                    sampler="grid", trials=3)
+    steps = section(
+        {"lambda_c": {"low": 0.001, "high": 1, "log": True, "steps": 4}}, sampler="grid", trials=3
+    )
     assert [p["lambda_c"] for p in steps.known()] == [0.001, 0.01, 0.1, 1.0]
 
 
@@ -185,8 +186,10 @@ def test_trials_of_equal_reward_share_it(tmp_path, tiny_checkpoint, tiny_images)
     search = {"trials": 4, "space": {"lambda_r": RANGE, "reward.train.lr": {"low": 0.1, "high": 1}}}
     sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images, search=search)
     graph = SweepGraph(load(sweep, SweepConfig, scales=SCALES))
-    a, b, c = (graph.trial(n, {"lambda_r": r, "reward.train.lr": lr})
-               for n, (r, lr) in enumerate([(1.0, 0.1), (2.0, 0.1), (1.0, 0.2)]))
+    a, b, c = (
+        graph.trial(n, {"lambda_r": r, "reward.train.lr": lr})
+        for n, (r, lr) in enumerate([(1.0, 0.1), (2.0, 0.1), (1.0, 0.2)])
+    )
     assert a.reward == b.reward != c.reward and a.start == b.start != c.start
     assert graph.reward not in (a.reward, c.reward) and a.finetune != b.finetune
     lr = graph.config.reward.train.lr
@@ -237,8 +240,10 @@ def test_a_sweep_of_before_is_the_same_search():
 
     config = load(SWEEPS / "lambda.yaml", SweepConfig)
     s = config.search
-    assert s.entries() == {"lambda_r": {"low": 0.0, "high": 10.0, "log": False},
-                           "lambda_c": {"low": 0.001, "high": 1.0, "log": True}}
+    assert s.entries() == {
+        "lambda_r": {"low": 0.0, "high": 10.0, "log": False},
+        "lambda_c": {"low": 0.001, "high": 1.0, "log": True},
+    }
     one = Search.__new__(Search)
     one.__dict__.update(
         space=s.entries(), seed=0, parallelism=2, enqueue=s.known(), startup=10, sampler="tpe",

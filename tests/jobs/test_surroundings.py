@@ -230,7 +230,8 @@ def test_a_promise_is_made_only_where_it_is_kept(tmp_path):
         RuntimeError("(sqlite3.DatabaseError) file is not a database"), "sqlite:////x")  # fmt: skip
     (tmp_path / "ml%flow.db").mkdir()
     assert "damaged: move it away, then" in warning(
-        RuntimeError("unable to open database file"), f"sqlite:///{tmp_path}/ml%25flow.db")
+        RuntimeError("unable to open database file"), f"sqlite:///{tmp_path}/ml%25flow.db"
+    )
 
 
 @pytest.mark.slow

@@ -51,8 +51,18 @@ FIGURES = {
     "calibration",
 }  # fmt: skip
 STAGES = Counter(
-    measures=3, rankings=1, slabs=2, reward=2, calibration=2, real=1, evaluate=3, features=3, fid=3,
-    finetune=2, trial=2, tables=1,
+    measures=3,
+    rankings=1,
+    slabs=2,
+    reward=2,
+    calibration=2,
+    real=1,
+    evaluate=3,
+    features=3,
+    fid=3,
+    finetune=2,
+    trial=2,
+    tables=1,
 )
 
 
@@ -63,8 +73,14 @@ def table(runs, name):
 def test_a_sweep_runs_whole(tiny_sweep):
     assert tiny_sweep.code == 0, tiny_sweep.said
     assert ran({}, attempts(tiny_sweep.runs)) == STAGES
-    for said in ("trial 0", "trial 1", "fid_mini", "best trivial scorer", "25 stages run",
-                 "python -m jobs.ui"):
+    for said in (
+        "trial 0",
+        "trial 1",
+        "fid_mini",
+        "best trivial scorer",
+        "25 stages run",
+        "python -m jobs.ui",
+    ):
         assert said in tiny_sweep.said, tiny_sweep.said
 
 
@@ -72,8 +88,10 @@ def test_every_table_has_its_columns_and_rows(tiny_sweep):
     runs = tiny_sweep.runs
     assert {p.name for p in (runs / "tables").iterdir()} == {
         *(f"tiny-{name}.parquet" for name in TABLES),
-        *(f"tiny-{name}.tex" for name in ("accuracy", "calibration", "fid", "preferences",
-                                         "trials")),
+        *(
+            f"tiny-{name}.tex"
+            for name in ("accuracy", "calibration", "fid", "preferences", "trials")
+        ),
     }
     for name, columns in TABLES.items():
         assert columns <= set(table(runs, name).columns), name
@@ -310,9 +328,7 @@ def test_a_signal_ends_the_step_and_the_same_command_the_sweep(tiny_sweep, tmp_p
     assert outputs(runs / "store") == outputs(tiny_sweep.runs / "store")
 
 
-def test_an_interrupted_sweep_is_completed_by_the_same_command(
-    tiny_sweep, tmp_path, monkeypatch
-):
+def test_an_interrupted_sweep_is_completed_by_the_same_command(tiny_sweep, tmp_path, monkeypatch):
     """Ctrl-C as a stage meets it, in three places; the end is that of an undisturbed sweep."""
     runs = tmp_path / "runs"
     for stage in ("measures", "slabs", "real"):  # what is slow and not at stake
@@ -338,6 +354,7 @@ def test_another_file_of_the_checkpoint_is_another_sweep(
     tiny_checkpoint, tiny_images, tmp_path, name
 ):
     """Keys count files by content: the same bytes elsewhere are a hit, others are not."""
+
     def key(folder):
         path = write_sweep(tmp_path, folder, tiny_images)
         return SweepGraph(load(path, SweepConfig, scales=SCALES)).start.key

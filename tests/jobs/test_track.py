@@ -37,8 +37,10 @@ def runs(empty, tmp_path):
     """A results folder with that database; the experiment's files still go to ours."""
     shutil.copy(empty / "mlflow.db", tmp_path / "mlflow.db")
     with sqlite3.connect(tmp_path / "mlflow.db") as base:
-        base.execute("UPDATE experiments SET artifact_location = ?",
-                     [(tmp_path / "mlartifacts" / "toy").as_uri()])
+        base.execute(
+            "UPDATE experiments SET artifact_location = ?",
+            [(tmp_path / "mlartifacts" / "toy").as_uri()],
+        )
     return tmp_path
 
 
@@ -46,8 +48,11 @@ def tables(runs):
     """All that MLflow has of runs that were not deleted, without what it makes up: ids and the
     order in the tables. Tags that say when or where are left to themselves."""
     with sqlite3.connect(runs / "mlflow.db") as base:
-        alive = dict(base.execute(
-            "SELECT run_uuid, name FROM runs WHERE lifecycle_stage = 'active'").fetchall())
+        alive = dict(
+            base.execute(
+                "SELECT run_uuid, name FROM runs WHERE lifecycle_stage = 'active'"
+            ).fetchall()
+        )
         said = {}
         for name, columns in (
             ("runs", "run_uuid, status, start_time"), ("params", "run_uuid, key, value"),

@@ -182,14 +182,14 @@ def test_ctrl_c_keeps_nothing(tmp_path, capsys, monkeypatch):
 def test_as_a_command_without_heavy_imports(tmp_path):
     finished(tmp_path)
     before = sorted(p for p in tmp_path.rglob("*"))
-    code = "import sys, runpy; sys.argv = ['jobs.verify', '--runs', sys.argv[1]]\n" \
-           "try: runpy.run_module('jobs.verify', run_name='__main__')\n" \
-           "finally: print([n for n in ('torch', 'pandas', 'ray', 'mlflow') if n in sys.modules])"
+    code = (
+        "import sys, runpy; sys.argv = ['jobs.verify', '--runs', sys.argv[1]]\n"
+        "try: runpy.run_module('jobs.verify', run_name='__main__')\n"
+        "finally: print([n for n in ('torch', 'pandas', 'ray', 'mlflow') if n in sys.modules])"
+    )
     ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True,
                          text=True, env=os.environ)  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "[]"
     assert sorted(p for p in tmp_path.rglob("*")) == before  # it writes nothing
     assert Store(tmp_path / "store").root.is_dir()
-
-

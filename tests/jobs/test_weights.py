@@ -71,14 +71,23 @@ def argued(folder, network, key, value):
 
 
 FAULTS = [
-    (lambda f: changed(f, "G", wider), "G.safetensors: decoder.net.2.bias is [40], and by"
-     " G_ema.safetensors [33]"),
-    (lambda f: changed(f, "G", lambda t: t.pop("decoder.net.2.bias")), "G.safetensors: holds no"
-     " tensor decoder.net.2.bias, and by G_ema.safetensors it has one of [33]"),
-    (lambda f: changed(f, "D", lambda t: t.update({"b4.out.bias": torch.zeros(3)})),
-     "D.safetensors: b4.out.bias is [3], and by config.json ["),
-    (lambda f: changed(f, "D", lambda t: t.update({"extra": torch.zeros(3)})),
-     "D.safetensors: holds extra, [3], which by config.json it has not"),
+    (
+        lambda f: changed(f, "G", wider),
+        "G.safetensors: decoder.net.2.bias is [40], and by G_ema.safetensors [33]",
+    ),
+    (
+        lambda f: changed(f, "G", lambda t: t.pop("decoder.net.2.bias")),
+        "G.safetensors: holds no"
+        " tensor decoder.net.2.bias, and by G_ema.safetensors it has one of [33]",
+    ),
+    (
+        lambda f: changed(f, "D", lambda t: t.update({"b4.out.bias": torch.zeros(3)})),
+        "D.safetensors: b4.out.bias is [3], and by config.json [",
+    ),
+    (
+        lambda f: changed(f, "D", lambda t: t.update({"extra": torch.zeros(3)})),
+        "D.safetensors: holds extra, [3], which by config.json it has not",
+    ),
     (lambda f: argued(f, "D", "channel_max", 5), "D.safetensors: b16.fromrgb.weight is ["),
     (lambda f: argued(f, "G", "z_dim", 5), "G_ema.safetensors: backbone.mapping.fc0.weight is ["),
     (lambda f: argued(f, "D", "channel_base", "wide"), "config.json: its arguments of D make no"),

@@ -29,8 +29,15 @@ def head_pictures(n: int, seed: int, spread: float = 1.0, size: int = 64) -> tor
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
         light = np.array([0.5 * p[5], 0.35 + 0.2 * p[6], 1.0])
         shade = 0.4 + 0.6 * np.clip(normal @ (light / np.linalg.norm(light)), 0, 1)
-        skin = np.clip([0.78 + 0.09 * p[7], 0.58 + 0.08 * p[7] + 0.02 * p[8],
-                        0.47 + 0.08 * p[7] - 0.02 * p[8]], 0.05, 1)
+        skin = np.clip(
+            [
+                0.78 + 0.09 * p[7],
+                0.58 + 0.08 * p[7] + 0.02 * p[8],
+                0.47 + 0.08 * p[7] - 0.02 * p[8],
+            ],
+            0.05,
+            1,
+        )
         hair = np.clip(np.array([0.3, 0.2, 0.13]) + 0.12 * p[9], 0.02, 0.9)
         back = np.clip(0.5 + 0.15 * p[10:13], 0, 1) * (0.85 + 0.15 * y[..., None])
         face = skin * shade[..., None]
@@ -42,8 +49,9 @@ def head_pictures(n: int, seed: int, spread: float = 1.0, size: int = 64) -> tor
             face = np.where(iris[..., None], hair * 0.6, face)
             brow = np.hypot((u - ex) / 0.22, (v - ey - 0.16) / 0.035) < 1
             face = np.where(brow[..., None], hair * 0.8, face)
-        mouth = np.hypot((u - turn) / (0.26 + 0.04 * p[17]),
-                         (v + 0.47) / (0.055 + 0.015 * p[18])) < 1
+        mouth = (
+            np.hypot((u - turn) / (0.26 + 0.04 * p[17]), (v + 0.47) / (0.055 + 0.015 * p[18])) < 1
+        )
         face = np.where(mouth[..., None], skin * [0.85, 0.5, 0.5] * shade[..., None], face)
         line = 0.62 + 0.1 * p[19] + 0.05 * np.sin((5 + p[20]) * u + p[21])
         strands = 1 + 0.25 * np.sin(u * (30 + 5 * p[22]) + 3 * v)[..., None]

@@ -75,9 +75,7 @@ def test_frozen_depth_networks_train_trunk_and_heads(yaws, trainable):
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == trainable
 
 
-@pytest.mark.parametrize(
-    "backbone, layers", [("vggface", 134_260_544), ("vgg4096", 139_570_240)]
-)
+@pytest.mark.parametrize("backbone, layers", [("vggface", 134_260_544), ("vgg4096", 139_570_240)])
 def test_vgg_ends_at_its_second_fully_connected_layer(backbone, layers):
     with torch.device("meta"):
         model = RewardModel(RewardConfig(backbone=backbone, yaws=(1, 0, -1)))

@@ -105,8 +105,11 @@ def test_pictures_and_labels_that_unpack_to_much(tmp_path):
         (bytes(200 * 2**20), None, "a.png: has 209715200 bytes unpacked"),
         (png(4), b" " * (200 * 2**20), "dataset.json: has 209715200"),
         (png(4), deep, "dataset.json: has no list .labels. of .name, numbers. (JSON is nested"),
-        (png(4), json.dumps({"labels": [["a.png", [float("nan")] * 25]]}),
-         "a.png: its label holds NaN"),
+        (
+            png(4),
+            json.dumps({"labels": [["a.png", [float("nan")] * 25]]}),
+            "a.png: its label holds NaN",
+        ),
         (program, None, "a.png: is no PNG"),  # for PostScript, Pillow would start Ghostscript
     )
     files = {}

@@ -67,17 +67,32 @@ def test_rays_meet_a_sphere_where_geometry_says():
 
 def test_a_rendered_sphere_has_the_projected_size_and_is_lit_from_its_light():
     vertices, mesh = sphere(0.2)
-    image = raycast.render_mesh(vertices, mesh, FRONT, INTRINSICS, 64, light=(1, 0, 0),
-                                background=(0, 0, 1.0), supersample=2)
+    image = raycast.render_mesh(
+        vertices,
+        mesh,
+        FRONT,
+        INTRINSICS,
+        64,
+        light=(1, 0, 0),
+        background=(0, 0, 1.0),
+        supersample=2,
+    )
     assert image.shape == (64, 64, 3) and image.dtype == np.uint8
-    covered = (image[..., 0] > 10).sum() / 64 ** 2
-    tangent = 0.2 / np.sqrt(2.7 ** 2 - 0.2 ** 2)
+    covered = (image[..., 0] > 10).sum() / 64**2
+    tangent = 0.2 / np.sqrt(2.7**2 - 0.2**2)
     assert covered == pytest.approx(np.pi * (4.2647 * tangent) ** 2, rel=0.05)
     middle = image[32].astype(int)
-    assert middle[44, 0] > middle[20, 0] + 20          # +x of the world is image right
-    coloured = raycast.render_mesh(vertices, mesh, FRONT, INTRINSICS, 32, light=None,
-                                   colors=np.where(vertices[:, 1:2] > 0, [1, 0, 0], [0, 1, 0]))
-    assert coloured[10, 16, 0] > 150 > coloured[10, 16, 1]    # +y of the world is up
+    assert middle[44, 0] > middle[20, 0] + 20  # +x of the world is image right
+    coloured = raycast.render_mesh(
+        vertices,
+        mesh,
+        FRONT,
+        INTRINSICS,
+        32,
+        light=None,
+        colors=np.where(vertices[:, 1:2] > 0, [1, 0, 0], [0, 1, 0]),
+    )
+    assert coloured[10, 16, 0] > 150 > coloured[10, 16, 1]  # +y of the world is up
     assert coloured[22, 16, 1] > 150 > coloured[22, 16, 0]
 
 
@@ -110,7 +125,7 @@ def test_views_from_all_sides_look_at_the_middle_of_the_head():
     assert np.allclose(np.linalg.norm(position, axis=1), 2.7, atol=1e-5)
     yaw = np.arctan2(position[:, 0], position[:, 2])
     assert np.abs(np.histogram(yaw, 4, (-np.pi, np.pi))[0] - 75).max() < 30
-    assert np.abs(pose[:, :3, 2] + position / 2.7).max() < 1e-5      # the optical axis meets 0
+    assert np.abs(pose[:, :3, 2] + position / 2.7).max() < 1e-5  # the optical axis meets 0
     assert np.array_equal(labels[7], faces.around_label(7, 0))
     assert not np.array_equal(faces.around_label(7, 0), faces.around_label(7, 1))
 
@@ -176,6 +191,7 @@ def test_reader_names_what_is_wrong(tmp_path):
             meta = json.loads(data)
             edit(meta)
             return json.dumps(meta).encode()
+
         return change
 
     cases = [
@@ -194,8 +210,11 @@ def test_reader_names_what_is_wrong(tmp_path):
         rewrite(path, change)
         with pytest.raises(ValueError, match=message):
             ImageZip(path)
-    for spoil in (lambda d: d[:40], lambda d: b"not a picture",
-                  lambda d: faces.encode(np.zeros((8, 8, 3), np.uint8))):
+    for spoil in (
+        lambda d: d[:40],
+        lambda d: b"not a picture",
+        lambda d: faces.encode(np.zeros((8, 8, 3), np.uint8)),
+    ):
         write_set(path)
         rewrite(path, lambda n, d, spoil=spoil: spoil(d) if n.endswith("2.png") else d)
         with pytest.raises(ValueError, match=r"set\.zip: 00000/img00000002\.png"):
@@ -242,8 +261,18 @@ def test_latent_to_look_is_smooth_bounded_and_ignores_length():
 def test_glasses_beards_and_expressions_are_frequent():
     told = [headlatent.traits(headlatent.latent(seed)) for seed in range(1000)]
     share = {name: np.mean([t[name] for t in told]) for name in told[0]}
-    for name in ("glasses", "beard", "long_hair", "fringe", "smile", "frown", "open_mouth",
-                 "raised_brows", "lowered_brows", "squint"):
+    for name in (
+        "glasses",
+        "beard",
+        "long_hair",
+        "fringe",
+        "smile",
+        "frown",
+        "open_mouth",
+        "raised_brows",
+        "lowered_brows",
+        "squint",
+    ):
         assert 0.05 < share[name] < 0.6, name
     first = next(s for s in range(99) if told[s]["glasses"] and not told[s]["beard"])
     look = headlatent.look_of(headlatent.latent(first))

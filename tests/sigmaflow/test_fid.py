@@ -212,8 +212,10 @@ def test_kid_equals_clean_fid():
 
 
 def test_kid_of_one_distribution_is_unbiased():
-    values = [kernel_distance(features(80, s, dim=3), features(60, 90 + s, dim=3), subsets=3).value
-              for s in range(60)]
+    values = [
+        kernel_distance(features(80, s, dim=3), features(60, 90 + s, dim=3), subsets=3).value
+        for s in range(60)
+    ]
     assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(60)
     assert min(values) < 0
 
@@ -330,6 +332,7 @@ def test_files_that_are_no_statistics(tmp_path):
 
 def test_our_path_lives_without_scipys_matrix_root(monkeypatch):
     """What SciPy 1.18 takes away (`sqrtm(disp=)`) is never called."""
+
     def gone(*_, **__):
         raise TypeError("sqrtm() got an unexpected keyword argument 'disp'")
 

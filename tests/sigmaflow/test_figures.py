@@ -89,7 +89,7 @@ def test_ply_reads_back(tmp_path, sphere):
     v, f = len(sphere.vertices), len(sphere.faces)
     assert f"element vertex {v}\n".encode() in head and f"element face {f}\n".encode() in head
     assert np.array_equal(np.frombuffer(body, "<f4", 3 * v).reshape(-1, 3), sphere.vertices)
-    faces = np.frombuffer(body[12 * v:], [("n", "u1"), ("i", "<i4", 3)])
+    faces = np.frombuffer(body[12 * v :], [("n", "u1"), ("i", "<i4", 3)])
     assert np.array_equal(faces["i"], sphere.faces) and (faces["n"] == 3).all()
 
 
@@ -133,11 +133,16 @@ def test_framing_fits_and_ignores_far_specks(sphere):
 def reward_tables(n=40, ticks=5, seed=0):
     random = np.random.RandomState(seed)
     start = random.randn(n) * 2
+
     def run(b, gain):
         final = start * b + gain + random.randn(n) * 0.3
-        rows = [(t * 0.5, s, start[s] + (final[s] - start[s]) * t / (ticks - 1))
-                for t in range(ticks) for s in range(n)]
+        rows = [
+            (t * 0.5, s, start[s] + (final[s] - start[s]) * t / (ticks - 1))
+            for t in range(ticks)
+            for s in range(n)
+        ]
         return pd.DataFrame(rows, columns=["kimg", "seed", "reward"])
+
     return {"tuned": run(0.4, 8), "control": run(0.9, 0)}
 
 
@@ -148,9 +153,16 @@ def ends(table):
 
 def trials(n=8, seed=0):
     random = np.random.RandomState(seed)
-    return pd.DataFrame({"trial": range(n), "lambda_r": random.rand(n), "lambda_c": random.rand(n),
-                         "gain": random.rand(n) * 5, "fid": random.rand(n) * 4 + 9,
-                         "role": ["paper", "control"] + [""] * (n - 2)})
+    return pd.DataFrame(
+        {
+            "trial": range(n),
+            "lambda_r": random.rand(n),
+            "lambda_c": random.rand(n),
+            "gain": random.rand(n) * 5,
+            "fid": random.rand(n) * 4 + 9,
+            "role": ["paper", "control"] + [""] * (n - 2),
+        }
+    )
 
 
 def searched(n=14, seed=1):
@@ -184,13 +196,15 @@ def all_figures(mesh):
         "trajectories": figures.trajectories(tables),
         "final": figures.final_against_initial({k: ends(t) for k, t in tables.items()}),
         "pareto": figures.pareto_front(trials(), start_fid=8.5, fid_label="fid_mini"),
-        "slices": figures.slices(searched()[0], {"gain": "maximize", "fid_mini": "minimize"},
-                                 ["lambda_c"]),
+        "slices": figures.slices(
+            searched()[0], {"gain": "maximize", "fid_mini": "minimize"}, ["lambda_c"]
+        ),
         "importances": figures.importances(searched()[1]),
         "meshes": figures.mesh_table([("seed 0", [mesh, mesh])], resolution=48, supersample=1),
         "grid": figures.image_grid(pictures, columns=3),
-        "sheet": figures.sample_sheet([("a", pictures[:3]), ("b", pictures[3:])],
-                                      columns=["x", "y", "z"], title="t"),
+        "sheet": figures.sample_sheet(
+            [("a", pictures[:3]), ("b", pictures[3:])], columns=["x", "y", "z"], title="t"
+        ),
     }
 
 
@@ -291,18 +305,26 @@ def test_matplotlibs_settings_are_left_alone():
 
 
 def test_without_display_pyplot_or_gl():
-    code = ("import sys; from sigmaflow import figures; "
-            "f = figures.reward_histograms([1., 2, 3], [2., 3, 5]); f.canvas.draw(); "
-            "bad = {'matplotlib.pyplot', 'OpenGL', 'vtk', 'torch'} & set(sys.modules); "
-            "assert not bad, bad")
+    code = (
+        "import sys; from sigmaflow import figures; "
+        "f = figures.reward_histograms([1., 2, 3], [2., 3, 5]); f.canvas.draw(); "
+        "bad = {'matplotlib.pyplot', 'OpenGL', 'vtk', 'torch'} & set(sys.modules); "
+        "assert not bad, bad"
+    )
     clean = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "MPLBACKEND")}
     subprocess.run([sys.executable, "-c", code], check=True, env=clean, timeout=120)
 
 
 def test_front_by_hand():
     gain, fid = [0, 2, 1, 3, 3, np.nan], [5, 6, 7, 9, 9, 1]
-    assert front_of(np.array(gain), np.array(fid)).tolist() == [True, True, False, True, True,
-                                                                False]
+    assert front_of(np.array(gain), np.array(fid)).tolist() == [
+        True,
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_degenerate_and_wrong_data():

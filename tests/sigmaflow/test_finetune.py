@@ -163,9 +163,9 @@ def test_checkpoint_of_another_network_is_refused(tiny_gan, tmp_path):
 
 def test_warm_start_learns_and_resumes(tiny_gan, tmp_path):
     images = Noise(12)
-    images.pixels[:] = torch.linspace(0, 255, 6).repeat_interleave(2).to(torch.uint8)[
-        :, None, None, None
-    ]
+    images.pixels[:] = (
+        torch.linspace(0, 255, 6).repeat_interleave(2).to(torch.uint8)[:, None, None, None]
+    )
     seeds = np.repeat(np.arange(6), 2)
     z = np.repeat(np.random.default_rng(1).standard_normal((6, 8)), 2, axis=0)
     config = WarmstartConfig(
@@ -220,7 +220,7 @@ def test_rays_are_drawn_near_the_head():
     assert ((rows[0] >= 2) & (rows[0] < 10) & (columns[0] >= 2) & (columns[0] < 10)).all()
     assert ((rows[1] >= 13) & (columns[1] >= 13)).all()
     assert all(len(set(row.tolist())) == 9 for row in near)
-    share = (pick_rays(pictures[:1].expand(400, -1, -1, -1), 1, empty=0.25).flatten() % 16 < 10)
+    share = pick_rays(pictures[:1].expand(400, -1, -1, -1), 1, empty=0.25).flatten() % 16 < 10
     assert 0.5 < share.float().mean() < 0.98  # far ones too
     stripe = torch.zeros(400, 3, 16, 16)
     stripe[..., 8] = -1.0  # contrast 1 with columns 7 and 9

@@ -145,7 +145,8 @@ def test_unknown_superresolution_lists_the_known(tiny_gan):
 
     kwargs = dict(tiny_gan.G.init_kwargs)
     kwargs["rendering_kwargs"] = {
-        **kwargs["rendering_kwargs"], "superresolution_module": "training.x.SuperresolutionBig"
+        **kwargs["rendering_kwargs"],
+        "superresolution_module": "training.x.SuperresolutionBig",
     }
     with pytest.raises(ValueError, match="SuperresolutionHybrid8XDC"):
         TriPlaneGenerator(**kwargs)

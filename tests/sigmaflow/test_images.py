@@ -84,6 +84,7 @@ def test_our_reading_of_zips_is_pythons(tmp_path, pack):
 def with_label(at, change):
     def spoil(files, labels):
         labels[at][1] = change(np.array(labels[at][1])).tolist()
+
     return spoil
 
 
@@ -91,6 +92,7 @@ def entry(at, value):
     def change(label):
         label[at] = value
         return label
+
     return change
 
 
@@ -161,8 +163,10 @@ def test_a_damaged_member_is_named_with_reason_and_remedy(mirrored_set):
     data[data.find(b"IDAT", data.find(b"img00000003.png")) + 50] ^= 0xFF
     mirrored_set.write_bytes(bytes(data))
     images = StreamedImages(ImageZip(mirrored_set), workers=2)
-    with pytest.raises(ValueError, match="img00000003.png: cannot be read .its checksum is wrong.; "
-                                         "copy the set again"):
+    with pytest.raises(
+        ValueError,
+        match="img00000003.png: cannot be read .its checksum is wrong.; copy the set again",
+    ):
         images.batch(np.arange(6))
     assert images.batch(np.array([0, 1]))[0].shape == (2, 3, SIDE, SIDE)
     images.close()
@@ -198,8 +202,9 @@ def test_a_reader_survives_processes(mirrored_set, method):
 
 def run_of(images, seed, seen, batch, steps):
     images.expect(reading(seed, seen, batch, len(images)))
-    return [images.batch(shuffled(seed, seen + batch * k, batch, len(images)))
-            for k in range(steps)]
+    return [
+        images.batch(shuffled(seed, seen + batch * k, batch, len(images))) for k in range(steps)
+    ]
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

@@ -35,11 +35,11 @@ def parts_of(path):
     raw = path.read_bytes()
     magic, version, size = struct.unpack_from("<4sII", raw)
     length, kind = struct.unpack_from("<I4s", raw, 12)
-    scene = json.loads(raw[20:20 + length])
+    scene = json.loads(raw[20 : 20 + length])
     binary, kind2 = struct.unpack_from("<I4s", raw, 20 + length)
     assert (magic, version, size) == (b"glTF", 2, len(raw)) and (kind, kind2) == (b"JSON", b"BIN\0")
     assert length % 4 == 0 and binary % 4 == 0
-    return scene, raw[28 + length:]
+    return scene, raw[28 + length :]
 
 
 def test_glb_has_one_buffer_with_positions_normals_and_faces(tmp_path, surface):

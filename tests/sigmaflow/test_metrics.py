@@ -179,8 +179,9 @@ class StandIn(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layers = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d((16, 16)),
-                                          torch.nn.Flatten(), torch.nn.Linear(768, 2048))
+        self.layers = torch.nn.Sequential(
+            torch.nn.AdaptiveAvgPool2d((16, 16)), torch.nn.Flatten(), torch.nn.Linear(768, 2048)
+        )
 
     def forward(self, x):
         return self.layers(x)

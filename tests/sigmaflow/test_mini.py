@@ -27,9 +27,7 @@ def look(G, seeds, psi, yaw=0.0):
     with torch.no_grad():
         ws = G.mapping(latents(seeds, G.z_dim), c, truncation_psi=psi)
         view = cameras.frontal_label(yaw=yaw).expand(len(seeds), -1)
-        return G.synthesis(
-            ws, view, noise_mode="const", sampling=RaySampling(deterministic=True)
-        )
+        return G.synthesis(ws, view, noise_mode="const", sampling=RaySampling(deterministic=True))
 
 
 def test_small_enough_to_ship():

@@ -293,8 +293,11 @@ def test_every_difference_is_a_setting_of_its_own():
     model, train = PAPER.model_settings(), PAPER.train_settings()
     of_the_data = {f.name for f in fields(Semantics)} - set(model) - set(train)
     assert of_the_data == {"anchors"}
-    assert all(getattr(PAPER, f.name) != getattr(RELEASED, f.name) for f in fields(Semantics)
-               if f.name not in {"activation", "latents", "anchors", "frozen", "norm", "batch"})
+    assert all(
+        getattr(PAPER, f.name) != getattr(RELEASED, f.name)
+        for f in fields(Semantics)
+        if f.name not in {"activation", "latents", "anchors", "frozen", "norm", "batch"}
+    )
 
 
 @pytest.mark.parametrize("name", ["paper", "released"])

@@ -255,8 +255,9 @@ def test_neighbours_are_those_of_the_micro_batch(tiny_gan, monkeypatch):
         seen = []
         monkeypatch.setattr(
             "sigmaflow.finetune.loop.picture",
-            lambda G, ws, c, *_: seen.append(c) or tuple(
-                ws.mean() + torch.zeros(len(c), 3, size, size) for size in (16, 8)
+            lambda G, ws, c, *_: (
+                seen.append(c)
+                or tuple(ws.mean() + torch.zeros(len(c), 3, size, size) for size in (16, 8))
             ),
         )
         config = config.model_copy(update={"control_consistency": False})

@@ -21,7 +21,10 @@ def test_the_papers_user_study():
     p = preference(506, 141, 33, simulated=False)
     assert p.cohens_h == pytest.approx(1.1353, abs=5e-5)
     assert [round(s, 3) for s in (p.share_tuned, p.share_original, p.share_none)] == [
-        0.744, 0.207, 0.049]
+        0.744,
+        0.207,
+        0.049,
+    ]
     assert p.cohens_h_low < 1.1353 < p.cohens_h_high
     assert p.sign_p < 1e-40
     assert "people" in p.title and "simulated" in preference(1, 0, simulated=True).title
@@ -31,8 +34,10 @@ def test_preference_interval_covers():
     random = np.random.RandomState(0)
     truth = cohens_h(0.6, 0.3)
     draws = random.multinomial(300, [0.6, 0.3, 0.1], size=1000)
-    hits = [p.cohens_h_low <= truth <= p.cohens_h_high
-            for p in (preference(*map(int, d), simulated=True) for d in draws)]
+    hits = [
+        p.cohens_h_low <= truth <= p.cohens_h_high
+        for p in (preference(*map(int, d), simulated=True) for d in draws)
+    ]
     assert 0.93 <= np.mean(hits) <= 0.97
 
 
@@ -63,7 +68,8 @@ def test_slope_equals_scipy_and_tests_against_one():
     s = final_on_initial(x, y)
     reference = stats.linregress(x, y)
     assert (s.slope, s.intercept, s.r) == pytest.approx(
-        (reference.slope, reference.intercept, reference.rvalue))
+        (reference.slope, reference.intercept, reference.rvalue)
+    )
     half = stats.t.ppf(0.975, 198) * reference.stderr
     assert (s.slope_low, s.slope_high) == pytest.approx((s.slope - half, s.slope + half))
     gain_on_one = stats.linregress(x, y - x)  # testing b = 1 is testing a flat gain

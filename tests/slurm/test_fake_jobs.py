@@ -138,6 +138,7 @@ def test_a_job_whose_python_or_setup_is_wrong_shows_its_own_log(desk, scene, sit
 @pytest.mark.parametrize("how", ["spoke", "lost", "silent"])
 def test_a_job_that_ends_otherwise_is_submitted_again(desk, scene, site, how):
     """With words of its driver, by the loss of a machine, or without any log."""
+
     def ends():
         place = desk.folder / "jobs" / "17"
         place.mkdir(parents=True, exist_ok=True)
