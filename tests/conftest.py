@@ -18,6 +18,7 @@ torch.set_num_threads(1)
 # Ray's workers are polite by default, and on a busy machine would never get to the end of a test.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
+pytest_plugins = ["shards"]
 VARIABLE = "SIGMAFLOW_REFERENCE"
 GOLDEN = Path(__file__).parent / "golden"
 
