@@ -25,6 +25,7 @@ from jobs.sweep.nearest import Cached
 
 State = Literal["HIT", "RUN", "RESUME", "BLOCKED"]
 STATES: tuple[State, ...] = ("HIT", "RUN", "RESUME", "BLOCKED")
+OLDER = "of the stage, cached has"  # in the reason of a stage whose version was raised
 APART = 8  # trials that have lines of their own; more are shown together
 
 
@@ -158,6 +159,8 @@ def lines(config: Any, profile: Any, runs: Path) -> Iterator[str]:
     yield from _table(rows)
     open_trials = config.search.trials - len(trials) if graph is not None else 0
     yield from stale_lines((one.task for one in planned if one.state == "HIT"), store)
+    if any(OLDER in one.reason for one in planned):
+        yield "results of older versions stay on the disk: python -m jobs.prune says how much"
     yield from _totals(planned, open_trials, total + guess, _slots(profile), runs)
     yield from _on_a_gpu(config, [one.task for one in planned if one.state != "HIT"])
     yield from _script(config, profile, runs)
