@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,20 @@ from rich.markup import escape
 
 from jobs.report import PART, PARTIAL, accuracy_line, drop_partial, publish, trial_table
 from jobs.search.outcomes import pareto, read_summary, searches_reward
-from jobs.stages.analysis import REPORT
+from jobs.stages.analysis import (
+    ANALYSES,
+    ANALYSIS,
+    REPORT,
+    REPORT_STAGES,
+    Report,
+    joined_report,
+)
 from jobs.status import Sweep
 from jobs.store.ledger import LAUNCH
-from jobs.store.store import Store
+from jobs.store.store import SPEC, Store
 from jobs.sweep.settings import tables_config
 from jobs.sweep.space import SearchSection
+from sigmaflow.analysing import Analysis
 from sigmaflow.atomic import write_bytes, write_json, write_text, write_with
 
 PARTS = ("finetune", "tuned", "last", "start", "reward")  # of a trial; older ledgers lack some
@@ -63,7 +72,7 @@ def report(sweep: Sweep, runs: Path) -> tuple[bool, list[str]]:
         wanted = ", ".join(lacking) or "a first trial"
         said = f"no tables yet: they need {wanted}; trials missing: {_said(missing)}"
         return False, [*lines, escape(said)]
-    _make(inputs, config, missing, runs, sweep.latest.name)
+    _make(inputs, config, missing, runs, sweep.latest.name, list(_analyses(sweep, store)))
     lines += [
         f"[yellow]partial[/]: {len(config['numbers'])} of {record['trials']} trials; missing: "
         + escape(_said(missing)),
@@ -145,14 +154,38 @@ def _numbers(sweep: Sweep, store: Store) -> Iterator[str]:
         yield from trial_table(record["params"], record["fid_name"], values, limits)
 
 
+def _analyses(sweep: Sweep, store: Store) -> Iterator[tuple[Analysis, Report]]:
+    """Analyses of which some generators are finished, made of those."""
+    found: dict[str, list[tuple[Path, dict[str, Any], str]]] = {}
+    for one in sweep.tasks:
+        name = one.entry.stage.name.removeprefix(ANALYSIS)
+        if name in ANALYSES and name != one.entry.stage.name and one.state == "done":
+            folder = store.path(one.entry)
+            config = json.loads((folder / SPEC).read_bytes())["config"]
+            said = one.entry.label.removeprefix(f"{name} of ")
+            found.setdefault(name, []).append((folder, config, said))
+    for name, parts in found.items():
+        settings = parts[-1][1]["settings"]
+        parts = [part for part in parts if part[1]["settings"] == settings]
+        generators = [{"generator": said, "role": c["subject"]["role"]} for _, c, said in parts]
+        folders = [folder for folder, *_ in parts]
+        yield ANALYSES[name], joined_report(ANALYSES[name], settings, folders, generators)
+
+
 def _make(
-    inputs: Mapping[str, Any], config: Mapping[str, Any], missing: Mapping[int, str], runs: Path,
+    inputs: Mapping[str, Any],
+    config: Mapping[str, Any],
+    missing: Mapping[int, str],
+    runs: Path,
     name: str,
-) -> None:  # fmt: skip
+    analyses: Sequence[tuple[Analysis, Report]],
+) -> None:
     """Write the tables and draw the figures, each file whole or not at all."""
     from jobs.output.pictures import draw_sweep
+    from jobs.output.rows import write_frame
     from jobs.output.tables import escape as latex_escape
     from jobs.output.tables import latex, sweep_tables
+    from sigmaflow.figures import save
 
     tables = sweep_tables(inputs, config)
     for kind in ("tables", "figures"):
@@ -170,12 +203,26 @@ def _make(
     for table, frame in tables.items():
         path = place("tables", f"{table}.parquet")
         write_with(path, lambda p, frame=frame: _write_marked(p, frame, missing))
-    for table, text in latex(tables, config).items():
+    texts = latex(tables, config)
+    said = {METADATA.decode(): json.dumps(dict(missing))}
+    for analysis, made in analyses:
+        texts |= made.texts
+        schema = REPORT_STAGES[analysis.name].schema
+        for one in analysis.tables:
+            frame = made.frames[one.name]
+            write_with(
+                place("tables", f"{one.name}.parquet"),
+                partial(write_frame, table=one, frame=frame, version=schema, more=said),
+            )
+    for table, text in texts.items():
         text = text.replace("\\caption{", "\\caption{" + latex_escape(mark), 1)
         write_text(place("tables", f"{table}.tex"), text)
     folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=runs / "figures"))
     try:
         draw_sweep(inputs, tables, config, folder)
+        for _, made in analyses:
+            for figure, drawn in made.figures.items():
+                save(drawn, folder / figure)
         for path in sorted(folder.iterdir()):
             write_bytes(place("figures", path.name), path.read_bytes())
     finally:

@@ -41,14 +41,20 @@ def joined(parts: Sequence[Path], generators: Sequence[Mapping[str, str]]) -> pd
     return pd.concat([f for f in frames if len(f)] or frames[:1], ignore_index=True)
 
 
-def write_frame(path: Path, table: Table, frame: pd.DataFrame, version: str) -> None:
-    """The joined rows; metadata say by which stage and version, and what the columns hold."""
+def write_frame(
+    path: Path,
+    table: Table,
+    frame: pd.DataFrame,
+    version: str,
+    more: Mapping[str, str] | None = None,
+) -> None:
+    """The joined rows; metadata say by which stage and version, what columns hold, and `more`."""
     columns = {name: {"meaning": meaning, "unit": ""} for name, meaning in FIRST.items()} | {
         name: {"meaning": one["meaning"], "unit": one["unit"]}
         for name, one in table.columns.items()
     }
     made = pa.Table.from_pandas(frame, schema(table, list(FIRST)), preserve_index=False)
-    said = {SCHEMA: version, COLUMNS: json.dumps(columns)}
+    said = {SCHEMA: version, COLUMNS: json.dumps(columns), **(more or {})}
     parquet.write_table(made.replace_schema_metadata(
         {**(made.schema.metadata or {}), **{k.encode(): v.encode() for k, v in said.items()}}
     ), path)  # fmt: skip

@@ -140,6 +140,9 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
     def on_trial(number: int, params, task, result) -> None:
         if result is not None and result.path is not None:
             values[number] = read_summary(result.path)
+            own = graph.parts(graph.generators([trials[number]]))
+            ledger.add(own, number)
+            driver.add(own)
             if result.status == "done":
                 show.say(trial_line(number, trials[number].params, values[number], graph.fid_name))
 

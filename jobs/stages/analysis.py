@@ -5,8 +5,10 @@ report that joins those of all generators to tables and figures.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.run.attempt import Context
 from jobs.store.stage import Stage
@@ -15,11 +17,16 @@ from sigmaflow.measuring import Measured
 from sigmaflow.registry import listed
 
 FORMAT = 1  # of their settings and files: raised where all of them must be made again
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+ANALYSIS = "analysis_"  # begins the names of stages of one generator
 REPORT = "report_"  # begins the names of stages whose tables and figures are published
 ANALYSES: dict[str, Analysis] = listed("sigmaflow.analyses", "ANALYSIS")
 ANALYSIS_STAGES = {
     name: Stage(
-        name=f"analysis_{name}", version=one.version, run="jobs.stages.analysis:run_analysis",
+        name=f"{ANALYSIS}{name}", version=one.version, run="jobs.stages.analysis:run_analysis",
         imports=(f"sigmaflow.analyses.{name}",), torch=False,
         # Quantities are inputs with versions of their own, and figures are the report's.
         without=("sigmaflow.quantities", "sigmaflow.generators", "sigmaflow.figures"),
@@ -54,26 +61,50 @@ def run_analysis(ctx: Context) -> None:
 
 def run_report(ctx: Context) -> None:
     """`tables/<table>.parquet` and `.tex` of all generators, and `figures/`."""
-    from jobs.output.rows import joined, latex, write_frame
+    from jobs.output.rows import write_frame
     from sigmaflow.figures import save
 
     c = ctx.config
     analysis = ANALYSES[c["analysis"]]
+    made = joined_report(analysis, c["settings"], ctx.input("parts"), c["generators"])
     for name in ("tables", "figures"):
         (ctx.folder / name).mkdir()
-    frames = {}
-    schema = REPORT_STAGES[analysis.name].schema
     for table in analysis.tables:
-        parts = [folder / f"{table.name}.parquet" for folder in ctx.input("parts")]
-        frame = frames[table.name] = joined(parts, c["generators"])
         place = ctx.folder / "tables" / table.name
-        write_frame(place.with_suffix(".parquet"), table, frame, schema)
-        place.with_suffix(".tex").write_text(latex(table, frame), encoding="utf-8")
-    drawn = analysis.draw(frames, analysis.settings(**c["settings"])) if analysis.draw else {}
-    for name, figure in drawn.items():
+        schema = REPORT_STAGES[analysis.name].schema
+        write_frame(place.with_suffix(".parquet"), table, made.frames[table.name], schema)
+        place.with_suffix(".tex").write_text(made.texts[table.name], encoding="utf-8")
+    for name, figure in made.figures.items():
         save(figure, ctx.folder / "figures" / name)
     said = {"analysis": analysis.name, "paper": analysis.paper, "settings": c["settings"]}
     (ctx.folder / "analysis.json").write_text(json.dumps(said, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Tables, their LaTeX and the figures of an analysis of several generators, by name."""
+
+    frames: Mapping[str, pd.DataFrame]
+    texts: Mapping[str, str]
+    figures: Mapping[str, Figure]
+
+
+def joined_report(
+    analysis: Analysis,
+    settings: Mapping[str, Any],
+    parts: Sequence[Path],
+    generators: Sequence[Mapping[str, str]],
+) -> Report:
+    """The report of generators, each with the folder of its analysis."""
+    from jobs.output.rows import joined, latex
+
+    frames = {
+        table.name: joined([folder / f"{table.name}.parquet" for folder in parts], generators)
+        for table in analysis.tables
+    }
+    texts = {table.name: latex(table, frames[table.name]) for table in analysis.tables}
+    figures = analysis.draw(frames, analysis.settings(**settings)) if analysis.draw else {}
+    return Report(frames, texts, figures)
 
 
 def subject_of(said: dict[str, Any]) -> Subject:

@@ -64,6 +64,10 @@ class AnalysisGraph:
             if settings is not None
         )
 
+    def parts(self, generators: Sequence[Generator]) -> tuple[Task, ...]:
+        """What `reports` join: every analysis that is asked for, of each generator alone."""
+        return tuple(part for report in self.reports(generators) for part in report.needs())
+
     def _report(self, analysis: Analysis, settings: Any, generators: Sequence[Generator]) -> Task:
         parts = [
             (one, part)

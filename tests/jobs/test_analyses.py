@@ -1,6 +1,7 @@
 """Analyses that a sweep file asks for: tasks, tables, figures, and what is refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,16 @@ from PIL import Image
 from pyarrow import parquet
 from test_compare import compare, fine_tune
 
+import jobs.stages.analysis
+import jobs.stages.tables
+from jobs import report
 from jobs.output.tables import SCHEMA
 from jobs.sweep.config import ConfigError, load
 from jobs.sweep.kinds import ScoreConfig, SweepConfig
 from sigmaflow.generators import load_generator
 from sigmaflow.measuring import measure
 from sigmaflow.quantities.reward import QUANTITY
-from sweeps import SCALES, attempts, launch, ran, write_sweep
+from sweeps import SCALES, TINY_SWEEP, attempts, launch, ran, write_sweep
 
 ASKED = {"truncation": {"psis": [0.0, 0.7, 1.0]}}
 
@@ -127,6 +131,51 @@ def test_annotator_and_shapes_say_what_the_trial_said(runs, asked):
         for name in ("roughness", "nose"):
             expected = trials[f"annotator_{name}_change"][trial]
             assert changes[f"trial {trial}", name] == pytest.approx(expected, abs=1e-6)
+
+
+def test_an_unfinished_sweep_has_those_of_its_finished_trials(
+    tiny_checkpoint, tiny_images, tmp_path, monkeypatch
+):
+    """Analyses of a trial are made when it ends, not when all have."""
+    runs = tmp_path / "runs"
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images, analyses={"truncation": {}})
+
+    def fail(ctx):
+        raise RuntimeError("no tables today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.stages.tables, "run_tables", fail)
+        patch.setattr(jobs.stages.analysis, "run_report", fail)
+        code, said = launch(sweep, runs)
+    assert code == 1 and "no tables today" in said
+    for path in (runs / "store" / "trial").glob("[!.]*/done.json"):
+        if json.loads((path.parent / "task.json").read_text())["config"]["params"]["lambda_r"] == 0:
+            shutil.rmtree(path.parent)
+    assert report.main(["tiny", "--runs", str(runs)]) == 0
+    found = table(runs, "tiny+partial-truncation")
+    assert found["generator"].tolist() == ["original"] * 5 + ["trial 0", "trial 1"]
+    assert set(found["role"]) == {"original", "tuned", "control"}
+    metadata = parquet.read_schema(runs / "tables" / "tiny+partial-truncation.parquet").metadata
+    assert list(json.loads(metadata[b"sigmaflow.partial"])) == ["1"]
+    assert (runs / "figures" / "tiny+partial-truncation.png").exists()
+    assert "Partial: trials" in (runs / "tables" / "tiny+partial-truncation.tex").read_text()
+    assert launch(sweep, runs)[0] == 0
+    assert not list(runs.glob("*/tiny+partial-*"))
+    assert len(table(runs, "tiny-truncation")) == 7
+
+
+def test_analyses_of_a_trial_are_asked_when_it_ends(tiny_checkpoint, tiny_images, tmp_path):
+    search = {**TINY_SWEEP["search"], "parallelism": 1}
+    sweep = write_sweep(tmp_path, tiny_checkpoint, tiny_images, analyses={"truncation": {}},
+                        search=search)  # fmt: skip
+    code, said = launch(sweep, tmp_path / "runs")
+    assert code == 0, said
+    ended = [line for line in said.splitlines() if " done " in line]
+    first, second = (
+        next(i for i, line in enumerate(ended) if text in line)
+        for text in ("truncation of trial 0", "compare lambda_r=0")
+    )
+    assert first < second
 
 
 def test_the_plan_is_the_same_with_and_without(asked, tiny_checkpoint, tiny_images, tmp_path):
