@@ -20,14 +20,13 @@ from jobs.report import PART, PARTIAL, accuracy_line, drop_partial, publish, tri
 from jobs.search.outcomes import pareto, read_summary, searches_reward
 from jobs.stages.analysis import (
     ANALYSES,
-    ANALYSIS,
-    REPORT,
     REPORT_STAGES,
     Report,
     joined_report,
 )
 from jobs.status import Sweep
 from jobs.store.ledger import LAUNCH
+from jobs.store.stage import ANALYSIS, REPORT
 from jobs.store.store import SPEC, Store
 from jobs.sweep.settings import tables_config
 from jobs.sweep.space import SearchSection

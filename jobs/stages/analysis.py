@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.run.attempt import Context
-from jobs.store.stage import Stage
+from jobs.store.stage import ANALYSIS, REPORT, Stage
 from sigmaflow.analysing import Analysis, Subject
 from sigmaflow.measuring import Measured
 from sigmaflow.registry import listed
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-ANALYSIS = "analysis_"  # begins the names of stages of one generator
-REPORT = "report_"  # begins the names of stages whose tables and figures are published
 ANALYSES: dict[str, Analysis] = listed("sigmaflow.analyses", "ANALYSIS")
 ANALYSIS_STAGES = {
     name: Stage(

@@ -15,6 +15,9 @@ from typing import Any, Union
 
 from sigmaflow.files import sha256_file
 
+ANALYSIS = "analysis_"  # begins the names of stages that analyse one generator
+REPORT = "report_"  # begins the names of those that join them: what they leave is published
+
 
 @dataclass(frozen=True)
 class Stage:

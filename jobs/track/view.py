@@ -21,10 +21,9 @@ from jobs.output import redact
 from jobs.run.attempt import METRICS
 from jobs.run.system import spool
 from jobs.search.outcomes import gain
-from jobs.stages.analysis import REPORT
 from jobs.status import STATES, Standing, Sweep, stand
 from jobs.store.ledger import SWEEPS, Launch, launches
-from jobs.store.stage import canonical
+from jobs.store.stage import REPORT, canonical
 from jobs.store.store import NOT_OUTPUT, SPEC, Store, read_marker
 from jobs.track import provenance
 
