@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from jobs.sweep.analysis_graph import AnalysesSection
-from jobs.sweep.idle import Given, problems
+from jobs.sweep.given import Given
+from jobs.sweep.idle import problems
 from jobs.sweep.lines import Keys
 from jobs.sweep.outside import Checkpoint, Images
 from jobs.sweep.sections import (

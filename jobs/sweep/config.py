@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from jobs.sweep.idle import COMMAND, FILE, Given
+from jobs.sweep.given import COMMAND, FILE, Given
 from jobs.sweep.lines import Keys, dotted, read, scalar
 from jobs.sweep.typed import mistyped
 

@@ -8,18 +8,16 @@ of ``sweeps/scales`` are never wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jobs.search.outcomes import REWARD
 from jobs.sweep.fid_section import FidSection
+from jobs.sweep.given import BELOW, Given
 from jobs.sweep.idle_reward import Idle, of_the_reward
 from jobs.sweep.idle_training import of_finetunes, of_pretraining
 from jobs.sweep.lines import Keys
 from jobs.sweep.outside import network_of
-
-BELOW, FILE, COMMAND = range(3)  # layers
 
 # Sections that a kind does not read, and why.
 UNREAD: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -62,24 +60,6 @@ UNREAD: Mapping[str, tuple[tuple[str, str], ...]] = {
     "rehearsal": (("checkpoint", "a rehearsal starts from random weights (G and D)"),
                   ("images", "a rehearsal takes enlarged pictures of the shipped set")),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Given:
-    """On which layer each key was given last."""
-
-    layers: Mapping[Keys, int]
-
-    def layer(self, keys: Sequence[str | int]) -> int:
-        """The highest layer of a key and all below it; BELOW where none was given."""
-        keys = tuple(keys)
-        return max((n for k, n in self.layers.items() if k[: len(keys)] == keys), default=BELOW)
-
-    def places(self, keys: Keys, layer: int) -> list[Keys]:
-        """The key itself where it was given on that layer, else the keys below it that were."""
-        if self.layers.get(keys) == layer:
-            return [keys]
-        return [k for k, n in self.layers.items() if k[: len(keys)] == keys and n == layer]
 
 
 def problems(config: Any, given: Given) -> list[tuple[Keys, str]]:
