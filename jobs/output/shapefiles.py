@@ -14,6 +14,7 @@ import pandas as pd
 
 from sigmaflow.atomic import TEMPORARY, write_bytes, write_with
 from sigmaflow.files import sha256_file
+from sigmaflow.numbertable import check_numbers
 
 MANIFEST = "manifest.parquet"
 SURFACE = ("ply", "glb", "png", "mp4", "webp")  # made from the mesh
@@ -57,6 +58,7 @@ class Manifest:
         self.rows: dict[tuple[int, str], dict[str, Any]] = {}
         if self.path.exists():
             try:
+                check_numbers(self.path)  # its size, by the footer
                 frame = pd.read_parquet(self.path)
                 rows = frame[list(self.COLUMNS)].to_dict("records")
             except Exception as error:  # pyarrow has many

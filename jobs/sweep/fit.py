@@ -35,7 +35,7 @@ class _Seeds(NamedTuple):
 def misfits(config: Any) -> Found:
     """What does not fit, as (keys, what is wrong and the remedy). The files must be good one by
     one: a missing or damaged one raises OSError or ValueError."""
-    if config.kind in ("sweep", "pretrain"):
+    if config.kind in ("sweep", "pretrain", "card"):
         yield from _picture_size(config)
     if config.kind in ("sweep", "rehearsal", "rewards"):
         yield from _splits(config)
@@ -56,7 +56,8 @@ def _picture_size(config: Any) -> Found:
     else:
         made = SHIPPED_SIDE
         if config.checkpoint != "mini":
-            made = checkpoint_config(config.checkpoint, True)["G"]["img_resolution"]
+            trained = config.kind != "card"
+            made = checkpoint_config(config.checkpoint, trained)["G"]["img_resolution"]
         of = f"checkpoint {config.checkpoint}"
     side = SHIPPED_SIDE if config.images == "mini" else picture_side(config.images)
     if side != made:

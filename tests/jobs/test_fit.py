@@ -66,6 +66,14 @@ def test_pictures_are_those_of_the_generator(tmp_path, sweep, sides, kind, mode,
     assert found.startswith("--set images=") and str(path) in found and said in found
 
 
+def test_a_card_compares_pictures_of_one_size(tmp_path):
+    path = pictures(tmp_path / "set.zip", [32, 32])
+    card = SCALES.parent / "mini_card.yaml"
+    assert problems(card) == []
+    found = next(one for one in problems(card, f"images={path}") if "a side" in one)
+    assert "holds pictures of 32 pixels a side, and the generator" in found and "makes 64" in found
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:-1000])
 

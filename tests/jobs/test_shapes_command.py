@@ -276,6 +276,14 @@ def test_a_damaged_checkpoint_and_a_foreign_manifest(run, tiny_checkpoint, tmp_p
     assert code == 2 and "not a manifest of this command" in err
 
 
+def test_a_manifest_is_bounded_by_its_footer(run, monkeypatch):
+    run.out.mkdir(exist_ok=True)
+    pd.DataFrame({"seed": range(9)}).to_parquet(run.out / MANIFEST)
+    monkeypatch.setattr("sigmaflow.numbertable.MOST_ROWS", 8)
+    code, _, err = run()
+    assert code == 2 and "not a manifest of this command" in err and "9 rows" in err
+
+
 def test_mp4_without_its_library_names_the_remedy(run, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     code, _, err = run(formats="mp4,ply")
