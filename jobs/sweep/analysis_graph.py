@@ -34,7 +34,8 @@ class Generator:
         role: What it is among the others.
         checkpoint: Its files, or the task that makes it.
         files: What quantities read beside it: `reward`, and `heldout` where there is one.
-        settings: What the sweep says of quantities, by the name of the quantity or of a file.
+        settings: What the sweep says of those files, by their names, as settings of quantities.
+        given: What it says of all shapes: settings of every quantity that has such a field.
         original: What it was tuned from; None for the original itself.
     """
 
@@ -43,6 +44,7 @@ class Generator:
     checkpoint: Input | tuple[Input, ...]
     files: Mapping[str, Input | tuple[Input, ...]]
     settings: Mapping[str, Mapping[str, Any]]
+    given: Mapping[str, Any]
     original: Input | tuple[Input, ...] | None = None
 
 
@@ -104,9 +106,10 @@ class AnalysisGraph:
         """The tasks of a quantity, of a generator or of the original that it was tuned from."""
         quantity = ask.quantity
         files = {name: ask.files.get(name, name) for name in quantity.files}
-        said = [generator.settings.get(name, {}) for name in (quantity.name, *files.values())]
-        settings = quantity.settings(**{k: v for one in (*said, ask.settings)
-                                        for k, v in one.items()})  # fmt: skip
+        given = {k: v for k, v in generator.given.items() if k in quantity.settings.model_fields}
+        for name in files.values():
+            given |= generator.settings.get(name, {})
+        settings = quantity.settings(**{**given, **ask.settings})
         checkpoint = generator.original if original else generator.checkpoint
         if checkpoint is None:
             raise ValueError(f"{generator.name}: what it was tuned from is not known")

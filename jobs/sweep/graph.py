@@ -286,11 +286,8 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
             role,
             generator,
             {"reward": reward, "heldout": self.heldout},
-            {
-                "reward": {"rays": own if trial is None else trial.rays},
-                "heldout": {"rays": own},
-                "measures": {"view": self.view, "annotator": dump(self.config.annotator.config)},
-            },
+            {"reward": {"rays": own if trial is None else trial.rays}, "heldout": {"rays": own}},
+            {"grid": self.grid, "view": self.view, "annotator": dump(self.config.annotator.config)},
             None if role == "original" else self.generator,
         )
 

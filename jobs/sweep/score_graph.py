@@ -73,11 +73,15 @@ class ScoreGraph(FidGraph, AnalysisGraph):
         slabs = network is None or network.representation == "sigma"
         rays = None if slabs else self.config.reward.view_resolution
         c = self.config
-        view = {**c.slab.grid().as_dict(), "resolution": c.annotator.resolution, "kind": "regular"}
-        annotator = {"view": view, "annotator": c.annotator.config.model_dump(mode="json")}
+        grid = c.slab.grid().as_dict()
+        given = {
+            "grid": grid,
+            "view": {**grid, "resolution": c.annotator.resolution, "kind": "regular"},
+            "annotator": c.annotator.config.model_dump(mode="json"),
+        }
         return [
             Generator(role, role, self.generators[name], {"reward": self._reward},
-                      {"reward": {"rays": rays}, "measures": annotator},
+                      {"reward": {"rays": rays}}, given,
                       None if name == "before" else self.generator)
             for name, role in CALLED.items() if name in self.generators
         ]  # fmt: skip

@@ -178,6 +178,22 @@ def test_analyses_of_a_trial_are_asked_when_it_ends(tiny_checkpoint, tiny_images
     assert first < second
 
 
+def test_histograms_of_sigma_are_drawn_of_all_generators(runs, asked):
+    code, said = launch(asked, runs, "--set", "analyses={sigma_histogram: {resolution: 8}}")
+    assert code == 0, said
+    found = table(runs, "tiny-sigma_histogram")
+    assert found["generator"].tolist() == [n for n in ("original", "trial 0", "trial 1")
+                                           for _ in range(2)]  # fmt: skip
+    assert found["region"].tolist() == ["box", "slab"] * 3 and set(found["n"]) == {8}
+    assert ((found["positive"] > 0) & (found["positive"] <= 1)).all()
+    bins = table(runs, "tiny-sigma_bins")
+    whole = (bins["density"] * (bins["high"] - bins["low"])).groupby(
+        [bins["generator"], bins["region"]]).sum()  # fmt: skip
+    assert whole.tolist() == pytest.approx([1.0] * 6)
+    with Image.open(runs / "figures" / "tiny-sigma_histogram.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 1
+
+
 def test_the_plan_is_the_same_with_and_without(asked, tiny_checkpoint, tiny_images, tmp_path):
     from jobs.store.ledger import plan_id
 
