@@ -72,7 +72,7 @@ def column(
     Args:
         meaning: For readers of the table; one line.
         unit: Such as ``reward`` or ``% of head width``; empty for counts and names.
-        form: How LaTeX prints a number, such as ``.2f``; empty leaves the column out there.
+        form: How LaTeX prints it, such as ``.2f``, or ``s`` for texts; empty leaves it out there.
         interval: Names of the fields that hold its 95 % interval.
     """
     return field(metadata={"meaning": meaning, "unit": unit, "form": form,

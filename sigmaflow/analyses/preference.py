@@ -60,7 +60,7 @@ class Row:
 class Change:
     """One measure of one generator."""
 
-    measure: str = column("what the annotator looks at", form="")
+    measure: str = column("what the annotator looks at", form="s")
     n: int = column("latents")
     before: float = column("mean of the original")
     after: float = column("mean of the tuned")

@@ -30,7 +30,7 @@ class ShiftSettings(Settings):
 class Row:
     """One generator under one reward."""
 
-    judge: str = column("reward, which the fine-tune followed, or heldout")
+    judge: str = column("reward, which the fine-tune followed, or heldout", form="s")
     n: int = column("latents", form="d")
     before_mean: float = column("mean of the original", "reward", ".2f")
     before_sd: float = column("sd of the original, divisor n - 1", "reward")

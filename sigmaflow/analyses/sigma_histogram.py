@@ -40,7 +40,7 @@ class HistogramSettings(Settings):
 class Row:
     """One generator and region."""
 
-    region: str = column("box, or the slab that the reward sees", form="")
+    region: str = column("box, or the slab that the reward sees", form="s")
     n: int = column("latents", form="d")
     resolution: int = column("points along each side of the box; 0 for the slab's own grid")
     max_mean: float = column("mean over latents of the largest sigma", "1 / length", ".4g",
@@ -59,7 +59,9 @@ class Bin:
     region: str = column("box or slab")
     low: float = column("lower edge", "1 / length")
     high: float = column("upper edge", "1 / length")
-    density: float = column("mean over latents of the density of positive sigma", "length")
+    density: float = column(
+        "mean over latents of the density among points of positive sigma", "length"
+    )
     sd: float = column("its sd over latents, divisor n - 1", "length")
 
 
@@ -86,8 +88,8 @@ def analyse(
         top = found[f"{region}_max"]
         counts = found[f"{region}_counts"].astype(np.float64)
         # Of a shape without positive sigma every bin is empty.
-        total = np.maximum(counts.sum(1, keepdims=True), 1.0)
-        density = counts / total / np.diff(bounds)
+        total = np.maximum(found[f"{region}_points"], 1.0)
+        density = counts / total[:, None] / np.diff(bounds)
         rows.append(Row(
             region, len(top), settings.resolution if region == "box" else 0, float(top.mean()),
             *mean_interval(top), float(top.std(ddof=1)), float(found[f"{region}_positive"].mean()),

@@ -22,7 +22,7 @@ REGIONS = ("box", "slab")
 
 
 def edges() -> np.ndarray:
-    """Edges of the bins, [81] float64; what lies beyond either end counts in the bin there."""
+    """Edges of the bins, [81] float64. What lies beyond either end is in no bin."""
     import numpy as np
 
     low, high = DECADES
@@ -63,9 +63,8 @@ def prepare(
             positive = sigma[sigma > 0].astype(np.float64)
             found[f"{region}_max"] = float(sigma.max())
             found[f"{region}_positive"] = len(positive) / len(sigma)
-            found[f"{region}_counts"] = np.histogram(
-                np.clip(positive, bounds[0], bounds[-1]), bounds
-            )[0]
+            found[f"{region}_points"] = float(len(positive))
+            found[f"{region}_counts"] = np.histogram(positive, bounds)[0]
         return found
 
     def measure(samples: Samples) -> dict[str, np.ndarray]:
@@ -86,6 +85,7 @@ QUANTITY = Quantity(
         for column in (
             Column(f"{region}_max", f"largest raw sigma in the {region}", "1 / length"),
             Column(f"{region}_positive", f"share of points of the {region} with sigma > 0"),
+            Column(f"{region}_points", f"points of the {region} with sigma > 0"),
             Column(
                 f"{region}_counts",
                 f"points of the {region} by positive sigma, in bins of a tenth of a decade",

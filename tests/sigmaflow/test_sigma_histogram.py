@@ -53,7 +53,13 @@ def test_counts_maxima_and_shares_of_a_known_field():
     assert set(mean["box_max"]) == {30.0}
 
 
-def test_values_beyond_the_bins_count_at_their_ends():
+def test_small_values_are_in_no_bin():
+    class Faint(Ramp):
+        def sigma_grid(self, planes, grid):
+            return torch.full((len(planes), *grid.shape), 1e-3)
+
+    found = measure(QUANTITY, Faint(), range(4), 1.0, QUANTITY.settings(resolution=8, grid=SLAB))
+    assert found["box_points"].tolist() == [512] * 4 and not found["box_counts"].any()
     bounds = edges()
     assert len(bounds) == 81 and (bounds[0], bounds[-1]) == (pytest.approx(0.01), 1e6)
     assert np.allclose(bounds[10] / bounds[0], 10)
@@ -65,6 +71,7 @@ def test_densities_integrate_to_one_and_maxima_have_intervals():
     measured = {"sigma": Measured((1, 2, 3), {
         **{f"{r}_counts": counts for r in sigma_histogram.REGIONS},
         **{f"{r}_max": np.array([1.0, 2.0, 6.0]) for r in sigma_histogram.REGIONS},
+        **{f"{r}_points": np.array([10.0, 20.0, 20.0]) for r in sigma_histogram.REGIONS},
         **{f"{r}_positive": np.array([0.1, 0.2, 0.3]) for r in sigma_histogram.REGIONS},
     })}  # fmt: skip
     subject = Subject("tuned", range(1, 4), 0.7)
@@ -74,5 +81,6 @@ def test_densities_integrate_to_one_and_maxima_have_intervals():
     assert (box.n, box.max_mean, box.positive, box.paper_max) == (3, 3.0, pytest.approx(0.2), 430)
     assert box.max_high - box.max_mean == pytest.approx(4.302653 * (7 / 3) ** 0.5, rel=1e-6)
     bins = [one for one in found["sigma_bins"] if one.region == "box"]
-    assert sum(one.density * (one.high - one.low) for one in bins) == pytest.approx(1)
-    assert bins[30].density * (bins[30].high - bins[30].low) == pytest.approx(0.5)
+    # Of the second shape half of the points of positive sigma are in no bin.
+    assert sum(one.density * (one.high - one.low) for one in bins) == pytest.approx(2.5 / 3)
+    assert bins[30].density * (bins[30].high - bins[30].low) == pytest.approx(1.25 / 3)
