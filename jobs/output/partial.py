@@ -10,6 +10,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,9 @@ def _missing_trials(sweep: Sweep) -> dict[int, str]:
         if trial is None:
             missing[number] = "not asked"
             continue
-        parts = [states.get(str(trial.get(part))) for part in ("finetune", "tuned", "last")]
-        if None in parts:
+        keys = [str(trial.get(part)) for part in ("finetune", "tuned", "last")]
+        parts = [states[key] for key in keys if key in states]
+        if len(parts) < len(keys):
             missing[number] = "its lines in the ledger are damaged; launch again"
             continue
         if parts[-1].state == "done":
@@ -169,7 +171,7 @@ def _make(
     mark = f"Partial: trials {_said(missing)} are missing. "
     for table, frame in tables.items():
         path = place("tables", f"{table}.parquet")
-        write_with(path, lambda p, frame=frame: _write_marked(p, frame, missing))
+        write_with(path, partial(_write_marked, frame=frame, missing=missing))
     for table, text in latex(tables, config).items():
         text = text.replace("\\caption{", "\\caption{" + latex_escape(mark), 1)
         write_text(place("tables", f"{table}.tex"), text)

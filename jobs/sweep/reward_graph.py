@@ -196,4 +196,6 @@ def _digest_of(generator: Input | tuple[Input, ...]) -> str:
     """What a reward remembers of the generator whose slabs it saw."""
     if isinstance(generator, Task):
         return generator.key
-    return hashlib.sha256("".join(f.digest for f in generator).encode()).hexdigest()
+    files = (generator,) if isinstance(generator, FileInput) else generator
+    digests = [f.digest for f in files if isinstance(f, FileInput)]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
