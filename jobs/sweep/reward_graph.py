@@ -196,6 +196,6 @@ def _digest_of(generator: Input | tuple[Input, ...]) -> str:
     """What a reward remembers of the generator whose slabs it saw."""
     if isinstance(generator, Task):
         return generator.key
-    files = (generator,) if isinstance(generator, FileInput) else generator
-    digests = [f.digest for f in files if isinstance(f, FileInput)]
+    every = generator if isinstance(generator, tuple) else (generator,)
+    digests = [one.key if isinstance(one, Task) else one.digest for one in every]
     return hashlib.sha256("".join(digests).encode()).hexdigest()

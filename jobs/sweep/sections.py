@@ -252,10 +252,9 @@ class EnsembleSection(Section):
 class FinetuneSection(FinetuneConfig):
     """Settings of every fine-tune; a trial overrides those that are searched."""
 
-    # Narrower or wider than in the base: `settings` fills them in.
-    clamp_low: None = None  # type: ignore[assignment]
-    clamp_high: None = None  # type: ignore[assignment]
-    seed: Seed | None = None  # type: ignore[assignment]
+    clamp_low: None = None  # type: ignore[assignment]  # the section `clamp` says it
+    clamp_high: None = None  # type: ignore[assignment]  # likewise
+    seed: Seed | None = None  # type: ignore[assignment]  # none: `settings` gives the sweep's
     clamp: Clamp = Clamp()
     tick_seeds: int = Field(200, ge=2, le=1_000_000)
     """fixed seeds from 300000 whose reward is followed at every tick (paper Fig. 8)"""

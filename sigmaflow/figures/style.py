@@ -11,7 +11,7 @@ import io
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from sigmaflow.atomic import write_bytes
 
@@ -90,7 +90,7 @@ def styled(function: F) -> F:
             matplotlib.rcParams.update(own)
             return function(*args, **kwargs)
 
-    return run  # type: ignore[return-value]
+    return cast(F, run)
 
 
 def new_figure(

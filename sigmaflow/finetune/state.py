@@ -89,7 +89,7 @@ class Samples:
 
     def end(self) -> None:
         """Close the step."""
-        assert self._open is not None
+        assert self._open is not None  # after `begin`
         self._steps.append(self._open)
         self._open = None
 
