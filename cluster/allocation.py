@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.memory import cgroup_limit
-from cluster.profile import SlurmProfile
+from cluster.profile import SlurmProfile, cores
 from cluster.ray_local import own_folder, rays_part
 from cluster.ray_tasks import RayTasks, sigterm_kept
 from cluster.slurm_state import node_address
@@ -122,7 +122,7 @@ def join(profile: SlurmProfile, meeting: Path, work: Callable[[AllocationRay], A
     try:
         node.start_worker()
         while not _has(meeting, DONE):
-            if node.process.poll() is not None:
+            if node.ended():
                 if _has(meeting, DONE):
                     break
                 raise RuntimeError(f"Ray on {here.node} ended early; see {node.log}")
@@ -210,12 +210,16 @@ class _Node:
                 command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
 
+    def ended(self) -> bool:
+        """Whether no process of ours runs."""
+        return self.process is None or self.process.poll() is not None
+
     def _answers(self, port: int) -> bool:
         end = time.monotonic() + 60
-        while time.monotonic() < end and self.process.poll() is None:
+        while time.monotonic() < end and not self.ended():
             with contextlib.suppress(OSError), socket.create_connection((self.ip, port), 1):
                 time.sleep(0.5)  # it may be somebody else who answers, and ours be about to end
-                return self.process.poll() is None
+                return not self.ended()
             time.sleep(0.2)
         return False
 
@@ -248,7 +252,7 @@ def _environment(token: Path, memory: int | None) -> None:
 
 def _cpus(env: Any) -> int:
     """What SLURM gave this task, never more than the cores it may run on."""
-    may = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    may = cores()
     given = env.get("SLURM_CPUS_PER_TASK") or env.get("SLURM_CPUS_ON_NODE")
     return max(1, min(int(given), may) if given else may)
 

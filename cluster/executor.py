@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from typing_extensions import Self
+
     from cluster.profile import Profile
 
 
@@ -25,19 +27,19 @@ class WorkerLost(RuntimeError):
 class OutOfMemory(WorkerLost):
     """It was ended because main memory ran out."""
 
-    cause = "host_memory"
+    cause: Loss = "host_memory"
 
 
 class NodeLost(WorkerLost):
     """The machine that ran a function is gone; another may run it."""
 
-    cause = "node_lost"
+    cause: Loss = "node_lost"
 
 
 class Preempted(NodeLost):
     """The machine was taken away for somebody else's work."""
 
-    cause = "preempted"
+    cause: Loss = "preempted"
 
 
 class Refused(RuntimeError):
@@ -102,7 +104,7 @@ class Executor(ABC):
     def close(self) -> None:
         """Stop whatever still runs and clean up. May be called twice."""
 
-    def __enter__(self) -> Executor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -142,12 +144,12 @@ class Lazily(Executor):
         self._executor: Executor | None = None
 
     @property
-    def slots(self) -> int:
+    def slots(self) -> int:  # type: ignore[override]  # nobody sets it: it is the executor's
         """Of the profile, and once it is open of the executor, which may change."""
         return self._profile.slots() if self._executor is None else self._executor.slots
 
     @property
-    def ahead(self) -> int:
+    def ahead(self) -> int:  # type: ignore[override]  # nobody sets it: it is the executor's
         return 0 if self._executor is None else self._executor.ahead
 
     def submit(
@@ -156,19 +158,22 @@ class Lazily(Executor):
         *args: Any,
         resources: Resources = NOTHING_SPECIAL,
     ) -> Any:
-        if self._executor is None:
-            self._executor = self._open(self._profile)
-            self._executor.on_job = self.on_job
-        return self._executor.submit(function, *args, resources=resources)
+        return self._opened().submit(function, *args, resources=resources)
 
     def wait(self, handles: Sequence[Any], timeout: float) -> list[Any]:
         return self._executor.wait(handles, timeout) if self._executor else []
 
     def result(self, handle: Any) -> Any:
-        return self._executor.result(handle)
+        return self._opened().result(handle)
 
     def withdraw(self, handle: Any) -> bool:
-        return self._executor.withdraw(handle)
+        return self._opened().withdraw(handle)
+
+    def _opened(self) -> Executor:
+        if self._executor is None:
+            self._executor = self._open(self._profile)
+            self._executor.on_job = self.on_job
+        return self._executor
 
     def close(self) -> None:
         if self._executor is not None:

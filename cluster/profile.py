@@ -39,6 +39,13 @@ Minutes = Annotated[int, Field(ge=1, le=30 * 1440), BeforeValidator(minutes)]
 OURS = ("array", "output", "error", "open-mode", "signal", "ntasks-per-node", "job-name")
 
 
+def cores() -> int:
+    """CPUs that this process may use; 1 where the system does not say."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -140,7 +147,7 @@ class RayProfile(_Gpus):
         """CPUs to use, as a number."""
         if self.cpus != "auto":
             return self.cpus
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return cores()
 
     def gpu_count(self) -> int:
         """GPUs to use, as a number. Imports torch when it has to look."""

@@ -36,6 +36,7 @@ class ClusterRay(RayTasks):
     keep a process each: of actors alone Ray says that a machine was taken away for others.
     """
 
+    _profile: RayProfile
     reuse = False
 
     def __init__(self, profile: RayProfile, shared: Path) -> None:
@@ -57,8 +58,7 @@ class ClusterRay(RayTasks):
                 raise Refused(_explain(profile, error)) from error
         self._ray = ray
         try:
-            self._place_probe(shared)
-            self._ask_machines()
+            self._ask_machines(self._place_probe(shared))
             if not self._nodes():
                 raise Refused(f"the Ray at {profile.address} has no machine with a CPU")
             self._count_slots()
@@ -81,17 +81,18 @@ class ClusterRay(RayTasks):
             with contextlib.suppress(OSError):
                 os.unlink(self._probe[0])
 
-    def _place_probe(self, shared: Path) -> None:
+    def _place_probe(self, shared: Path) -> str:
         """A file that whoever sees this folder can read; it stays while we work."""
         path, text = shared / f".probe-{secrets.token_hex(6)}", secrets.token_hex(16)
         path.write_text(text, encoding="utf-8")
         self._probe = (str(path), text)
+        return str(path)
 
-    def _ask_machines(self) -> None:
+    def _ask_machines(self, probe: str) -> None:
         """Every machine that may get work: does it see what we see? Raises Refused, with all."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        ours = described(self._probe[0])
+        ours = described(probe)
         ask = self._ray.remote(num_cpus=0, max_retries=0)(described)
         asked = {}
         for node in self._ray.nodes():
@@ -99,7 +100,7 @@ class ClusterRay(RayTasks):
                 there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 handle = ask.options(
                     scheduling_strategy=there, name="sigmaflow: is all there?"
-                ).remote(self._probe[0])
+                ).remote(probe)
                 asked[handle] = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
         problems = []
         done, late = self._ray.wait(list(asked), num_returns=len(asked), timeout=PATIENCE)
@@ -107,7 +108,7 @@ class ClusterRay(RayTasks):
         for one in done:
             try:
                 problems += [f"{asked[one]}: {said}" for said in _compare(
-                    ours, self._ray.get(one), Path(self._probe[0]).parent)]  # fmt: skip
+                    ours, self._ray.get(one), Path(probe).parent)]  # fmt: skip
             except Exception as error:
                 first = str(error).strip().splitlines()[-1:]
                 problems.append(

@@ -36,6 +36,8 @@ class RayExecutor(RayTasks):
     `STARTS` times it raises Refused.
     """
 
+    _profile: RayProfile
+
     def __init__(self, profile: RayProfile) -> None:
         super().__init__(profile, profile.slots())
         self._started = 0

@@ -51,7 +51,7 @@ class RayTasks(Executor):
         self._dead: dict[Any, float] = {}  # machines, and when they were missed first
 
     @property
-    def ahead(self) -> int:
+    def ahead(self) -> int:  # type: ignore[override]  # nobody sets it: it follows the slots
         """Where CPUs alone limit what runs at once, Ray keeps the next ones at hand."""
         return self.slots if getattr(self._profile, "parallel", "auto") == "auto" else 0
 

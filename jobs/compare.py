@@ -46,10 +46,6 @@ class Found:
         return path if path and path.is_file() else None
 
     @property
-    def store(self) -> Path:
-        return self.result.parent.parent
-
-    @property
     def name(self) -> str:
         return (self.result or Path(self.checkpoint)).name[:12]
 
@@ -84,7 +80,11 @@ def _label(result: Path) -> str:
 def control_of(tuned: Found) -> Found | None:
     """The finished fine-tune of the same store that differs in lambda_r = 0 alone."""
     task = tuned.record
-    if task.get("stage") != "finetune" or not task["config"]["finetune"].get("lambda_r"):
+    if (
+        tuned.result is None
+        or task.get("stage") != "finetune"
+        or not task["config"]["finetune"].get("lambda_r")
+    ):
         return None
     matched = {**task["config"], "finetune": {**task["config"]["finetune"], "lambda_r": 0.0}}
     for path in sorted(tuned.result.parent.glob(f"[!.]*/{MARKER}")):
@@ -99,12 +99,13 @@ def input_of(result: Found, name: str) -> Path | None:
     """Where an input of the result's task is: a result of the store, or a file known by its
     digest (for one of several, that file); None where it is not known any more."""
     value = result.record.get("inputs", {}).get(name)
-    if value is None:
+    if value is None or result.result is None:
         return None
+    store = result.result.parent.parent
     digests = [v.removeprefix("file:") for v in (value if isinstance(value, list) else [value])]
     if isinstance(value, str) and not value.startswith("file:"):
-        return next(iter(result.store.glob(f"*/{value[:SHORT]}")), None)
-    return next((path for path in _known_files(result.store.parent, digests)), None)
+        return next(iter(store.glob(f"*/{value[:SHORT]}")), None)
+    return next((path for path in _known_files(store.parent, digests)), None)
 
 
 def _known_files(runs: Path, wanted: Sequence[str]) -> Iterator[Path]:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--batch", type=int, default=4, help="images a step for --gpu (default 4)")
     args = parser.parse_args(argv)
-    findings = []
+    findings: list[Finding] = []
     for check in CHECKS:
         findings += check(args)
     _show(findings)

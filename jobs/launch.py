@@ -10,10 +10,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from cluster.executor import Refused
+from cluster.executor import Executor, Refused
+from cluster.profile import Profile, SlurmWorkersProfile
 from jobs.output import redact
 from jobs.output.show import Terminal
 from jobs.run.signals import terminable
@@ -59,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )  # fmt: skip
     except Stopped:
         console.print(GOES_ON, style="yellow")
-        return 130 if stop.for_good() else AGAIN
+        return AGAIN if stop is not None and not stop.for_good() else 130
     except (ConfigError, Refused) as error:
         Console(stderr=True).print(
             redact.text(str(error)), style="red", highlight=False, markup=False, soft_wrap=True
@@ -79,14 +81,14 @@ def _stop(config, profile, runs: Path) -> Stop | None:
     return Stop(str(new_folder(runs, config.name) / CANCEL), deadline(BEFORE_END))
 
 
-def _executor(config, profile, runs: Path):
+def _executor(config: Any, profile: Profile, runs: Path) -> Executor:
     from cluster.executor import Lazily, start
 
-    if profile.kind != "slurm_workers":
+    if not isinstance(profile, SlurmWorkersProfile):
         return Lazily(profile, lambda p: start(p, shared=runs))
     from jobs.run.queue import workers
 
-    return Lazily(profile, lambda p: workers(p, runs, config.name))
+    return Lazily(profile, lambda _: workers(profile, runs, config.name))
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

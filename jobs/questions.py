@@ -124,7 +124,7 @@ def check(args: argparse.Namespace) -> Order:
     psi = number("--psi", args.psi, problems, "such as 1.0")
     level = number("--level", args.level, problems, "such as 10")
     choice("--border", args.border, BORDERS, problems)
-    if problems:
+    if problems or psi is None or level is None:
         raise ConfigError(problems)
     return Order(folder, out, sizes=sizes, psi=psi, level=level, border=args.border, **whole)
 

@@ -133,7 +133,7 @@ def check(args: argparse.Namespace) -> Order:
         )
     out = Path(os.path.abspath(args.out))
     problems += writable(args.out, out)
-    if problems:
+    if problems or psi is None or level is None:
         raise ConfigError(problems)
     return Order(
         args.checkpoint,

@@ -332,7 +332,8 @@ def _watch(runs: str, names: Sequence[str]) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    console, found = Console(), set()
+    console = Console()
+    found: set[str] = set()
     if not console.is_terminal:
         while _once(runs, names, found):
             time.sleep(15 * EVERY)

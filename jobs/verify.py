@@ -84,8 +84,8 @@ def _verify(results: list[Finished | Told], runs: Path, store: Store, move: bool
             show.say(_lines(wrong))
         show.done += 1
     show.end()
-    for one in told:
-        print(f"{'damaged' if one.damaged else 'note'}: {one.folder} {one.said}")
+    for note in told:
+        print(f"{'damaged' if note.damaged else 'note'}: {note.folder} {note.said}")
     bad += [Damage(one.folder.parent.name, one.folder, (one.said,)) for one in told if one.damaged]
     print(
         f"read {_bytes(show.seen)} of {show.done} results in {duration(show.seconds)}:"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def open_npz(path: str | Path, most: int = MOST_BYTES) -> Any:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, MemoryError,
-            zipfile.BadZipFile, zipfile.zlib.error) as error:  # fmt: skip
+            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
         raise ValueError(f"{path}: no whole .npz ({error}); copy or make it again") from error
 
 

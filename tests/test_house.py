@@ -31,6 +31,26 @@ def imports(tree):
                 yield node.lineno, str(node.args[0].value).split(".")[0]
 
 
+LATER = {
+    "typing": {"Self", "Never", "LiteralString", "Required", "NotRequired", "Unpack",
+               "TypeVarTuple", "assert_never", "assert_type", "reveal_type", "override",
+               "dataclass_transform", "TypeAliasType", "ReadOnly", "TypeIs"},
+    "enum": {"StrEnum"}, "datetime": {"UTC"}, "itertools": {"batched"},
+    "tomllib": {"load", "loads"}, "hashlib": {"file_digest"}, "contextlib": {"chdir"},
+}  # fmt: skip
+"""What Python 3.11 and later have and 3.10, the oldest that is promised, has not."""
+
+
+def later_names(tree):
+    """(line, name) of every import that fails under Python 3.10."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            missing = LATER.get(node.module, set())
+            yield from ((node.lineno, a.name) for a in node.names if a.name in missing)
+        elif isinstance(node, ast.Import):
+            yield from ((node.lineno, a.name) for a in node.names if a.name == "tomllib")
+
+
 def dotted(node, names):
     """`a.b.c` as text, with the first name replaced by what it was imported as.
 
@@ -133,6 +153,28 @@ def test_nothing_anywhere_runs_code_out_of_a_file(name, text):
     let = DOES_RUN_CODE.get(name, set())
     wrong = [f"{name}:{n}: {what}" for n, what in unsafe_loads(ast.parse(text)) if what not in let]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_imports_exist_under_the_oldest_python(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert [f"{path.name}:{n}: {name}" for n, name in later_names(tree)] == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["from typing import Any, Self", "import tomllib", "def f():\n    from enum import StrEnum"],
+)
+def test_imports_of_later_pythons_are_seen(code):
+    assert list(later_names(ast.parse(code)))
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_ignored_types_have_a_code_and_a_reason(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    bare = [f"{path.name}:{n}: {line.strip()}" for n, line in enumerate(lines, 1)
+            if re.search(r"#\s*type:\s*ignore(?!\[[\w, -]+\]  # \w)", line)]  # fmt: skip
+    assert bare == []
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda p: p.relative_to(ROOT).as_posix())

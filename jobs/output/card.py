@@ -76,21 +76,20 @@ def rows(
 def _distance_rows(ladders: Ladders, why: str) -> list[Row]:
     own = ladders[OWN][GENERATED]
     by = "AlexNet relu3 (stlpips), 64-d"
-    f, k = own.frechet, own.kernel
+    f, k = own.frechet, own.kernel.times(1e-3)
     out = [
         Row("fid_mini, psi 1", by, f.value, f.low, f.high, own.n),
-        Row("KID / 1000, psi 1", by, *(1e-3 * v for v in (k.value, k.low, k.high)), own.n),
+        Row("KID / 1000, psi 1", by, k.value, k.low, k.high, own.n),
     ]
     name = "Frechet distance x 1000, psi 1"
     if OTHER not in ladders:
         return [*out, Row(name, note=why)]
-    f, n = ladders[OTHER][GENERATED].frechet, ladders[OTHER][GENERATED].n
-    by, known = "dlib face embedding, 128-d", f.low is not None
-    low, high = (1e3 * f.low, 1e3 * f.high) if known else (None, None)
+    f, n = ladders[OTHER][GENERATED].frechet.times(1e3), ladders[OTHER][GENERATED].n
+    by = "dlib face embedding, 128-d"
     order = rank_agreement(ladders[OWN], ladders[OTHER])
     return [
         *out,
-        Row(name, by, 1e3 * f.value, low, high, n),
+        Row(name, by, f.value, f.low, f.high, n),
         Row("rank correlation of both ladders", "Spearman", order, n=len(ladders[OWN])),
     ]
 
@@ -183,13 +182,13 @@ def ladder_table(ladders: Ladders) -> pd.DataFrame:
     for provider, rungs in ladders.items():
         a, b = READABLE[provider]
         for place, (rung, one) in enumerate(rungs.items(), 1):
-            f, k = one.frechet, one.kernel
-            ends = [np.nan if v is None else a * v for v in (f.low, f.high)]
+            f, k = one.frechet.times(a), one.kernel.times(b)
+            ends = [np.nan if v is None else v for v in (f.low, f.high, k.low, k.high)]
             out.append({
                 "provider": provider, "rung": rung, "said": HARMS.get(rung, rung), "place": place,
-                "frechet": a * f.value, "frechet_low": ends[0], "frechet_high": ends[1],
-                "frechet_factor": a, "kid": b * k.value, "kid_low": b * k.low,
-                "kid_high": b * k.high, "kid_factor": b, "n": one.n,
+                "frechet": f.value, "frechet_low": ends[0], "frechet_high": ends[1],
+                "frechet_factor": a, "kid": k.value, "kid_low": ends[2],
+                "kid_high": ends[3], "kid_factor": b, "n": one.n,
             })  # fmt: skip
     return pd.DataFrame(out)
 

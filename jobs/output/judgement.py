@@ -44,12 +44,12 @@ def calibrations(table: pd.DataFrame) -> dict[str, Calibration]:
     from sigmaflow.rewards.calibration import Bin, Calibration
 
     several = set(table.loc[table["head"] != "scalar", "model"])
-    found = {}
+    found: dict[str, Calibration] = {}
     for (model, head), part in table.groupby(["model", "head"], sort=False):
         whole = part.iloc[0]
         bins = tuple(Bin(**{name: row[name] for name in Bin.__dataclass_fields__})
                      for row in part.to_dict("records"))  # fmt: skip
-        name = f"{model}, {head}" if model in several else model
+        name = f"{model}, {head}" if model in several else str(model)
         found[name] = Calibration(int(whole["pairs"]), whole["ece"], whole["brier"], whole["nll"],
                                   bins)  # fmt: skip
     return found
@@ -94,7 +94,7 @@ def pairs_table(candidates: pd.DataFrame) -> pd.DataFrame:
 def curves_of(table: pd.DataFrame) -> dict[str, list[CurvePoint]]:
     """Learning curves of a `pairs_table`, by row."""
     return {
-        row: [
+        str(row): [
             CurvePoint(int(one["answers"]), int(one["pairs"]), int(one["seed"]), one["regular"],
                        one["regular_low"], one["regular_high"], int(one["n_regular"]))
             for one in part.to_dict("records")

@@ -92,8 +92,9 @@ def _missing_trials(sweep: Sweep) -> dict[int, str]:
         if trial is None:
             missing[number] = "not asked"
             continue
-        parts = [states.get(str(trial.get(part))) for part in ("finetune", "tuned", "last")]
-        if None in parts:
+        keys = [str(trial.get(part)) for part in ("finetune", "tuned", "last")]
+        parts = [states[key] for key in keys if key in states]
+        if len(parts) < len(keys):
             missing[number] = "its lines in the ledger are damaged; launch again"
             continue
         if parts[-1].state == "done":
@@ -201,7 +202,7 @@ def _make(
     mark = f"Partial: trials {_said(missing)} are missing. "
     for table, frame in tables.items():
         path = place("tables", f"{table}.parquet")
-        write_with(path, lambda p, frame=frame: _write_marked(p, frame, missing))
+        write_with(path, partial(_write_marked, frame=frame, missing=missing))
     texts = latex(tables, config)
     said = {METADATA.decode(): json.dumps(dict(missing))}
     for analysis, made in analyses:

@@ -26,7 +26,8 @@ def draw_sweep(
     from sigmaflow import figures
 
     trials = tables["trials"]
-    best = strongest({int(row["trial"]): row for row in trials.to_dict("records")})
+    rows: Any = trials.to_dict("records")
+    best = strongest({int(row["trial"]): row for row in rows})
     control = next(iter(trials.loc[trials["control"], "trial"]), None)
     shown = {f"trial {best}": best}
     if control is not None and control != best:

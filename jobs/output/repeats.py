@@ -55,7 +55,8 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for setting, group in _groups(table, settings):
         said = {
-            row.measure: _said(row.mean, row.low, row.high) for row in group.itertuples(index=False)
+            row["measure"]: _said(row["mean"], row["low"], row["high"])
+            for row in group.to_dict("records")
         }
         rows.append({**setting, "n": int(group["n"].max()), **said})
     return pd.DataFrame(rows)

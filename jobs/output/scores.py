@@ -105,7 +105,12 @@ def slope_table(runs: Runs, source: str) -> pd.DataFrame:
         row |= {f"against_control{end}": np.nan for end in ("", "_low", "_high", "_p")}
         control = runs.get("control")
         same = control is not None and run["seed"].equals(control["seed"])
-        if name != "control" and same and np.allclose(run["initial"], control["initial"]):
+        if (
+            name != "control"
+            and control is not None
+            and same
+            and np.allclose(run["initial"], control["initial"])
+        ):
             d = slope_against_control(run["initial"], run["final"], control["final"])
             row |= {
                 "against_control": d.difference,
@@ -155,13 +160,13 @@ def latex(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     if name:
         short[name] = [between(*v) for v in t[["fid", "fid_low", "fid_high"]].to_numpy()]
         change = t[["fid_change", "fid_change_low", "fid_change_high"]].to_numpy()
-        short["change"] = [between(*v, form="+.3f") for v in change]
+        short["change"] = [between(value, low, high, "+.3f") for value, low, high in change]
         caption = (f"{name} (lower is better) with its paired change, and mean reward of "
                    "the same seeds with its gain; 95% intervals; protocol "
                    f"{t['protocol'].iloc[0][:12]}")  # fmt: skip
     short["reward"] = t["reward_mean"].map("{:.2f}".format)
     gains = t[["gain", "gain_low", "gain_high"]].to_numpy()
-    short["gain"] = [between(*v, form="+.2f") for v in gains]
+    short["gain"] = [between(value, low, high, "+.2f") for value, low, high in gains]
     slopes = s[["configuration", "n"]].copy()
     for head, columns in {
         "b": ("slope", "slope_low", "slope_high"),
@@ -170,7 +175,9 @@ def latex(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
         "mean gain": ("mean_gain", "mean_gain_low", "mean_gain_high"),
     }.items():
         form = "+.2f" if head in ("b less control", "mean gain") else ".2f"
-        slopes[head] = [between(*v, form=form) for v in s[list(columns)].to_numpy()]
+        slopes[head] = [
+            between(value, low, high, form) for value, low, high in s[list(columns)].to_numpy()
+        ]
     slopes.insert(3, "p (b = 1)", s["p"].map("{:.1e}".format))
     return {
         "table2": tabular(short, caption + "."),

@@ -66,21 +66,23 @@ class Show:
         self.console.print(redact.text(text), highlight=False, soft_wrap=True)
 
     def __call__(self, event: Event) -> None:
-        task = event.task
+        task, result = event.task, event.result
         if event.kind == "start":
             self._running[task.key] = (task, time.monotonic(), None)
         elif event.kind == "progress":
             if task.key in self._running:
                 self._running[task.key] = (*self._running[task.key][:2], event)
             self._lines()
+        elif result is None:
+            raise ValueError(f"an event of kind {event.kind} has no result")
         elif event.kind == "again":
             self._running.pop(task.key, None)
-            self.again[event.result.cause] += 1
-            where = f" on {event.result.node}" if event.result.node else ""
+            self.again[result.cause] += 1
+            where = f" on {result.node}" if result.node else ""
             said = _plain(event.note + where)
             self.say(
                 f"{self._clock()}  [yellow]again[/]   {_what(task)}: {said}, "
-                f"attempt {event.result.attempt + 1} follows"
+                f"attempt {result.attempt + 1} follows"
             )
         else:
             self._running.pop(task.key, None)
@@ -88,11 +90,11 @@ class Show:
             if event.kind == "done":
                 self.say(
                     f"{self._clock()}  [green]done[/]    {_what(task)}  "
-                    f"[dim]{duration(event.result.seconds)}[/]"
+                    f"[dim]{duration(result.seconds)}[/]"
                 )
             elif event.kind in ("failed", "blocked"):
                 self.failed.append(event)
-                last = event.result.error.strip().splitlines()[-1:] or [""]
+                last = result.error.strip().splitlines()[-1:] or [""]
                 tried = f" ({_plain(event.note)})" if event.note else ""
                 self.say(
                     f"{self._clock()}  [red]{event.kind}[/]  {_what(task)}: "

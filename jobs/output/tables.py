@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,7 @@ def one_protocol(trials: Mapping[int, Path], column: str) -> None:
 
 
 def _fid_table(
-    numbers: list[int], summaries: list[Mapping[str, Any]], config: Mapping[str, Any]
+    numbers: list[int], summaries: Sequence[Mapping[str, Any]], config: Mapping[str, Any]
 ) -> pd.DataFrame:
     """Table 2: the start and every trial, with intervals, KID and the paired change."""
     name = config["fid_name"]
@@ -223,7 +223,9 @@ def latex(tables: Mapping[str, pd.DataFrame], config: Mapping[str, Any]) -> dict
     fid = table2[["configuration", *params]].copy()
     fid[name] = [between(*v) for v in table2[[name, "low", "high"]].itertuples(index=False)]
     kid = table2[["kid", "kid_low", "kid_high"]]
-    fid["KID"] = [between(*v, form=".4g") for v in kid.itertuples(index=False)]
+    fid["KID"] = [
+        between(value, low, high, ".4g") for value, low, high in kid.itertuples(index=False)
+    ]
     captions = {
         "trials": "Trials of the sweep.",
         "repeats": "Means over seeds of the fine-tune with 95% Student t intervals.",

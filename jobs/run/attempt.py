@@ -33,12 +33,15 @@ METRICS = "metrics.jsonl"
 KEEP = 2  # checkpoints: the newest, and one to fall back on
 
 
+Status = Literal["hit", "done", "failed", "blocked", "stopped"]
+
+
 @dataclass(frozen=True)
 class Result:
     """How a task ended."""
 
     key: str
-    status: str
+    status: Status
     """ "hit" (was there already), "done", "failed", "blocked" by a failed input, or "stopped" on
     request: saved, not ended, never seen outside the driver"""
     path: Path | None = None  #: the finished folder
@@ -265,4 +268,5 @@ def _attempt(
 
 def _load(target: str) -> Callable[[Context], None]:
     module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
+    function: Callable[[Context], None] = getattr(importlib.import_module(module), name)
+    return function

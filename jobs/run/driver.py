@@ -15,7 +15,7 @@ from typing import Any, Literal
 from cluster.executor import Executor, Refused, WorkerLost
 from cluster.profile import Retries
 from jobs.output import redact
-from jobs.run.attempt import Result, failed, run_task
+from jobs.run.attempt import Result, Status, failed, run_task
 from jobs.run.needs import Needs
 from jobs.run.retry import WORDS, Attempts
 from jobs.run.stop import Stop, Stopped
@@ -27,7 +27,7 @@ LOOK = 0.2  # seconds between two looks at what running tasks say
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["start", "progress", "hit", "done", "failed", "blocked", "again"]
+Kind = Status | Literal["start", "progress", "again"]
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Driver:
     def _collect(self, task: Task, handle: Any) -> Result | None:
         """How it ended; None where it was only killed on our way out."""
         try:
-            result = self._executor.result(handle)
+            result: Result = self._executor.result(handle)
         except Refused:
             raise
         except WorkerLost as error:

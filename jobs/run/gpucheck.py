@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from sigmaflow.finetune.loop import Step
 from sigmaflow.finetune.state import Means
 from sigmaflow.generators import GANCheckpoint, RaySampling, load_gan
 from sigmaflow.rewards.model import RewardConfig, RewardModel, mini_config
+
+Net = TypeVar("Net", bound=nn.Module)
 
 GIB = 2**30
 SEEDS = (0, 1)
@@ -105,7 +108,7 @@ def parity(
 
 
 def _quantities(gan: GANCheckpoint, reward: RewardModel, device: torch.device) -> dict[str, Tensor]:
-    G, D, net = (_on(m, device) for m in (gan.G_ema, gan.D, reward))
+    G, D, net = _on(gan.G_ema, device), _on(gan.D, device), _on(reward, device)
     z = latents(SEEDS, G.z_dim).to(device)
     c = G.canonical_label().expand(len(z), -1)
     with torch.no_grad():
@@ -131,7 +134,7 @@ def _quantities(gan: GANCheckpoint, reward: RewardModel, device: torch.device) -
     }
 
 
-def _on(module: nn.Module, device: torch.device) -> nn.Module:
+def _on(module: Net, device: torch.device) -> Net:
     return copy.deepcopy(module).to(device).eval().requires_grad_(False)
 
 
@@ -154,9 +157,10 @@ def timings(
 
     yield measure("slab of one latent", sample, device)
     yield measure("reward of one slab, with gradient", gradient, device)
-    networks = (copy.deepcopy(m).to(device) for m in (gan.G, gan.D, gan.G_ema))
+    start, ema = (copy.deepcopy(m).to(device) for m in (gan.G, gan.G_ema))
+    critic = copy.deepcopy(gan.D).to(device)
     config = FinetuneConfig(batch=batch, density_reg_interval=4, r1_interval=16)
-    state = start_state(GANCheckpoint(*networks), config)
+    state = start_state(GANCheckpoint(start, critic, ema), config)
     images = NoiseImages(G.img_resolution, G.canonical_label())
     term = RewardTerm(score=net, grid=grid)
 
@@ -168,7 +172,7 @@ def timings(
     step(1)  # the first one pays for what is allocated and chosen once
     full, plain = step(0), step(1)  # with both regularisers, and with neither
     seconds = plain.seconds + max(full.seconds - plain.seconds, 0) / config.density_reg_interval
-    peak = None if full.peak is None else max(full.peak, plain.peak)
+    peak = None if full.peak is None else max(full.peak, plain.peak or 0)
     yield Cost(f"fine-tune step of {batch} (at most)", seconds, peak)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,11 +19,21 @@ from jobs.run.retry import told
 from jobs.run.stop import Stop, Stopped
 from jobs.store.stage import Task
 
+if TYPE_CHECKING:
+    from cluster.executor import Executor
+    from jobs.run.attempt import Result
+    from jobs.search.samplers import Params
+    from jobs.store.ledger import Ledger
+    from jobs.store.store import Store
+    from jobs.sweep.graph import SweepGraph, Trial
+    from jobs.sweep.kinds import SweepConfig
+
 
 def run(
-    config, executor, runs: Path, console: Console, on_cancel: Callable[[], None] | None = None,
-    stop: Stop | None = None, track: str = "", notify: str | None = None,
-    command: Sequence[str] = (), on: str = "", retries: Retries | None = None,
+    config: Any, executor: Executor, runs: Path, console: Console,
+    on_cancel: Callable[[], None] | None = None, stop: Stop | None = None, track: str = "",
+    notify: str | None = None, command: Sequence[str] = (), on: str = "",
+    retries: Retries | None = None,
 ) -> int:  # fmt: skip
     """Run a checked configuration to its end; 0 when all is done, 1 when something failed.
 
@@ -46,7 +56,7 @@ def run(
     with remembered(runs):
         graph, first = first_tasks(config)
         plan = plan_id(config.model_dump(mode="json"), first)
-    said = {
+    said: dict[str, Any] = {
         "on": on, "command": redact.command(command),
         "track": "" if uri == local_uri(runs) else redact.without_userinfo(uri),
         "kind": config.kind, "scale": config.scale,
@@ -93,7 +103,10 @@ def run(
             webhook.tell_end(notify, runs, config.name, folder)
 
 
-def _all(config, graph, first, runs: Path, store, driver: Driver, show: Show, ledger, uri) -> int:
+def _all(
+    config: Any, graph: SweepGraph | None, first: Sequence[Task], runs: Path, store: Store,
+    driver: Driver, show: Show, ledger: Ledger, uri: str,
+) -> int:  # fmt: skip
     ledger.add(first)
     if graph is None:
         return _single(config, first, runs, driver, show)
@@ -107,7 +120,10 @@ def _all(config, graph, first, runs: Path, store, driver: Driver, show: Show, le
     return _sweep(config, graph, runs, store, driver, show, ledger, uri)
 
 
-def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger, uri) -> int:
+def _sweep(
+    config: SweepConfig, graph: SweepGraph, runs: Path, store: Store, driver: Driver, show: Show,
+    ledger: Ledger, uri: str,
+) -> int:  # fmt: skip
     from jobs.report import publish, publish_models, summary, trial_line
     from jobs.search.outcomes import directions, objectives, read_summary, strongest, violations
     from jobs.search.search import Search
@@ -126,10 +142,10 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
         population=s.population or POPULATION,
         limits=s.limits(),
     )
-    trials: dict[int, Any] = {}
-    values: dict[int, dict] = {}
+    trials: dict[int, Trial] = {}
+    values: dict[int, dict[str, Any]] = {}
 
-    def plan(number: int, params) -> Task:
+    def plan(number: int, params: Params) -> Task:
         trial = trials[number] = graph.trial(number, params)
         ledger.trial(
             number, params, trial.summary, finetune=trial.finetune, tuned=trial.tuned,
@@ -137,7 +153,7 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
         )  # fmt: skip
         return trial.summary
 
-    def on_trial(number: int, params, task, result) -> None:
+    def on_trial(number: int, params: Params, task: Task, result: Result | None) -> None:
         if result is not None and result.path is not None:
             values[number] = read_summary(result.path)
             own = graph.parts(graph.generators([trials[number]]))
@@ -148,13 +164,14 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
 
     driver.add(graph.shared())
     run_trials(
-        search, s.trials, driver, plan, lambda path: objectives(read_summary(path), s.space),
+        search, s.count, driver, plan, lambda path: objectives(read_summary(path), s.space),
         on_trial, lambda path: violations(read_summary(path), s.limits()),
     )  # fmt: skip
     while driver.busy:
         driver.step()
     good = [trials[n] for n in sorted(values)]
-    tables, reports = None, ()
+    tables: Task | None = None
+    reports: Sequence[Task] = ()
     if good:
         tables = graph.tables(good, search.pareto())
         reports = graph.reports(graph.generators(good))
@@ -168,11 +185,12 @@ def _sweep(config, graph, runs: Path, store, driver: Driver, show: Show, ledger,
             driver.step()
     search.close()
     result = driver.results.get(tables.key) if tables else None
-    if result is not None and result.ok:
+    if result is not None and result.path is not None:
         publish(result.path, runs, config.name)
-        made = [driver.results[task.key].path for task in (best.reward, best.finetune)]
-        if None not in made:  # trials are found though their reward, made again, may have failed
-            publish_models(*made, runs, config.name)
+        reward, tuned = (driver.results[task.key].path for task in (best.reward, best.finetune))
+        # Trials are found though their reward, made again, may have failed.
+        if reward is not None and tuned is not None:
+            publish_models(reward, tuned, runs, config.name)
     _publish_reports(reports, driver, runs, config.name)
     for line in summary(config, graph, values, result, store, runs, show, uri):
         show.say(line)
@@ -188,7 +206,7 @@ def _publish_reports(reports: Sequence[Task], driver: Driver, runs: Path, name: 
             publish(path, runs, name)
 
 
-def _single(config, first: Sequence[Task], runs: Path, driver: Driver, show: Show) -> int:
+def _single(config: Any, first: Sequence[Task], runs: Path, driver: Driver, show: Show) -> int:
     """Sweeps without a search: one last task, the reports beside it, and all they need."""
     from jobs.report import publish
 
@@ -201,7 +219,7 @@ def _single(config, first: Sequence[Task], runs: Path, driver: Driver, show: Sho
         driver.step()
     _publish_reports(reports, driver, runs, config.name)
     result = driver.results[last.key]
-    if not result.ok:
+    if result.path is None:
         show.say(f"[red]not finished[/]; see {escape(str(runs / 'store'))}")
         return 1
     publish(result.path, runs, config.name)

@@ -26,8 +26,8 @@ class Needs:
 
         Trainings get whole GPUs, however little they were seen to take.
         """
-        memory, gpu_memory = self._largest(task)
-        memory = MARGIN * memory if memory else self._costs.memory(task)
+        most, gpu_memory = self._largest(task)
+        memory = MARGIN * most if most else self._costs.memory(task)
         return Resources(
             cpus=task.config["threads"],
             gpus=task.stage.gpu,

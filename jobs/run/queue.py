@@ -54,7 +54,7 @@ class Queue:
 
     def put(self, function: Callable[..., Any], args: Sequence[Any]) -> str:
         """Offer the task of ``run_task(root, task, ...)``; one that failed before gets a chance."""
-        task = args[1]
+        task: Task = args[1]
         self._tasks[task.key] = task
         for left in self.folder.glob(f"{task.key}.*"):
             if left.name.endswith(ENDED) or TRY in left.name and not self._offer(task.key).exists():

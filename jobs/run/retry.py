@@ -19,7 +19,7 @@ import errno
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cluster.executor import Resources, WorkerLost
 from jobs.store.sound import DamagedInput
@@ -52,6 +52,11 @@ _GPU_MEMORY = (
 )  # fmt: skip
 _GPU_LOST = ("uncorrectable ecc", "gpu is lost", "fallen off the bus", "cuda error: unspecified")
 _HOST_MEMORY = ("defaultcpuallocator", "cannot allocate memory", "can't allocate memory")
+_SAID: Mapping[Cause, tuple[str, ...]] = {
+    "gpu_memory": _GPU_MEMORY,
+    "node_lost": _GPU_LOST,
+    "host_memory": _HOST_MEMORY,
+}
 # States of a job of SLURM that ended it. A FAILED or CANCELLED one says nothing of the cause.
 _SLURM: Mapping[str, Cause] = {
     "PREEMPTED": "preempted",
@@ -96,9 +101,7 @@ def _one(error: BaseException) -> Cause:
     if isinstance(error, ValueError) and "not finite" in text:  # a check of the science
         return "not_finite"
     if isinstance(error, RuntimeError):
-        for words, cause in (
-            (_GPU_MEMORY, "gpu_memory"), (_GPU_LOST, "node_lost"), (_HOST_MEMORY, "host_memory"),
-        ):  # fmt: skip
+        for cause, words in _SAID.items():
             if any(word in text for word in words):
                 return cause
     return "bug"
@@ -136,7 +139,7 @@ class Attempts:
         return told(self.failures)
 
 
-def told(causes: Mapping[str, int]) -> str:
+def told(causes: Mapping[Any, int]) -> str:
     """Counts by cause, for people: "node lost 2 times, bug"."""
     return ", ".join(
         WORDS.get(cause, cause) + (f" {count} times" if count > 1 else "")

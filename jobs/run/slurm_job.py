@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
 
@@ -112,7 +112,8 @@ class Watch:
                     flush=True,
                 )
                 return False
-            if self._advance is not None and (said := self._advance.stuck()) is not None:
+            said = None if self._advance is None else self._advance.stuck()
+            if said is not None and isinstance(self._advance, Advance):
                 self._give_up(self._advance.home, said)
                 return False
             try:
@@ -143,7 +144,7 @@ class Watch:
             self._stop.ask()
 
 
-def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: str) -> None:
+def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop | None, job: str) -> None:
     """The launch's own code, with its words in a file that the login node follows."""
     from jobs.run.launching import run
     from jobs.sweep.kinds import KINDS
@@ -152,7 +153,7 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
     config = KINDS[spec["config"]["kind"]].model_validate(spec["config"])
     restart = os.environ.get("SLURM_RESTART_COUNT") or "0"
     with open(folder / LOG, "a", encoding="utf-8", buffering=1) as log:
-        console = Console(file=redact.Stream(log), width=110)
+        console = Console(file=cast(TextIO, redact.Stream(log)), width=110)  # like one
         handler = logging.StreamHandler(redact.Stream(log))
         logging.getLogger().addHandler(handler)
         again = f", restart {restart}" if restart != "0" else ""
@@ -165,7 +166,7 @@ def _drive(spec: dict[str, Any], folder: Path, executor: Any, stop: Stop, job: s
                 notify=spec["profile"].get("notify"), retries=retries,
             )  # fmt: skip
         except Stopped:
-            if not stop.for_good():
+            if stop is not None and not stop.for_good():
                 console.print("the time is up or the nodes are wanted")
                 return
             console.print("cancelled; the same command goes on", style="yellow")
@@ -188,4 +189,4 @@ def read_spec(path: Path) -> dict[str, Any]:
     spec = json.loads(path.read_text(encoding="utf-8"))
     if spec.get("format") != FORMAT:
         raise ValueError(f"{path}: format {spec.get('format')!r}; this code reads {FORMAT}")
-    return spec
+    return dict(spec)

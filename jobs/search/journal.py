@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jobs.search.outcomes import Direction
 from jobs.search.samplers import CONSTRAINTS, Params, Seen, Values, decoded, distributions, frozen
 from jobs.store.stage import canonical
 
@@ -33,7 +34,7 @@ class Journal:
 
     @classmethod
     def open(
-        cls, path: Path, name: str, space: Mapping[str, Any], objectives: Mapping[str, str]
+        cls, path: Path, name: str, space: Mapping[str, Any], objectives: Mapping[str, Direction]
     ) -> Journal:
         """For writing; for reading where another process writes. ``name`` is the study's.
 
@@ -48,7 +49,7 @@ class Journal:
 
     @classmethod
     def _open(
-        cls, path: Path, name: str, space: Mapping[str, Any], objectives: Mapping[str, str]
+        cls, path: Path, name: str, space: Mapping[str, Any], objectives: Mapping[str, Direction]
     ) -> Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = open(path.with_name(f".{path.name}.driver"), "ab")  # noqa: SIM115 - kept open
@@ -140,7 +141,7 @@ class Journal:
             self._lock.close()
 
 
-def _study(path: Path, name: str, objectives: Mapping[str, str]) -> Any:
+def _study(path: Path, name: str, objectives: Mapping[str, Direction]) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -162,7 +163,8 @@ def _storage(path: Path) -> Any:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=_Held()))
+    held: Any = _Held()  # by its methods one of Optuna's locks, whose base needs its import
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=held))
 
 
 class _Held:

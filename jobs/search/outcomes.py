@@ -12,8 +12,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+Direction = Literal["minimize", "maximize"]
 Numbers = Mapping[str, Any]
 Limits = Mapping[str, Mapping[str, float]]
 REWARD = "reward."  # begins the searched settings of the reward itself
@@ -63,7 +64,7 @@ def gain(space: Mapping[str, Any]) -> str:
     return "heldout" if searches_reward(space) else "reward"
 
 
-def directions(space: Mapping[str, Any], fid_name: str) -> dict[str, str]:
+def directions(space: Mapping[str, Any], fid_name: str) -> dict[str, Direction]:
     """The objectives in their order, by the names that a journal shows."""
     name = "gain" if gain(space) == "reward" else "heldout_gain"
     return {name: "maximize", fid_name: "minimize"}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.search.outcomes import Direction
 from jobs.store.stage import canonical
 
 Params = dict[str, Any]
@@ -41,7 +42,7 @@ class Proposer:
 
     name: str
     space: Mapping[str, Mapping[str, Any]]
-    directions: Sequence[str]
+    directions: Sequence[Direction]
     startup: int
     population: int
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.search.journal import Journal
+from jobs.search.outcomes import Direction
 from jobs.search.samplers import NAMES, Params, Proposer, Seen, Values
 from jobs.store.stage import canonical
 
@@ -34,7 +35,7 @@ class Search:
     space: Mapping[str, Mapping[str, Any]]
     seed: int
     parallelism: int
-    objectives: Mapping[str, str]
+    objectives: Mapping[str, Direction]
     enqueue: Sequence[Params] = ()
     startup: int = 10  #: trials before the sampler stops drawing at random
     sampler: str = "tpe"
@@ -148,17 +149,16 @@ class Search:
 
     def _name(self) -> str:
         """Another space, seed or parallelism is another study in the same journal."""
-        said = [dict(self.space), self.seed, self.parallelism, dict(self.objectives),
+        said: list[object] = [dict(self.space), self.seed, self.parallelism, dict(self.objectives),
                 list(self.enqueue), self.startup]  # fmt: skip
         if self.sampler != "tpe":
             said.append([self.sampler, self.population])
         if self.limits:
             said.append(self.limits)
-        said = canonical(said)
-        return f"sweep-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+        return f"sweep-{hashlib.sha256(canonical(said).encode()).hexdigest()[:12]}"
 
 
-def front(values: Mapping[int, Values | None], objectives: Mapping[str, str]) -> list[int]:
+def front(values: Mapping[int, Values | None], objectives: Mapping[str, Direction]) -> list[int]:
     """Numbers of the trials with values that no other beats in every objective."""
     signs = [1 if way == "minimize" else -1 for way in objectives.values()]
     losses = {

@@ -169,7 +169,7 @@ def caption(table: pd.DataFrame) -> str:
     )
 
 
-def _share(row: Mapping[str, Any] | None, pairs: str) -> str:
+def _share(row: pd.Series | None, pairs: str) -> str:
     if row is None:
         return "--"
     low, high = row[f"{pairs}_low"], row[f"{pairs}_high"]

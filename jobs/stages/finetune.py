@@ -252,8 +252,8 @@ class _Watch:
     def _turned(self, trained: _SeedRewards, seen: int) -> bool:
         from sigmaflow.finetune.watch import turned
 
-        both = (list(log.means(seen).values()) for log in (trained, self._log))
-        return turned(*both, self._how["ticks"])
+        first, second = (list(log.means(seen).values()) for log in (trained, self._log))
+        return turned(first, second, self._how["ticks"])
 
     def ends(self, trained: _SeedRewards, seen: int) -> bool:
         """Whether the run is over after `seen` images."""

@@ -50,8 +50,10 @@ def items_of(part: Rankings | Orders, pool: Any = None) -> Items:
     from sigmaflow.preferences.questions import assign_anchors
     from sigmaflow.rewards.data import Items
 
-    make = Items.of_orders if isinstance(part, Orders) else Items.of
-    return make(part, None if pool is None else assign_anchors(part, pool))
+    anchors = None if pool is None else assign_anchors(part, pool)
+    if isinstance(part, Orders):
+        return Items.of_orders(part, anchors)
+    return Items.of(part, anchors)
 
 
 def trained_on(items: Items, config: Mapping[str, Any]) -> Items:

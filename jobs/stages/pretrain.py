@@ -75,7 +75,8 @@ def held_out(ctx: Context, identities: int, z_dim: int):
 
     if not (ctx.has("heldout") and identities):
         return None
-    return HeldOut(*with_latents(ctx, "heldout", z_dim), identities)
+    images, seeds, z = with_latents(ctx, "heldout", z_dim)
+    return HeldOut(images, seeds, z, identities)
 
 
 def finish(ctx: Context, state) -> None:
@@ -108,8 +109,8 @@ def run_warmstart(ctx: Context) -> None:
     heldout = held_out(ctx, config.heldout, z_dim)
     if saved := ctx.restore():
         state.restore(saved[1])
-    known = with_latents(ctx, "images", z_dim)
-    loop = warmstart(state, *known, config, heldout, stop=ctx.should_stop)
+    images, seeds, z = with_latents(ctx, "images", z_dim)
+    loop = warmstart(state, images, seeds, z, config, heldout, stop=ctx.should_stop)
     follow(ctx, state, loop, int(config.kimg * 1000))
     finish(ctx, state)
 
@@ -122,13 +123,13 @@ def run_projected(ctx: Context) -> None:
 
     config = ProjectedConfig(**ctx.config["projected"])
     start = load_gan(ctx.input("start") / "gan")
-    known = with_latents(ctx, "images", start.G.z_dim)
-    real = facing(known[0], ctx.config.get("max_yaw"))
+    images, seeds, z = with_latents(ctx, "images", start.G.z_dim)
+    real = facing(images, ctx.config.get("max_yaw"))
     state = start_projected_state(start, real, config)
     heldout = held_out(ctx, config.heldout, start.G.z_dim)
     if saved := ctx.restore():
         state.restore(saved[1])
-    loop = train_projected(state, real, *known, config, heldout, stop=ctx.should_stop)
+    loop = train_projected(state, real, images, seeds, z, config, heldout, stop=ctx.should_stop)
     follow(ctx, state, loop, int(config.kimg * 1000))
     finish(ctx, state)
 
@@ -143,8 +144,8 @@ def run_adversarial(ctx: Context) -> None:
     state = start_state(load_gan(ctx.input("start") / "gan"), config)
     if saved := ctx.restore():
         state.restore(saved[1])
-    images = open_images(image_file(ctx.input("images")), workers=data_workers())
-    images = facing(images, ctx.config.get("max_yaw"))
+    whole = open_images(image_file(ctx.input("images")), workers=data_workers())
+    images = facing(whole, ctx.config.get("max_yaw"))
     images.expect(reading(config.seed, state.images_seen, config.batch, len(images)))
     loop = finetune(state, images, config, stop=ctx.should_stop)
     follow(ctx, state, loop, int(config.kimg * 1000))

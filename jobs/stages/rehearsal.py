@@ -68,5 +68,5 @@ def enlarge(source: Path, count: int, resolution: int, out: Path) -> None:
     with ImageZip(source) as images, ZipWriter(out) as target:
         for i in range(min(count, len(images))):
             pixels = Image.fromarray(images[i][0].permute(1, 2, 0).numpy())
-            large = pixels.resize((resolution, resolution), Image.BICUBIC)
+            large = pixels.resize((resolution, resolution), Image.Resampling.BICUBIC)
             target.add(encode(np.asarray(large)), "png", images.labels[i])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jobs.run.attempt import Context
 from jobs.stages.learnt import answers_of, items_of, parts_of, trained_on
 from jobs.stages.shapes import device
 from jobs.stages.views import load_views
 from jobs.store.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 REWARD = Stage(
     name="reward",
@@ -66,21 +71,21 @@ def run_reward(ctx: Context) -> None:
     from sigmaflow.preferences.agreement import agreement_row
     from sigmaflow.preferences.orders import Orders
     from sigmaflow.preferences.questions import anchors
-    from sigmaflow.preferences.rankings import read_rankings, split
+    from sigmaflow.preferences.rankings import Rankings, read_rankings, split
     from sigmaflow.rewards.baselines import trivial_accuracies
     from sigmaflow.rewards.data import Items
     from sigmaflow.rewards.evaluate import accuracy, head_reports, noise_ceiling, score_seeds
     from sigmaflow.rewards.model import RewardConfig
     from sigmaflow.rewards.state import RewardState
-    from sigmaflow.rewards.train import TrainConfig, train_reward
+    from sigmaflow.rewards.train import RewardTick, TrainConfig, train_reward
 
     c = ctx.config
     source = ctx.input("rankings")
     network = RewardConfig.model_validate(c["network"])
     bank = bank_of(ctx, network)
     answers = answers_of(source, c, bank)
-    parts = parts_of(answers, c)
-    pools = [None, None, None]
+    parts: Sequence[Rankings | Orders] = parts_of(answers, c)
+    pools: Sequence[Sequence[int] | None] = [None, None, None]
     report = source / "anchors.json"
     asked = source.is_dir() and json.loads(report.read_text())["on"]
     if c["anchors"] == "always" or (c["anchors"] == "auto" and asked):
@@ -100,13 +105,14 @@ def run_reward(ctx: Context) -> None:
         device=device(),
         backbone=pretrained(ctx),
     )
-    last = None
+    last: RewardTick | None = None
     for tick in loop:
         if saved is None or tick.step > saved[0]:  # a finished training tells its last tick again
             ctx.log(tick.step, **tick.metrics)
             ctx.save(tick.step, tick.state.write)
         ctx.progress(tick.epoch + 1, config.epochs)
         last = tick
+    assert last is not None  # a training has a tick at least
     model = last.state.model()
     model.save(ctx.folder / "reward.safetensors")
 
@@ -124,10 +130,10 @@ def run_reward(ctx: Context) -> None:
     if network.representation == "sigma":
         for name, found in trivial_accuracies(bank, train, test).items():
             add(name, found)
-    if source.is_dir():
+    if source.is_dir() and isinstance(answers, Rankings):
         clean = read_rankings(source / "clean.csv")
-        observed_test = parts[2]
-        clean_test = split(answers, c["split_seed"]).of(clean)[2]
+        three = split(answers, c["split_seed"])
+        observed_test, clean_test = three.of(answers)[2], three.of(clean)[2]
         add("noise_ceiling", {"regular": noise_ceiling(observed_test, clean_test)})
         add(
             "reward_against_clean",

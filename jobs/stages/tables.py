@@ -80,10 +80,10 @@ def compare(start: Path, tuned: Path) -> dict[str, Any]:
     out |= {f"preference_{k}": v for k, v in table3.as_dict().items()}
     for defect in ("roughness", "floaters", "cavities", "asymmetry", "nose"):
         out[f"annotator_{defect}_change"] = float((b[defect] - a[defect]).mean())
-    shapes = [np.load(p / "shapes.npy").astype(np.float32) for p in (start, tuned)]
-    near = closeness_of(*shapes, np.load(start / "reference.npy").astype(np.float32))
+    first, last = (np.load(p / "shapes.npy").astype(np.float32) for p in (start, tuned))
+    near = closeness_of(first, last, np.load(start / "reference.npy").astype(np.float32))
     out |= {f"closeness_{k}": v for k, v in near.as_dict().items()}
-    spread = diversity(*shapes)
+    spread = diversity(first, last)
     out |= {f"diversity_{k}": v for k, v in spread.as_dict().items()}
     return {k: v for k, v in out.items() if not k.endswith("confidence")}
 
@@ -142,6 +142,7 @@ def run_tables(ctx: Context) -> None:
     from jobs.output.tables import latex, sweep_tables, write_table
     from jobs.search.outcomes import searches_reward
 
+    names: tuple[str, ...]
     names = ("start", "reward", "heldout", "calibrations", "trials", "finetunes", "tuned", "real",
              "rankings")  # fmt: skip
     if searches_reward(ctx.config["space"]):  # then each trial has its own
@@ -194,8 +195,9 @@ def run_scores(ctx: Context) -> None:
     })  # fmt: skip
     runs, source = scores.initial_and_final(rewards, ticks)
     fids = {
-        name: compare_fid(*ctx.input("fid_before"), path, c["seed"])[0]
+        name: compare_fid(start, path, c["seed"])[0]
         for name in ("control", "after")
+        for start in ctx.input("fid_before")
         for path in ctx.input(f"fid_{name}")
     }
     shift = scores.shift_table(rewards)

@@ -133,6 +133,7 @@ class Ledger:
         result = event.result
         if event.kind not in ("failed", "blocked", "again") or result is None:
             return
+        said: dict[str, object]
         said = {"key": event.task.key, "status": event.kind, "error": redact.text(result.error)}
         if event.kind != "blocked":
             said |= {"cause": result.cause, "attempt": result.attempt, "node": result.node}
@@ -220,7 +221,7 @@ class Launch:
 
     @property
     def name(self) -> str:
-        return self.record["name"]
+        return str(self.record["name"])
 
     @property
     def state(self) -> str:

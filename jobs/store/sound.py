@@ -23,7 +23,7 @@ SMALL = 256 * 2**10  # bytes of a file that is read whatever its stamp
 LARGE = 16 * 2**20  # bytes of a file that is read where its content is needed, not by a driver
 
 Stamp = list[int]
-_read: set[tuple[str, int, int, int, int]] = set()  # path, size, stamp: found right here
+_read: set[tuple[str, int, tuple[int, ...]]] = set()  # path, size, stamp: found right here
 
 
 class DamagedInput(RuntimeError):
@@ -57,7 +57,7 @@ def damaged(folder: Path, marker: Mapping[str, Any], most: int | None = None) ->
         try:
             status = os.stat(path)
             size, now = status.st_size, stamp(status)
-            if (token := (str(path), size, *now)) in _read:
+            if (token := (str(path), size, tuple(now))) in _read:
                 continue
             believed = known.get(name) == now
             if not (believed and size > SMALL):

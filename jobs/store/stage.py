@@ -74,7 +74,7 @@ class Task:
 
     stage: Stage
     config: Mapping[str, Any]
-    inputs: Mapping[str, Input | tuple[Input, ...] | list[Input]] = field(default_factory=dict)
+    inputs: Mapping[str, Input | tuple[Input, ...]] = field(default_factory=dict)
     label: str = ""  #: for people; no part of the key
 
     def __post_init__(self) -> None:

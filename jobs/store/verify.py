@@ -140,7 +140,7 @@ def _spec_is_right(one: Finished) -> bool:
         said = json.loads((one.folder / SPEC).read_bytes())
         spec = {name: said[name] for name in ("stage", "version", "config", "inputs")}
         key = hashlib.sha256(canonical(spec).encode()).hexdigest()
-        return key == said["key"] == one.marker["key"]
+        return bool(key == said["key"] == one.marker["key"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -19,9 +19,10 @@ from jobs.store.stage import Input, Task
 from jobs.sweep.sections import Section
 from sigmaflow.analysing import ROLES, Analysis, Ask, Role, Subject
 
+_SETTINGS: dict[str, Any] = {name: (one.settings | None, None) for name, one in ANALYSES.items()}
 AnalysesSection = create_model(
     "AnalysesSection", __base__=Section, __doc__="Analyses by name; null: not asked for.",
-    **{name: (one.settings | None, None) for name, one in ANALYSES.items()},
+    **_SETTINGS,
 )  # fmt: skip
 
 

@@ -40,12 +40,11 @@ class CardGraph:
             heads = Found(None, why)
         found = {"landmarks": landmarks, "embedder": embedder, "truth": heads}
         self.skipped = {name: one.why for name, one in found.items() if one.why}
-        self.landmarks = () if landmarks.why else (FileInput(landmarks.path),)
-        self.embedder = () if embedder.why else (FileInput(embedder.path),)
+        self.landmarks, self.embedder = _input(landmarks), _input(embedder)
 
     def _other_latents(self) -> str:
         """Why this generator's latents are no heads, or nothing."""
-        path = next(Path(f.path) for f in self.generator if f.path.endswith("config.json"))
+        path = next(Path(f.path) for f in self.generator if Path(f.path).name == "config.json")
         z = json.loads(path.read_text(encoding="utf-8"))["G"]["z_dim"]
         return "" if z == LATENT else (f"true heads have latents of {LATENT} numbers, this "
                                        f"generator's have {z}")  # fmt: skip
@@ -186,3 +185,7 @@ class CardGraph:
             },
             "card",
         )  # fmt: skip
+
+
+def _input(found: Found) -> tuple[FileInput, ...]:
+    return () if found.why or found.path is None else (FileInput(found.path),)

@@ -48,7 +48,7 @@ class Common(Section):
     reward: RewardSection = RewardSection()
     finetune: FinetuneSection = FinetuneSection()
     evaluation: EvaluationSection = EvaluationSection()
-    analyses: AnalysesSection = AnalysesSection()  # type: ignore[valid-type]
+    analyses: AnalysesSection = AnalysesSection()
     device: Literal["cpu", "cuda"] = "cpu"
     """where quantities of `analyses` are measured; numbers differ between the two, so it is part
     of their keys"""

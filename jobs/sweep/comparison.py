@@ -22,9 +22,9 @@ def proposals(search: SearchSection, seed: int) -> list[Params]:
 
     The same for all rows, and none waits for another's result, so that all train side by side.
     """
-    known = search.known()[: search.trials]
+    known = search.known()[: search.count]
     draw = Proposer("random", search.entries(), ["minimize"], startup=0, population=2)
-    seeds = ((seed * 100_003 + n) % 2**32 for n in range(len(known), search.trials))
+    seeds = ((seed * 100_003 + n) % 2**32 for n in range(len(known), search.count))
     return known + [draw(one, [], 0) for one in seeds]
 
 

@@ -121,22 +121,22 @@ def load_with_places(
             )
     for text in overrides:
         problems += _override(text, values, places, layers)
-    where, asked = Places(places), dict(context or {})
-    if wrong := [where.problem(*one) for one in mistyped(model, values)]:
+    told, asked = Places(places), dict(context or {})
+    if wrong := [told.problem(*one) for one in mistyped(model, values)]:
         raise ConfigError(sorted([*problems, *wrong], key=_by_line))
     try:
         checked = model.model_validate(values, context=asked)
         if not problems and asked.get("files", True) and hasattr(checked, "misfits"):
-            problems += [where.problem(*found) for found in checked.misfits()]
+            problems += [told.problem(*found) for found in checked.misfits()]
     except ValidationError as error:
         for one, keys in _relevant(error, values):
-            problems += _inside(one) or [_describe(one, keys, model, where)]
+            problems += _inside(one) or [_describe(one, keys, model, told)]
     else:
         idle = getattr(checked, "idle", None)
-        problems += [where.problem(*one) for one in (idle(Given(layers)) if idle else ())]
+        problems += [told.problem(*one) for one in (idle(Given(layers)) if idle else ())]
     if problems:
         raise ConfigError(sorted(problems, key=_by_line))
-    return checked, where
+    return checked, told
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,8 +144,10 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
-        both = isinstance(under, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(under, value) if both else value
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(under, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -89,7 +89,7 @@ class Costs:
         size = rates.bytes(spec) if rates else 0.0
         like = self.like(task)
         memory = max((one.memory for one in like), default=0) or self.memory(task)
-        gpu_memory = max((one.gpu_memory for one in like), default=0)
+        gpu_memory: float = max((one.gpu_memory for one in like), default=0)
         past = [
             (one.seconds / (rates.unit(one.spec) if rates else 1.0),
              one.bytes / rates.bytes(one.spec) if rates else one.bytes)

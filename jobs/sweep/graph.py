@@ -247,6 +247,7 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
 
     def _beside(self, section: FinetuneSection, net: RewardSection) -> dict[str, Any]:
         """Rewards that a fine-tune needs beside its own: to watch it, or of its ensemble."""
+        found: dict[str, Any]
         found = {} if section.watch.heldout == "off" else {"heldout": self.heldout}
         if (more := section.ensemble.size - 1) > 0:
             taken = {net.split_seed, net.heldout_seed}
@@ -300,7 +301,7 @@ class SweepGraph(RewardGraph, FidGraph, AnalysisGraph):
                 "starts": tuple(t.start for t in trials),
                 "rewards": tuple(t.reward for t in trials),
             }
-        settings = {t.number: t.params for t in trials}
+        settings = {t.number: dict(t.params) for t in trials}
         if judges := self._judges(trials):
             own["judged_start"] = (self._judge(self.generator, judges, "judge start"),)
             own["judged"] = tuple(

@@ -95,7 +95,7 @@ def _switched_off(config: Any, backbones: set[str]) -> Iterator[tuple[str, str, 
     from sigmaflow.rewards.semantics import semantics
 
     presets = [semantics(name, one) for name in _possible(config, "semantics")
-               for one in backbones if one in REPRESENTATIONS]  # fmt: skip
+               for one in REPRESENTATIONS if one in backbones]  # fmt: skip
 
     def resolved(key: str) -> set[Any]:
         """What a setting may be in some reward, presets filled in."""

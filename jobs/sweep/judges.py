@@ -49,5 +49,7 @@ def judged(scores: pd.DataFrame) -> pd.DataFrame:
 
 def unique(rewards: Sequence[tuple[str, Any, int]]) -> list[tuple[str, Any, int]]:
     """(name, reward, view resolution) without rewards that an earlier name has."""
-    seen: set[str] = set()
-    return [one for one in rewards if not (one[1].key in seen or seen.add(one[1].key))]
+    first: dict[str, tuple[str, Any, int]] = {}
+    for one in rewards:
+        first.setdefault(one[1].key, one)
+    return list(first.values())

@@ -287,7 +287,7 @@ class CardConfig(Common):
 class RehearsalConfig(SweepConfig):
     """`kind: rehearsal`: a sweep at full size on random weights, to see that all of it holds."""
 
-    kind: Literal["rehearsal"]
+    kind: Literal["rehearsal"]  # type: ignore[assignment]  # the file says which of the two
     G: dict[str, Any]
     D: dict[str, Any]
     pictures: int = Field(16, ge=2)

@@ -97,7 +97,8 @@ class _Reader:
             )
         if isinstance(node, yaml.SequenceNode):
             for i, item in enumerate(node.value):
-                self.places[(*keys, i)] = self._at(item)
+                place: Keys = (*keys, i)
+                self.places[place] = self._at(item)
             return [self.value(item, (*keys, i)) for i, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, keys)
@@ -119,7 +120,8 @@ class _Reader:
                 )
                 continue
             first[key] = line
-            self.places[(*keys, key)] = f"{self.name}:{line}"
+            place: Keys = (*keys, key)
+            self.places[place] = f"{self.name}:{line}"
             result[key] = self.value(value_node, (*keys, key))
         return result
 

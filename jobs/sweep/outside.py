@@ -23,7 +23,7 @@ CHECKPOINT_FILES = (*SCORED_FILES, "G.safetensors", "D.safetensors")
 
 def left_out(info: ValidationInfo, what: str) -> bool:
     """Whether the context asks to do without."""
-    return bool(info.context) and not info.context.get(what, True)
+    return bool(info.context and not info.context.get(what, True))
 
 
 def _checkpoint(value: str, info: ValidationInfo) -> str:
@@ -77,7 +77,7 @@ def checkpoint_config(value: str, trained: bool) -> dict[str, Any]:
     again = "convert the checkpoint again: python -m jobs.convert"
     if not isinstance(config, dict) or config.get("format") != 1:
         raise ValueError(f"{path}: format is not 1; {again}")
-    sides = {}
+    sides: dict[str, Any] = {}
     for name in ("G", "D") if trained else ("G",):
         given = config.get(name)
         if not isinstance(given, dict):
@@ -142,9 +142,10 @@ def _rankings(value: str, info: ValidationInfo) -> str:
     if left_out(info, "files"):
         return value
     found = read_preferences(_file(value, info))
-    orders = isinstance(found, Orders)
     count, what = (
-        (len(set(found.questions.tolist())), "questions") if orders else (len(found), "pairs")
+        (len(set(found.questions.tolist())), "questions")
+        if isinstance(found, Orders)
+        else (len(found), "pairs")
     )
     if count < 4:  # training, validation and test need one each
         raise ValueError(f"{value!r} has {count} {what}; give at least 4")

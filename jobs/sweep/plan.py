@@ -78,12 +78,12 @@ def _planned(task: Task, store: Store, cached: Cached, found: Mapping[str, Plann
         return Planned(task, "BLOCKED", f"needs {blocked[0].label}")
     if (step := store.checkpoint(task)) is not None:
         said = store.progress(task) or {}
-        done, total = said.get("done"), said.get("total")
+        at, total = said.get("done"), said.get("total")
         if not total:
             return Planned(task, "RESUME", f"checkpoint at step {step}")
-        at = f"{done:g} of {total:g}"
-        at = f"step {at}" if step == done else f"step {step}, {at} done"
-        return Planned(task, "RESUME", f"checkpoint at {at}", max(0.0, 1 - done / total))
+        share = f"{at:g} of {total:g}"
+        where = f"step {share}" if step == at else f"step {step}, {share} done"
+        return Planned(task, "RESUME", f"checkpoint at {where}", max(0.0, 1 - at / total))
     return Planned(task, "RUN", _reason(task, store, cached, found))
 
 
@@ -152,9 +152,9 @@ def lines(config: Any, profile: Any, runs: Path) -> Iterator[str]:
         guess += cost * (config.search.trials / len(trials))
         rows.append(("tables and figures", "RUN", "made of all trials", _priced(cost)))
     if graph is not None and len(trials) < config.search.trials:
-        row, cost = _unasked_reports(config, graph, list(trials.values()), costs)
+        more, cost = _unasked_reports(config, graph, list(trials.values()), costs)
         guess += cost
-        rows += row
+        rows += more
     yield f"{config.name}: {config.kind} at scale {config.scale}, plan {plan}, results in {runs}"
     yield from _table(rows)
     open_trials = config.search.trials - len(trials) if graph is not None else 0

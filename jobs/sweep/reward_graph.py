@@ -196,4 +196,6 @@ def _digest_of(generator: Input | tuple[Input, ...]) -> str:
     """What a reward remembers of the generator whose slabs it saw."""
     if isinstance(generator, Task):
         return generator.key
-    return hashlib.sha256("".join(f.digest for f in generator).encode()).hexdigest()
+    every = generator if isinstance(generator, tuple) else (generator,)
+    digests = [one.key if isinstance(one, Task) else one.digest for one in every]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()

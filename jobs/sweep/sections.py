@@ -221,9 +221,11 @@ class Clamp(Section):
 
     @model_validator(mode="after")
     def _one_way(self) -> Clamp:
-        if self.deviations is None and (self.low is None or self.high is None):
+        if self.deviations is not None:
+            return self
+        if self.low is None or self.high is None:
             raise ValueError("give both low and high, or deviations")
-        if self.deviations is None and self.low >= self.high:
+        if self.low >= self.high:
             raise ValueError(f"low {self.low} must be below high {self.high}")
         return self
 
@@ -250,9 +252,9 @@ class EnsembleSection(Section):
 class FinetuneSection(FinetuneConfig):
     """Settings of every fine-tune; a trial overrides those that are searched."""
 
-    clamp_low: None = None
-    clamp_high: None = None
-    seed: Seed | None = None
+    clamp_low: None = None  # type: ignore[assignment]  # the section `clamp` says it
+    clamp_high: None = None  # type: ignore[assignment]  # likewise
+    seed: Seed | None = None  # type: ignore[assignment]  # none: `settings` gives the sweep's
     clamp: Clamp = Clamp()
     tick_seeds: int = Field(200, ge=2, le=1_000_000)
     """fixed seeds from 300000 whose reward is followed at every tick (paper Fig. 8)"""

@@ -81,7 +81,7 @@ def check_values(
     ends = {
         name: list(one.choices)
         if one.choices is not None
-        else [round(v) if search.integer(name) else v for v in (one.low, one.high)]
+        else [round(v) if search.integer(name) else v for v in one.ends]
         for name, one in search.space.items()
     }
     if math.prod(map(len, ends.values())) <= CORNERS:

@@ -61,20 +61,26 @@ class Space(Section):
                 )
         return self
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Low and high of a range."""
+        assert self.low is not None and self.high is not None  # where there are no choices
+        return self.low, self.high
+
     def points(self, integer: bool) -> list[Any] | None:
         """Every value in order; None for a range that has no end of them."""
         if self.choices is not None:
             return list(self.choices)
+        low, high = self.ends
         step = 1.0 if integer and self.step is None and self.steps is None else self.step
         if step is not None:
-            values = [self.low + i * step for i in range(round((self.high - self.low) / step) + 1)]
+            values = [low + i * step for i in range(round((high - low) / step) + 1)]
         elif self.steps is not None:
             shares = [i / (self.steps - 1) for i in range(self.steps)]
-            ratio = self.high / self.low if self.log else 0.0
+            ratio = high / low if self.log else 0.0
             values = [
-                self.low * ratio**s if self.log else self.low + s * (self.high - self.low)
-                for s in shares[:-1]
-            ] + [self.high]
+                low * ratio**s if self.log else low + s * (high - low) for s in shares[:-1]
+            ] + [high]
         else:
             return None
         if integer:
@@ -85,7 +91,8 @@ class Space(Section):
         """A value for an estimate."""
         if self.choices is not None:
             return self.choices[0]
-        value = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
+        low, high = self.ends
+        value = math.sqrt(low * high) if self.log else (low + high) / 2
         return round(value) if integer else value
 
 
@@ -227,6 +234,12 @@ class SearchSection(Section):
         }
 
     @property
+    def count(self) -> int:
+        """Trials of a checked section: `trials`, or as many as there are points."""
+        assert self.trials is not None  # the validators give it or refuse
+        return self.trials
+
+    @property
     def known_whole(self) -> bool:
         """Whether all trials are known before the first has run."""
         return self.sampler in ("grid", "ablation")
@@ -245,7 +258,7 @@ class SearchSection(Section):
         return {n: self._values(n)[0] for n in self.space if n not in self.crossed}
 
     def _values(self, name: str) -> list[Any]:
-        return self.space[name].points(self.integer(name))
+        return self.space[name].points(self.integer(name)) or []
 
     def _size(self) -> int:
         base = self.base() or {}
@@ -285,7 +298,7 @@ class SearchSection(Section):
                     raise ValueError(f"first[{i}].{name} = {value} is none of {listed}")
             elif isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise ValueError(f"first[{i}].{name} = {value!r} must be a number")
-            elif not one.low <= value <= one.high:
+            elif not one.ends[0] <= value <= one.ends[1]:
                 ends = f"[{one.low}, {one.high}]"
                 raise ValueError(f"first[{i}].{name} = {value} lies outside {ends}")
             elif self.integer(name) and value != round(value):

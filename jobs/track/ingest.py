@@ -293,7 +293,8 @@ class Follower:
 
 def follow(runs: Path, name: str, launch: Path, uri: str) -> None:
     """`ingest` every now and then until the launch in that folder has ended, and once more."""
-    failed, seen, cache, beside = "", "", {}, _Beside(launch)
+    failed, seen, beside = "", "", _Beside(launch)
+    cache: view.Cache = {}
     while True:
         alive, begun = beside.alive(), time.monotonic()
         try:

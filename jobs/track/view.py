@@ -278,7 +278,8 @@ def _outputs(
     folder: Path, listed: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[tuple[Path, str]], dict[str, str]]:
     """Files to copy, and tags that name large ones with size and digest."""
-    files, tags = [], {}
+    files: list[tuple[Path, str]] = []
+    tags: dict[str, str] = {}
     for name, entry in sorted(listed.items(), key=lambda one: (-one[1]["size"], one[0])):
         inside = Path(name)
         if entry["size"] > LARGEST:
@@ -297,7 +298,7 @@ def _seen(store: Store, one: Standing, cache: Cache) -> _Seen | None:
         return cache[one.entry.key]
     done = one.state == "done"
     folder = store.path(one.entry) if done else store.work(one.entry)
-    marker = read_marker(folder, one.entry) if done else None
+    marker = read_marker(folder, one.entry) if done and folder is not None else None
     if folder is None or (done and marker is None):
         return None
     end = marker["finished"] if marker else _changed(folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import Field
 
@@ -74,7 +75,7 @@ def asks(settings: ClosenessSettings, subject: Subject) -> dict[str, Ask]:
 
 def analyse(
     measured: Mapping[str, Measured], settings: ClosenessSettings, subject: Subject
-) -> dict[str, list]:
+) -> dict[str, list[Any]]:
     """One row of distances, and one of the spread."""
     import numpy as np
 
@@ -82,9 +83,9 @@ def analyse(
     from sigmaflow.statistics.diversity import diversity
 
     names = ("before shapes", "after shapes", "before mean")
-    *shapes, mean = (measured[name]["sigma"].astype(np.float32) for name in names)
-    near = closeness_of(*shapes, mean[0]).as_dict()
-    spread = diversity(*shapes).as_dict()
+    before, after, mean = (measured[name]["sigma"].astype(np.float32) for name in names)
+    near: dict[str, Any] = {**closeness_of(before, after, mean[0]).as_dict()}
+    spread: dict[str, Any] = {**diversity(before, after).as_dict()}
     for said, nullable in ((near, ("residual",)), (spread, ("ratio",))):
         for name in nullable:
             said |= {end: finite(said[end]) for end in (name, f"{name}_low", f"{name}_high")}

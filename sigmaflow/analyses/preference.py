@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import Field
 
@@ -79,7 +80,7 @@ def asks(settings: PreferenceSettings, subject: Subject) -> dict[str, Ask]:
 
 def analyse(
     measured: Mapping[str, Measured], settings: PreferenceSettings, subject: Subject
-) -> dict[str, list]:
+) -> dict[str, list[Any]]:
     """One row of answers, and one of each measure."""
     from sigmaflow.statistics.intervals import mean_interval
     from sigmaflow.statistics.preferences import preference
@@ -87,7 +88,7 @@ def analyse(
     before, after = measured["before shapes"], measured["after shapes"]
     delta = after["score"] - before["score"]
     counts = [int(one.sum()) for one in (delta > 0, delta < 0, delta == 0)]
-    found = preference(*counts, simulated=True).as_dict()
+    found: dict[str, Any] = {**preference(*counts, simulated=True).as_dict()}
     row = Row(**{name: found[name] for name in Row.__dataclass_fields__ if name != "sign_p"},
               sign_p=finite(found["sign_p"]))  # fmt: skip
     changes = []

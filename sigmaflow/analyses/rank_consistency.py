@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
@@ -91,7 +91,7 @@ def asks(settings: RankSettings, subject: Subject) -> dict[str, Ask]:
 
 def analyse(
     measured: Mapping[str, Measured], settings: RankSettings, subject: Subject
-) -> dict[str, list]:
+) -> dict[str, list[Any]]:
     """One row of the generator, and one of each latent."""
     import numpy as np
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sigmaflow.analysing import Analysis, Ask, Subject, Table, column, finite
 from sigmaflow.measuring import Measured, Settings
@@ -71,14 +71,14 @@ def asks(settings: ShiftSettings, subject: Subject) -> dict[str, Ask]:
 
 def analyse(
     measured: Mapping[str, Measured], settings: ShiftSettings, subject: Subject
-) -> dict[str, list]:
+) -> dict[str, list[Any]]:
     """A row for each reward, and the scores of each latent."""
     from sigmaflow.statistics.shift import reward_shift
 
     rows, seeds = [], []
     for judge in asks(settings, subject):
         before, after = (measured[f"{side} {judge}"] for side in ("before", "after"))
-        shift = reward_shift(before["score"], after["score"]).as_dict()
+        shift: dict[str, Any] = {**reward_shift(before["score"], after["score"]).as_dict()}
         del shift["confidence"]
         shift |= {name: finite(shift[name]) for name in ("cohens_d", "cohens_dz")}
         rows.append(Row(judge, **shift))

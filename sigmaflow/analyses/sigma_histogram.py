@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -76,7 +76,7 @@ def asks(settings: HistogramSettings, subject: Subject) -> dict[str, Ask]:
 
 def analyse(
     measured: Mapping[str, Measured], settings: HistogramSettings, subject: Subject
-) -> dict[str, list]:
+) -> dict[str, list[Any]]:
     """A row for each region, and its bins."""
     import numpy as np
 

@@ -114,7 +114,8 @@ def draw(tables: Mapping[str, pd.DataFrame], settings: TruncationSettings) -> di
         colours = {"original": style.BEFORE, "tuned": style.AFTER, "control": style.CONTROL}
         said: set[str] = set()
         shift = 0.0  # so that generators of one psi stand side by side
-        for (role, _), part in table.groupby(["role", "generator"], sort=False):
+        for (of, _), part in table.groupby(["role", "generator"], sort=False):
+            role = str(of)
             label = None if role in said else role
             said.add(role)
             if role == "original":

@@ -85,9 +85,13 @@ def _cells(row: Row) -> tuple[str, ...]:
     asked = f"{bar.rule} {_said(bar.limit, row.unit)}" if bar else "-"
     if bar and bar.aim is not None:
         asked += f" (aim {_said(bar.aim, row.unit)})"
-    ends = "-" if row.low is None else f"{_said(row.low, row.unit)} to {_said(row.high, row.unit)}"
+    if row.low is None or row.high is None:
+        ends = "-"
+    else:
+        ends = f"{_said(row.low, row.unit)} to {_said(row.high, row.unit)}"
     answer = {None: "-", True: "yes", False: "NO"}[row.passed]
-    return (row.measurement, _said(row.value, row.unit), ends, str(row.n), asked, answer,
+    value = "-" if row.value is None else _said(row.value, row.unit)
+    return (row.measurement, value, ends, str(row.n), asked, answer,
             row.provider)  # fmt: skip
 
 

@@ -45,6 +45,6 @@ class DlibEmbedder:
         out = np.zeros((len(images), self.dim), dtype=np.float32)
         for i, image in enumerate(images):
             picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-            chip = np.asarray(picture.resize((SIZE, SIZE), Image.BICUBIC))
+            chip = np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
             out[i] = np.asarray(self._model.compute_face_descriptor(chip))
         return torch.from_numpy(out)

@@ -46,7 +46,7 @@ def ladder_figure(ladders: Mapping[str, Mapping[str, Distance]], title: str = ""
         for y, name in enumerate(names):
             found = rungs[name].frechet
             colour = style.AFTER if name == GENERATED else style.BEFORE
-            if found.low is not None:
+            if found.low is not None and found.high is not None:
                 axes.plot(
                     [max(found.low, 1e-9), max(found.high, 1e-9)],
                     [y, y],

@@ -56,8 +56,8 @@ def _halved(image: Tensor) -> Tensor:
     from PIL import Image
 
     picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-    small = picture.resize((picture.width // 2, picture.height // 2), Image.BICUBIC)
-    back = np.asarray(small.resize(picture.size, Image.BICUBIC))
+    small = picture.resize((picture.width // 2, picture.height // 2), Image.Resampling.BICUBIC)
+    back = np.asarray(small.resize(picture.size, Image.Resampling.BICUBIC))
     return torch.from_numpy(back.transpose(2, 0, 1).copy())
 
 

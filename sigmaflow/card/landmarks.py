@@ -40,7 +40,10 @@ class FaceLandmarks:
         flags, points = np.zeros(len(images)), np.zeros((len(images), POINTS, 3))
         for i, image in enumerate(images):
             picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-            x = np.asarray(picture.resize((SIZE, SIZE), Image.BICUBIC), dtype=np.float32) / 255
+            x = (
+                np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BICUBIC), dtype=np.float32)
+                / 255
+            )
             self._model.set_tensor(self._input["index"], x[None])
             self._model.invoke()
             flags[i] = self._model.get_tensor(self._flag).reshape(())

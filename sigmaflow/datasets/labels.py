@@ -70,7 +70,7 @@ def label_problems(names: Sequence[str], table: np.ndarray) -> Iterator[tuple[st
     of the image's side; a mirrored copy has the mirrored camera of its original.
     """
     bad = ~np.isfinite(table).all(1)
-    yield from ((names[i], "its label holds NaN or infinity") for i in np.flatnonzero(bad))
+    yield from ((names[i], "its label holds NaN or infinity") for i in np.flatnonzero(bad).tolist())
     with np.errstate(invalid="ignore"):
         poses, lenses = table[:, :16].reshape(-1, 4, 4), table[:, 16:].reshape(-1, 3, 3)
         rotations = poses[:, :3, :3]
@@ -81,10 +81,10 @@ def label_problems(names: Sequence[str], table: np.ndarray) -> Iterator[tuple[st
         zeros = np.abs(lenses[:, [1, 2, 2], [0, 0, 1]]).max(1) + np.abs(lenses[:, 2, 2] - 1)
         strange = ((focal < FOCAL[0]) | (focal > FOCAL[1])).any(1) | (zeros > 1e-4)
         strange |= ((centre < 0) | (centre > 1)).any(1)
-    for i in np.flatnonzero(turned & ~bad):
+    for i in np.flatnonzero(turned & ~bad).tolist():
         yield names[i], ("its label's first 16 numbers are no camera to world (a rotation, a "
                          f"translation, 0 0 0 1); off by {off[i]:.2g}")  # fmt: skip
-    for i in np.flatnonzero(strange & ~bad):
+    for i in np.flatnonzero(strange & ~bad).tolist():
         said = " ".join(f"{v:.4g}" for v in table[i, 16:])
         yield (
             names[i],

@@ -10,6 +10,7 @@ import json
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,9 @@ def write_glb(
         (vertex_normals(mesh.vertices, mesh.faces).astype("<f4"), FLOAT, "VEC3", ARRAY_BUFFER),
         (mesh.faces.astype("<u4").reshape(-1), UINT32, "SCALAR", ELEMENT_BUFFER),
     ]
-    views, accessors, parts, offset = [], [], [], 0
+    views: list[dict[str, Any]] = []
+    accessors: list[dict[str, Any]] = []
+    parts, offset = [], 0
     for array, component, kind, target in arrays:
         data = array.tobytes()  # a multiple of 4 bytes each, which is the alignment asked for
         views.append({"buffer": 0, "byteOffset": offset, "byteLength": len(data), "target": target})

@@ -99,7 +99,8 @@ class Grid(BaseModel):
     @property
     def shape(self) -> tuple[int, int, int]:
         """Kept cells along x, y, z."""
-        return tuple(stop - start for start, stop in self.ranges)
+        x, y, z = (stop - start for start, stop in self.ranges)
+        return x, y, z
 
     @property
     def size(self) -> int:
@@ -118,9 +119,10 @@ class Grid(BaseModel):
 
         Enough to place a mesh; the points that sigma is asked at are `points()`.
         """
-        return tuple(
+        x, y, z = (
             np.arange(start, stop) * self.voxel - self.length / 2 for start, stop in self.ranges
         )
+        return x, y, z
 
     def points(self, device: torch.device | str | None = None) -> torch.Tensor:
         """World coordinates of the kept cells, `[size, 3]` float32, x slowest and z fastest.

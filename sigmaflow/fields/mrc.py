@@ -96,6 +96,7 @@ def _header(
         head["axes"], head["intervals"] = (1, 2, 3), shape[::-1]
         text = "sigma, raw; released orientation: x mirrored, array [N-1-x, y, z]"
     else:
+        assert length is not None  # only a released orientation does without
         voxel = length / (max(shape) - 1)
         head["axes"], head["intervals"] = (3, 2, 1), shape  # the latter in x, y, z
         head["cell"] = np.array(shape) * voxel

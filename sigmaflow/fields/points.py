@@ -54,8 +54,8 @@ def subset(points: Tensor, count: int = COUNT, generator: torch.Generator | None
         return points[:, torch.from_numpy(np.round(line).astype(np.int64)).to(points.device)]
     rows = [torch.randperm(n, generator=generator, device=generator.device)[:count]
             for _ in range(batch)]  # fmt: skip
-    rows = torch.stack(rows).to(points.device)
-    return points.gather(1, rows.unsqueeze(2).expand(-1, -1, 3))
+    index = torch.stack(rows).to(points.device)
+    return points.gather(1, index.unsqueeze(2).expand(-1, -1, 3))
 
 
 def centre_and_scale(points: Tensor) -> Tensor:

@@ -96,7 +96,8 @@ class _Range:
     """Smallest and largest sigma seen so far, in all and inside the border."""
 
     def __init__(self) -> None:
-        self.of_whole, self.of_inside = (np.inf, -np.inf), None
+        self.of_whole = (np.inf, -np.inf)
+        self.of_inside: tuple[float, float] | None = None
 
     def whole(self, plane: np.ndarray) -> None:
         low, high = float(plane.min()), float(plane.max())

@@ -154,6 +154,7 @@ def _labels(figure, axes, texts: list[str], x: np.ndarray, y: np.ndarray, path: 
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
     points = axes.transData.transform(np.column_stack([x, y]))
+    taken: list[tuple[float, ...]]
     taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in points]
     bends = axes.transData.transform(path)
     for (ax, ay), (bx, by) in zip(bends[:-1], bends[1:]):
@@ -201,7 +202,8 @@ def _labels(figure, axes, texts: list[str], x: np.ndarray, y: np.ndarray, path: 
                 label.remove()
             if best[0] == 0:
                 break
-        taken.append(best[2])
+        if best is not None:
+            taken.append(best[2])
 
 
 _PLACES = [

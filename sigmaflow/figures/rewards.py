@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sigmaflow.figures import style
 from sigmaflow.statistics.shift import reward_shift
@@ -30,8 +31,8 @@ def need_columns(frame: pd.DataFrame, columns: Sequence[str], what: str) -> None
 
 @style.styled
 def reward_histograms(
-    before: Sequence[float],
-    after: Sequence[float],
+    before: ArrayLike,
+    after: ArrayLike,
     names: tuple[str, str] = ("before", "after"),
     label: str = "reward",
 ) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def slices(
         ha="left",
         fontsize=9.5,
     )
-    marks = (
+    marks: list[tuple[int, str, dict[str, Any]]] = (
         [(8, "on the front", {"markerfacecolor": "none", "markeredgecolor": style.INK})]
         if table["pareto"].any()
         else []

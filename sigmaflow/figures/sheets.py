@@ -143,7 +143,10 @@ def _sized(pictures: np.ndarray, cell: float) -> np.ndarray:
 
     side = round(cell * style.DPI)
     return np.stack(
-        [np.asarray(Image.fromarray(p).resize((side, side), Image.LANCZOS)) for p in pictures]
+        [
+            np.asarray(Image.fromarray(p).resize((side, side), Image.Resampling.LANCZOS))
+            for p in pictures
+        ]
     )
 
 

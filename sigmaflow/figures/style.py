@@ -11,7 +11,7 @@ import io
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from sigmaflow.atomic import write_bytes
 
@@ -86,21 +86,25 @@ def styled(function: F) -> F:
             matplotlib.rcParams.update(
                 {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith("backend")}
             )
-            matplotlib.rcParams.update({k: v for k, v in SETTINGS.items() if k != "backend"})
+            own: Any = {k: v for k, v in SETTINGS.items() if k != "backend"}
+            matplotlib.rcParams.update(own)
             return function(*args, **kwargs)
 
-    return run  # type: ignore[return-value]
+    return cast(F, run)
 
 
-def new_figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
+def new_figure(
+    width: float, height: float, layout: Literal["constrained", "tight"] | None = "constrained"
+) -> Figure:
     """An empty figure of this size in inches, drawn by Agg (no display)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
+    engine: Any = figure.get_layout_engine()
     if layout == "constrained":
-        figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.04, hspace=0.04)
+        engine.set(w_pad=0.08, h_pad=0.08, wspace=0.04, hspace=0.04)
     return figure
 
 

@@ -61,7 +61,7 @@ def _staged(mesh: Mesh, yaws: Sequence[float], pitch: float) -> tuple[Model, flo
     if not len(mesh.faces):
         raise ValueError("the mesh has no faces; there is nothing to see")
     centred = Mesh(
-        (mesh.vertices - np.float32(common_centre([mesh]))).astype(np.float32), mesh.faces
+        (mesh.vertices - np.array(common_centre([mesh]), np.float32)).astype(np.float32), mesh.faces
     )
     return Model(centred), *framing([centred], yaws, pitch, ORIGIN)
 

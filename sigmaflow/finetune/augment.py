@@ -93,8 +93,8 @@ def _matrices(*rows: tuple[Tensor | float, ...]) -> Tensor:
     """[B, n, n] of rows whose entries are numbers or tensors [B], at least one of them."""
     flat = [entry for row in rows for entry in row]
     like = next(entry for entry in flat if isinstance(entry, Tensor))
-    flat = [e if isinstance(e, Tensor) else torch.full_like(like, e) for e in flat]
-    return torch.stack(flat, dim=-1).reshape(-1, len(rows), len(rows))
+    whole = [e if isinstance(e, Tensor) else torch.full_like(like, e) for e in flat]
+    return torch.stack(whole, dim=-1).reshape(-1, len(rows), len(rows))
 
 
 def _scaling(x: Tensor, y: Tensor | float) -> Tensor:
@@ -116,6 +116,10 @@ class AugmentPipe(nn.Module):
     p: overall strength in [0, 1], a buffer that adaptation moves. multipliers: factor on `p` by
     name in TRANSFORMS, 1 where not given. Buffers have the names of public checkpoints.
     """
+
+    p: Tensor
+    Hz_geom: Tensor
+    Hz_fbank: Tensor
 
     def __init__(self, p: float = 1.0, **multipliers: float):
         super().__init__()

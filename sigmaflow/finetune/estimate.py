@@ -140,10 +140,10 @@ def reward_phase_over_net(shape: Shape, card: Card = RTX_4090) -> tuple[float, f
 
 def estimate(shape: Shape, card: Card = RTX_4090) -> Estimate:
     """Seconds by phase, memory and the micro-batch that fits."""
-    times = {
-        name: tuple(seconds(work, card, shares) for shares in SHARES.values())
-        for name, work in phases(shape).items()
-    }
+    times: dict[str, tuple[float, float, float]] = {}
+    for name, work in phases(shape).items():
+        low, middle, high = (seconds(work, card, shares) for shares in SHARES.values())
+        times[name] = low, middle, high
     return Estimate(card, times, _fixed(shape), _kept(shape), shape.batch)
 
 

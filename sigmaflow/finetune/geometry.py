@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -67,7 +67,7 @@ RELEASED = Semantics(
 
 def semantics_of(config: FinetuneConfig, trained_psi: float = 1.0) -> Semantics:
     """What the settings say of the two terms. trained_psi: of the reward."""
-    c = config.resolved()
+    c: Any = config.resolved()  # filled in: no setting is None
 
     def rows(cutoff: int | str) -> int | None:
         return None if cutoff == "all" else int(cutoff)
@@ -188,7 +188,7 @@ def geometry_terms(
         out["reward"] = score
         standard = reward.standard(score)
         out["reward_loss"], out["saturation"] = reward_loss(standard, clamp, semantics)
-    if consistency is not None:
+    if consistency is not None and target is not None:
         if shared is not None:
             planes = shared.planes
         elif planes is None or compared != scored or (moves and compared.psi != 1):

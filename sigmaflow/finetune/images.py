@@ -100,6 +100,7 @@ class StreamedImages:
             self._ready.append((indices, self._submit(indices)))
 
     def _submit(self, indices: np.ndarray) -> list[Future]:
+        assert self._pool is not None  # read ahead only by threads
         return [self._pool.submit(self.source.__getitem__, int(i)) for i in indices]
 
     def _drop(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -128,7 +129,8 @@ class Step:
 
     def geometry(self, piece: Piece, z: Tensor, shared: Shared | None = None) -> None:
         """Add the gradients of Eq. 6's reward and Eq. 7's consistency at a piece of z."""
-        config: FinetuneConfig = self.config
+        assert isinstance(self.config, FinetuneConfig) and self.G_old is not None
+        config = self.config
         box = self.G.rendering_kwargs["box_warp"]
         grid = Grid(resolution=config.consistency_resolution, length=box)
         clamp = config.clamp_low, config.clamp_high
@@ -174,7 +176,8 @@ class Step:
             real = self.real[0][piece], self.real[1][piece]
             logits_real = self.logits(real, self.c_real[piece])
             logits_fake = self.logits(fake, self.c_fake[piece])
-            loss = sum(part.mean() for part in discriminator_loss(logits_fake, logits_real))
+            parts = discriminator_loss(logits_fake, logits_real)
+            loss = cast(Tensor, sum(part.mean() for part in parts))
             self.means.add(loss_d=loss, logits_real=logits_real)
             if self.frozen:
                 self.means.add(logits_fake=logits_fake)

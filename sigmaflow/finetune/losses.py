@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +48,7 @@ def picture(
     Only the super-resolution is in `precision`: density and colours need their digits.
     """
     if isinstance(ws, Shared):
-        ws, planes = ws.ws, ws.planes
+        planes, ws = ws.planes, ws.ws
     else:
         planes = G.planes(ws, noise_mode)
     out = G.render(planes, c, sampling=sampling)
@@ -101,7 +102,7 @@ def r1_penalty(
     image_raw = image_raw.detach().requires_grad_(True)
     logits = judged(D, (image, image_raw), c, precision)
     grads = torch.autograd.grad(logits.sum(), [image, image_raw], create_graph=True)
-    return sum(g.square().sum(dim=(1, 2, 3)) for g in grads)
+    return cast(Tensor, sum(g.square().sum(dim=(1, 2, 3)) for g in grads))
 
 
 def density_variation(

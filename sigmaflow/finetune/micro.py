@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -83,7 +84,8 @@ def image_bytes(
     if config.r1_gamma > 0:
         works["r1"] = lambda: r1_penalty(D, *real, c, config.precision).mean()
     if geometry_phase(config) is not None:
-        works["geometry"] = lambda: _geometry(G, config, reward, G_old, z)
+        assert isinstance(config, FinetuneConfig) and G_old is not None
+        works["geometry"] = partial(_geometry, G, config, reward, G_old, z)
     w_avg = G.backbone.mapping.w_avg.clone()
     found = {name: int(MARGIN * graph_bytes(work, weights)) for name, work in works.items()}
     G.backbone.mapping.w_avg.copy_(w_avg)  # released scoring moves it

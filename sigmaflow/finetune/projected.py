@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -93,12 +94,13 @@ class ProjectedDiscriminator(nn.Module):
 
 def hinge_discriminator(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """Sum over heads of E[max(0, 1 + D(fake))] + E[max(0, 1 - D(real))]."""
-    return sum(F.relu(1 + f).mean() + F.relu(1 - r).mean() for f, r in zip(fake, real, strict=True))
+    pairs = zip(fake, real, strict=True)
+    return cast(Tensor, sum(F.relu(1 + f).mean() + F.relu(1 - r).mean() for f, r in pairs))
 
 
 def hinge_generator(fake: Sequence[Tensor]) -> Tensor:
     """Sum over heads of -E[D(fake)]."""
-    return -sum(f.mean() for f in fake)
+    return -cast(Tensor, sum(f.mean() for f in fake))
 
 
 def _kaiming(outputs: int, inputs: int, kernel: int) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ def start_projected_state(
     real: what the adversary will see as real; the discriminator is calibrated on some of it. The
     start's own D is carried along and not trained.
     """
-    G, D, G_ema = (copy.deepcopy(n) for n in (start.G, start.D, start.G_ema))
+    G, D, G_ema = copy.deepcopy(start.G), copy.deepcopy(start.D), copy.deepcopy(start.G_ema)
     G.train().requires_grad_(True)
     D.eval().requires_grad_(False)
     G_ema.eval().requires_grad_(False)
@@ -93,7 +94,8 @@ class ProjectedStep:
         perceptual: VGGFeatures | None,
     ):
         self.state, self.config, self.perceptual = state, config, perceptual
-        self.G, self.D, self.device = state.G, state.more[NAME], state.device
+        self.G, self.device = state.G, state.device
+        self.D = cast(ProjectedDiscriminator, state.more[NAME])
         seen, batch = state.images_seen, config.batch
         rng = seed_step(config.seed, seen)
         pixels, labels = real.batch(shuffled(config.seed, seen, batch, len(real)))
@@ -166,7 +168,8 @@ class ProjectedStep:
         planes = self.G.planes(ws, noise_mode="const")
         terms = image_terms(self.G, ws, planes, c, target, self.perceptual, config)
         self.state.means.add(**{name: value for name, (value, _) in terms.items()})
-        (self.weight * sum(value * weight for value, weight in terms.values())).backward()
+        loss = cast(Tensor, sum(value * weight for value, weight in terms.values()))
+        (self.weight * loss).backward()
 
 
 def train_projected(

@@ -84,10 +84,12 @@ class Samples:
         """Values of some rows of the open step; one value stands for all of them."""
         for name, value in columns.items():
             value = value.detach().flatten().to("cpu", torch.float64)
+            assert self._open is not None  # between `begin` and `end`
             self._open[rows, self.COLUMNS.index(name)] = value
 
     def end(self) -> None:
         """Close the step."""
+        assert self._open is not None  # after `begin`
         self._steps.append(self._open)
         self._open = None
 
@@ -273,8 +275,8 @@ def update_ema(average: nn.Module, model: nn.Module, beta: float) -> None:
     with torch.no_grad():
         for a, m in zip(average.parameters(), model.parameters()):
             a.copy_(m.lerp(a, beta))
-        for a, m in zip(average.buffers(), model.buffers()):
-            a.copy_(m)
+        for kept, new in zip(average.buffers(), model.buffers()):
+            kept.copy_(new)
 
 
 def to_float(images: Tensor, device: torch.device) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -148,8 +148,10 @@ class RewardTerm:
 
     def look(self, G: TriPlaneGenerator, planes: Tensor, ws: Tensor) -> Tensor:
         """The representation of B scenes."""
-        view = self.view or SlabView(self.grid)
-        return view(G, planes, ws)
+        if self.view is not None:
+            return self.view(G, planes, ws)
+        assert self.grid is not None  # one of the two is given
+        return SlabView(self.grid)(G, planes, ws)
 
     def standard(self, score: Tensor) -> Tensor:
         """Rewards in the units of the loss."""
@@ -192,7 +194,7 @@ class Ensemble:
 
     def of(self, scores: Tensor) -> Tensor:
         """Rewards [B] from the members' scores [n, B]."""
-        where = dict(dtype=scores.dtype, device=scores.device)
+        where: dict[str, Any] = dict(dtype=scores.dtype, device=scores.device)
         mean = torch.tensor([m.mean for m in self.members], **where)[:, None]
         deviation = torch.tensor([m.deviation for m in self.members], **where)[:, None]
         each = (scores - mean) / deviation

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,10 +45,11 @@ def start_warm_state(start: GANCheckpoint, config: WarmstartConfig) -> GANState:
     """
     start.G.train().requires_grad_(True)
     with torch.no_grad():
-        start.G.decoder.net[2].weight[0] *= config.sigma_gain
+        last: Any = start.G.decoder.net[2]
+        last.weight[0] *= config.sigma_gain
         if isinstance(config, RefineConfig):
             for block in (start.G.superresolution.block0, start.G.superresolution.block1):
-                block.torgb.weight *= config.head_gain
+                block.torgb.weight.mul_(config.head_gain)
         start.G_ema.load_state_dict(start.G.state_dict())
     start.G_ema.eval().requires_grad_(False)
     mapping = list(start.G.backbone.mapping.parameters())

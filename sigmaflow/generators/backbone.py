@@ -28,6 +28,8 @@ class MappingNetwork(nn.Module):
     `z_dim` or `c_dim` may be 0. `w_avg` follows w with decay `w_avg_beta` where `update_emas`.
     """
 
+    w_avg: Tensor
+
     def __init__(
         self,
         z_dim: int,
@@ -65,13 +67,15 @@ class MappingNetwork(nn.Module):
     ) -> Tensor:
         parts = []
         if self.z_dim > 0:
+            assert z is not None
             parts.append(normalize_2nd_moment(z.to(torch.float32)))
         if self.c_dim > 0:
+            assert c is not None
             parts.append(normalize_2nd_moment(self.embed(c.to(torch.float32))))
         x = torch.cat(parts, dim=1)
         for i in range(self.num_layers):
             x = getattr(self, f"fc{i}")(x)
-        if update_emas and self.num_ws is not None:
+        if update_emas and self.num_ws is not None and self.w_avg_beta is not None:
             self.w_avg.copy_(x.detach().mean(dim=0).lerp(self.w_avg, self.w_avg_beta))
         if self.num_ws is None:
             return x
@@ -84,6 +88,9 @@ class MappingNetwork(nn.Module):
 
 class SynthesisLayer(nn.Module):
     """Modulated 3x3 convolution, noise, bias, leaky ReLU."""
+
+    resample_filter: Tensor
+    noise_const: Tensor
 
     def __init__(
         self,
@@ -138,6 +145,8 @@ class ToRGBLayer(nn.Module):
 class SynthesisBlock(nn.Module):
     """One resolution of the 'skip' architecture. `up=False` keeps the size (EG3D's NoUp block)."""
 
+    resample_filter: Tensor
+
     def __init__(
         self,
         in_channels: int,
@@ -175,6 +184,7 @@ class SynthesisBlock(nn.Module):
         if self.in_channels == 0:
             x = self.const.to(dtype).expand(ws.shape[0], -1, -1, -1)
         else:
+            assert x is not None
             x = self.conv0(x.to(dtype), next(rows), noise_mode)
         x = self.conv1(x, next(rows), noise_mode)
         y = self.torgb(x, next(rows)).float()
@@ -221,7 +231,8 @@ class SynthesisNetwork(nn.Module):
     def forward(self, ws: Tensor, noise_mode: str = "random", remade: int = 0) -> Tensor:
         """remade: so many of the last blocks keep nothing for the way back and run once more there.
         The numbers are the same."""
-        x = img = None
+        x: Tensor | None = None
+        img: Tensor | None = None
         row = 0
         kept = len(self.block_resolutions) - (remade if torch.is_grad_enabled() else 0)
         for level, res in enumerate(self.block_resolutions):
@@ -233,6 +244,7 @@ class SynthesisNetwork(nn.Module):
                 drawn = noise_mode == "random"
                 x, img = checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=drawn)
             row += block.num_conv
+        assert img is not None  # there is a block at least
         return img
 
 

@@ -70,8 +70,8 @@ def make_maps(
     filled = -(-channels // CHANNELS) * CHANNELS
     weights = np.zeros((len(weight), filled), np.float32)
     weights[:, :channels] = (weight.detach() * (TO_POWERS / len(planes))).numpy()
-    every = (maps[p].numpy() if p in maps else NOTHING for p in ((0, 1), (0, 2), (1, 2)))
-    return Maps(*every, weights, (bias.detach() * TO_POWERS).float().numpy())
+    xy, xz, yz = (maps[p].numpy() if p in maps else NOTHING for p in ((0, 1), (0, 2), (1, 2)))
+    return Maps(xy, xz, yz, weights, (bias.detach() * TO_POWERS).float().numpy())
 
 
 Place = tuple[np.ndarray, np.ndarray]  # lower texel of every cell and share of the next
@@ -111,20 +111,21 @@ def _regular_rows(maps: Maps, last: tuple, sites: Sites, rows: range, out: Tenso
     _, ny, nz = sites.grid.shape
     starts = [start for start, _ in sites.spans]
     x = _place(sites.x(rows, range(1), range(1)), sites, starts[0])
-    y = sites.y(range(ny), range(1))
+    deep = sites.y(range(ny), range(1))
     z = _place(sites.z(range(nz)), sites, starts[2], LANES)
     nothing = np.zeros(HIDDEN, np.float32)
     yz, beyond = np.empty((0, 1, HIDDEN, 0), np.float32), f32(0)
     if len(maps.yz):
-        places = _place(y, sites, starts[1]), z
+        places = _place(deep, sites, starts[1]), z
         yz, beyond = _layer(maps.yz, *places, z[0].size, maps.weight, nothing)
         beyond = beyond.max()
     powers = np.exp(yz / f32(TO_POWERS)) if beyond < NARROW else yz
-    y = _place(y, sites, starts[1], LANES)
+    y = _place(deep, sites, starts[1], LANES)
     many = max(y[0].size, z[0].size)
-    room = (HIDDEN, y[0].size), (HIDDEN, z[0].size), (HIDDEN, z[0].size)
-    room = *room, y[0].size, z[0].size, HIDDEN, HIDDEN
-    room = *room, max(maps.xy.shape[2], maps.xz.shape[2]), (maps.weight.shape[1], many)
+    room: list[int | tuple[int, ...]] = [
+        (HIDDEN, y[0].size), (HIDDEN, z[0].size), (HIDDEN, z[0].size), y[0].size, z[0].size,
+        HIDDEN, HIDDEN, max(maps.xy.shape[2], maps.xz.shape[2]), (maps.weight.shape[1], many),
+    ]  # fmt: skip
     target = out.numpy()
 
     def lines(start: int, stop: int) -> None:

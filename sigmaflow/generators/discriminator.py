@@ -18,6 +18,8 @@ from .ops import Conv2dLayer, FullyConnectedLayer
 class DiscriminatorBlock(nn.Module):
     """One residual step from `resolution` to half of it."""
 
+    resample_filter: Tensor
+
     def __init__(
         self,
         in_channels: int,
@@ -29,7 +31,7 @@ class DiscriminatorBlock(nn.Module):
     ):
         super().__init__()
         self.use_fp16 = use_fp16
-        lrelu = dict(activation="lrelu", conv_clamp=conv_clamp)
+        lrelu: dict[str, Any] = dict(activation="lrelu", conv_clamp=conv_clamp)
         if in_channels == 0:
             self.fromrgb = Conv2dLayer(img_channels, hidden, 1, **lrelu)
         self.conv0 = Conv2dLayer(hidden, hidden, 3, **lrelu)
@@ -88,6 +90,8 @@ def resize(image: Tensor, size: int) -> Tensor:
 class DualDiscriminator(nn.Module):
     """Logit [B, 1] of (image [B,3,R,R], image_raw [B,3,r,r], camera c [B,25])."""
 
+    resample_filter: Tensor
+
     def __init__(
         self,
         c_dim: int,
@@ -132,8 +136,9 @@ class DualDiscriminator(nn.Module):
         img = torch.cat([image, resize(image_raw, image.shape[-1])], dim=1)
         if self.disc_c_noise > 0:
             c = c + torch.randn_like(c) * c.std(0) * self.disc_c_noise
-        x = None
+        x: Tensor | None = None
         for res in self.block_resolutions:
             x = getattr(self, f"b{res}")(x, img)
+        assert x is not None  # there is a block at least
         with torch.autocast(x.device.type, enabled=False):  # a logit needs all its digits
             return self.b4(x, self.mapping(None, c))

@@ -122,6 +122,8 @@ class FullyConnectedLayer(nn.Module):
 class Conv2dLayer(nn.Module):
     """Convolution with equalised learning rate, for the discriminator."""
 
+    resample_filter: Tensor
+
     def __init__(
         self,
         in_channels: int,

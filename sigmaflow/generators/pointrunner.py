@@ -101,7 +101,7 @@ def gradients(
     n, (batch, many) = planes.shape[1], points.shape[:2]
     to_color = NOTHING if given[0] is None else given[0].contiguous().numpy()
     to_sigma = torch.zeros(batch, many) if given[1] is None else given[1].contiguous()
-    known = NOTHING if given[0] is None else color.numpy()
+    known = NOTHING if given[0] is None or color is None else color.numpy()
     first = _first(layers, n)
     last = _array(layers.last_weight.roll(-1, 0))
     back = _array(layers.weight / n)
@@ -119,8 +119,8 @@ def gradients(
 
             def part(begin: int, end: int, where=where, inputs=inputs, scene=scene, start=start):
                 own = _room(*_shapes())
-                room = (CHUNK, CHANNELS), *3 * ((CHUNK, HIDDEN),), (CHUNK, OUTPUTS), (2, HIDDEN)
-                room = _room(*room, HIDDEN)
+                shapes = (CHUNK, CHANNELS), *3 * ((CHUNK, HIDDEN),), (CHUNK, OUTPUTS), (2, HIDDEN)
+                room = _room(*shapes, HIDDEN)
                 sigma = to_sigma[scene, start:].numpy()
                 pointkernels.slopes(
                     texels[scene], size, where, places, first, last, back, room, *inputs, sigma,

@@ -181,8 +181,8 @@ class _Evaluate(torch.autograd.Function):
         to_planes, to_layers = _runner().gradients(
             planes, points, axes, layers, color, grads, wanted[0], any(wanted[1:])
         )
-        found = (g if w else None for g, w in zip((to_planes, *to_layers), wanted))
-        return *found, *rest
+        made = (g if w else None for g, w in zip((to_planes, *to_layers), wanted))
+        return *made, *rest
 
 
 def _by_torch(

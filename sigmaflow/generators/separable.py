@@ -79,10 +79,9 @@ def make_tables(
     seen: dict[tuple[int, int], Tensor] = {}  # texels by pair; those of equal pairs are added
     for plane, (wide, high) in zip(planes, pairs):
         for dim, texels in ((1, kept[high]), (2, kept[wide])):
-            whole = isinstance(texels, range)
             plane = (
                 plane.narrow(dim, texels.start, len(texels))
-                if whole
+                if isinstance(texels, range)
                 else plane.index_select(dim, texels)
             )
         texels = plane.to(sites.dtype)
@@ -221,7 +220,8 @@ def _within(texels: tuple[int, int], span: tuple[int, int]) -> slice:
 def _hidden(tables: Tables, tile: _Tile) -> Tensor:
     """First-layer outputs of a tile, [columns, nz, rows, C], in memory of its own."""
     xy, xz, yz = tables
-    if tile.along_x is None:
+    across, along = tile.along_y, tile.along_x
+    if across is None or along is None:
         hidden = _total(
             None if xy is None else xy[tile.columns, None, tile.rows],
             None if xz is None else xz[None, :, tile.rows],
@@ -230,7 +230,6 @@ def _hidden(tables: Tables, tile: _Tile) -> Tensor:
         # A single table is a view so far, and lacks an axis.
         alone = sum(table is not None for table in tables) == 1
         return hidden.expand(*tile.shape, -1).clone() if alone else hidden
-    across, along = tile.along_y, tile.along_x
     texels = _total(
         None if xy is None else torch.tensordot(across, xy[tile.high][:, tile.wide], dims=1),
         None if xz is None else xz[None, :, tile.wide],
@@ -252,7 +251,8 @@ def _total(*parts: Tensor | None) -> Tensor:
 def _add_hidden_gradient(gradients: Tables, tile: _Tile, hidden: Tensor) -> None:
     """Add the adjoint of `_hidden` at `hidden` [columns, nz, rows, C] to the tables' gradients."""
     xy, xz, yz = gradients
-    if tile.along_x is None:
+    across, along = tile.along_y, tile.along_x
+    if across is None or along is None:
         if xy is not None:
             xy[tile.columns, tile.rows] += hidden.sum(1)
         if xz is not None:
@@ -260,7 +260,6 @@ def _add_hidden_gradient(gradients: Tables, tile: _Tile, hidden: Tensor) -> None
         if yz is not None:
             yz[:, tile.columns] += hidden.sum(2).transpose(0, 1)
         return
-    across, along = tile.along_y, tile.along_x
     texels = along.flatten(0, 1).transpose(1, 2) @ hidden.flatten(0, 1)
     texels = texels.unflatten(0, tile.shape[:2])
     if xy is not None:
@@ -353,6 +352,7 @@ class Field:
             return self.evaluate(rows, out)
         if out is not None:
             raise ValueError("out= takes no gradients; call under torch.no_grad() or leave it out")
+        assert self.tables is not None  # made where gradients are asked for
         return _Differentiable.apply(self, rows, self.row, self.constant, *self.tables)
 
     def evaluate(self, rows: range, out: Tensor | None = None) -> Tensor:
@@ -365,6 +365,7 @@ class Field:
             return out
         if out is None:
             out = torch.empty(shape, dtype=sites.dtype, device=sites.device)
+        assert self.tables is not None  # made where there are no maps
         for tile in _tiles(sites, rows):
             sigma = softplus_(_hidden(self.tables, tile)) @ self.row + self.constant
             local = slice(tile.rows.start - rows.start, tile.rows.stop - rows.start)

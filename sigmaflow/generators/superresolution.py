@@ -64,7 +64,9 @@ class Superresolution(nn.Module):
         low, features = rgb, x
         if resized:
             shape = (wanted, wanted)
-            mode = dict(mode="bilinear", align_corners=False, antialias=self.sr_antialias)
+            mode: dict[str, Any] = dict(
+                mode="bilinear", align_corners=False, antialias=self.sr_antialias
+            )
             low = F.interpolate(rgb, shape, **mode)
             features = F.interpolate(x, shape, **mode)
         features, low = self.block0(features, low, ws, noise_mode)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,11 @@ PLANE_AXES_EG3D = (
 )
 PLANE_CHANNELS = 32
 POINTS_PER_CHUNK = 2**18
+
+
+def _linear(decoder: OSGDecoder) -> tuple[FullyConnectedLayer, FullyConnectedLayer]:
+    """Its two layers."""
+    return cast(FullyConnectedLayer, decoder.net[0]), cast(FullyConnectedLayer, decoder.net[2])
 
 
 class OSGDecoder(nn.Module):
@@ -55,7 +60,7 @@ class OSGDecoder(nn.Module):
 
     def layers(self) -> pointwise.Layers:
         """Weights and biases with their gains; differentiable."""
-        first, last = self.net[0], self.net[2]
+        first, last = _linear(self)
         return pointwise.Layers(
             first.weight * first.weight_gain,
             first.bias * first.bias_gain,
@@ -65,7 +70,7 @@ class OSGDecoder(nn.Module):
 
     def sigma_of(self, hidden: Tensor) -> Tensor:
         """First-layer outputs [..., 64] to raw sigma [...]. Without gradients `hidden` is spent."""
-        last = self.net[2]
+        _, last = _linear(self)
         row = last.weight[0] * last.weight_gain
         graph = torch.is_grad_enabled() and (hidden.requires_grad or row.requires_grad)
         hidden = F.softplus(hidden) if graph else separable.softplus_(hidden)
@@ -80,6 +85,8 @@ class TriPlaneGenerator(nn.Module):
     three public sets of axes exist. `plane_resolution` (256 in the public code) and
     `sr_kwargs.hidden_channels` let a small generator use the same classes.
     """
+
+    plane_axes: Tensor
 
     def __init__(
         self,
@@ -184,6 +191,7 @@ class TriPlaneGenerator(nn.Module):
         """Colour features [B, M, 32] and raw sigma [B, M, 1] at world points [B, M, 3]."""
         if self._compiled(planes, points.shape[1]) and pointwise.takes_points(points, len(planes)):
             colors, sigma = self._evaluate(planes, points, True)
+            assert colors is not None  # they were asked for
             return colors, sigma.unsqueeze(2)
         return self.decoder(self._features(planes, points))
 
@@ -203,8 +211,8 @@ class TriPlaneGenerator(nn.Module):
         """Whether kernels evaluate the field of planes at `count` points a scene."""
         if type(self.decoder) is not OSGDecoder:
             return False
-        weights = self.decoder.net[0].weight, self.decoder.net[2].weight
-        return pointwise.takes(planes, count, self.plane_axes, weights)
+        first, last = _linear(self.decoder)
+        return pointwise.takes(planes, count, self.plane_axes, (first.weight, last.weight))
 
     def _evaluate(
         self, planes: Tensor, points: Tensor, colors: bool
@@ -253,7 +261,7 @@ class TriPlaneGenerator(nn.Module):
         if not graph and separable.few_cells(sites):
             yield from (partial(self._rows_of_points, p.to(dtype), grid) for p in planes)
             return
-        first, last = self.decoder.net[0], self.decoder.net[2]
+        first, last = _linear(self.decoder)
         weight, bias = first.weight * first.weight_gain, first.bias * first.bias_gain
         row = (last.weight[0] * last.weight_gain).to(dtype)
         constant = (last.bias[0] * last.bias_gain).to(dtype)

@@ -66,12 +66,12 @@ def coarse_depths(
         # Rounded as in the public code, here and below: importance sampling makes bits matter.
         t = (torch.arange(steps, dtype=torch.float32, device=device) / (steps - 1)).view_as(t)
         return start + t * (end - start) + jitter * ((end - start) / (steps - 1))
-    start, end = float(options["ray_start"]), float(options["ray_end"])
+    near, far = float(options["ray_start"]), float(options["ray_end"])
     if options.get("disparity_space_sampling"):
         t = t + jitter / (steps - 1)
-        return 1 / (1 / start * (1 - t) + 1 / end * t)
-    depths = torch.linspace(start, end, steps, device=device).reshape(1, 1, steps, 1)
-    return depths + jitter * ((end - start) / (steps - 1))
+        return 1 / (1 / near * (1 - t) + 1 / far * t)
+    depths = torch.linspace(near, far, steps, device=device).reshape(1, 1, steps, 1)
+    return depths + jitter * ((far - near) / (steps - 1))
 
 
 @torch.no_grad()

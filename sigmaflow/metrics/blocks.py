@@ -69,7 +69,7 @@ class BlockTree:
             out.merge(moments)
         return out
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
+    def to_arrays(self) -> dict[str, Any]:
         """For ``numpy.savez``: 8 (dim + dim^2) bytes a node; `from_arrays` gives the same back."""
         nodes = [m.to_arrays() for _, _, m in self._nodes]
         d = self.dim

@@ -81,7 +81,7 @@ class Moments:
             raise ValueError(f"a covariance needs at least 2 samples, there are {self.n}")
         return self._scatter / (self.n - ddof)
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
+    def to_arrays(self) -> dict[str, Any]:
         """Everything as arrays (for ``numpy.savez``); ``from_arrays`` gives the same moments."""
         return {
             "n": np.int64(self.n),

@@ -29,6 +29,11 @@ class Interval:
     low: float | None
     high: float | None
 
+    def times(self, factor: float) -> Interval:
+        """In another unit."""
+        ends = (None if end is None else factor * end for end in (self.low, self.high))
+        return Interval(factor * self.value, *ends)
+
 
 def influences(
     features: np.ndarray,

@@ -42,7 +42,7 @@ def features_beside(path: str | Path) -> Path:
 def save_reference(path: str | Path, moments: Moments, protocol: Protocol) -> None:
     """Write statistics made under ``protocol``: 8 (d + d^2) bytes, whole or not at all."""
     fields = protocol.of_reals()
-    arrays = {
+    arrays: dict[str, Any] = {
         **moments.to_arrays(),
         "protocol": np.array(json.dumps(fields, sort_keys=True)),
         "protocol_hash": np.array(protocol.real_hash),

@@ -120,8 +120,8 @@ def read_answers(path: str | Path, asked: Sequence[Asked]) -> Answers:
         report(0, "order", "", "no question is answered", "fill in the column order")
     if problems:
         raise RankingsError(sorted(problems, key=lambda problem: problem.line))
-    numbers, people, orders = zip(*found)
-    orders = Orders(tuple(orders), np.array(numbers, dtype=np.int64), tuple(people))
+    numbers, people, ranked = zip(*found)
+    orders = Orders(tuple(ranked), np.array(numbers, dtype=np.int64), tuple(people))
     return Answers(orders, blank, {w: (sum(right), len(right)) for w, right in caught.items()})
 
 

@@ -31,7 +31,7 @@ def measure_seeds(
     from sigmaflow.fields.slab import latents, sample_slab
     from sigmaflow.preferences.annotator import measure, score, shown
 
-    grid = Grid.from_dict(view)
+    grid = Grid.from_dict(dict(view))
     rows = []
     with torch.no_grad():
         for i, seed in enumerate(seeds):

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -110,7 +111,9 @@ class Orders:
         pairs = ((a, b) for o in self.orders for i, a in enumerate(o) for b in o[i + 1 :])
         return self._rankings(pairs, counts)
 
-    def _rankings(self, pairs: Iterator[tuple[int, int]], counts: object = 1) -> Rankings:
+    def _rankings(
+        self, pairs: Iterator[tuple[int, int]], counts: int | Sequence[int] = 1
+    ) -> Rankings:
         made = Rankings.of(list(pairs))
         return Rankings(np.repeat(self.questions, counts), made.winners, made.losers)
 
@@ -181,7 +184,8 @@ def read_orders(path: str | Path) -> Orders:
         raise RankingsError(problems)
     if len(rows) == 1:
         report(2, "", "", "there are no answers", "give at least one line below the header")
-    found, seen = [], {}
+    found = []
+    seen: dict[Any, int] = {}
     for line, row in rows[1:]:
         if len(row) != len(COLUMNS):
             message = f"{len(row)} fields instead of {len(COLUMNS)}"

@@ -54,7 +54,7 @@ class Phantom:
         return self.rough * out / np.sqrt(6)
 
     def _balls(self, rng: np.random.Generator) -> list[tuple[Sequence[float], float]]:
-        balls = []
+        balls: list[tuple[Sequence[float], float]] = []
         for _ in range(self.floaters):
             side, height = rng.choice([-1, 1]), rng.uniform(-0.3, 0.3)
             balls.append(((side * 0.4, height, rng.uniform(-0.1, 0.4)), rng.uniform(0.035, 0.06)))

@@ -126,7 +126,9 @@ def _parse(
     header: list[str], rows: list[tuple[int, list[str]]], report: Any
 ) -> list[tuple[int, ...]]:
     """Rows `(line, index, rank1, rank2)` whose three values are good."""
-    where = {name: header.index(name) for name in ("rank1", "rank2") if name in header}
+    where: dict[str, int] = {
+        name: header.index(name) for name in ("rank1", "rank2") if name in header
+    }
     where = {"": 0, **where}
     table = []
     for line, row in rows[1:]:
@@ -136,8 +138,9 @@ def _parse(
             report(line, "", ",".join(row), message, "restore or remove the line")
             continue
         values = [_seed(row[i], line, name, report) for name, i in where.items()]
-        if None not in values and len(values) == len(COLUMNS):
-            table.append((line, *values))
+        whole = [value for value in values if value is not None]
+        if len(whole) == len(values) == len(COLUMNS):
+            table.append((line, *whole))
     return table
 
 

@@ -95,7 +95,7 @@ def roughness(surface: Surface, heights: np.ndarray, rings: int = 2) -> float:
         vertices[faces[:, 1]] - vertices[faces[:, 0]], vertices[faces[:, 2]] - vertices[faces[:, 0]]
     )
     n = len(vertices)
-    normals = np.stack(
+    normals: np.ndarray = np.stack(
         [
             np.bincount(faces.ravel(), np.repeat(across[:, axis], 3), minlength=n)
             for axis in range(3)

@@ -19,7 +19,7 @@ BackboneName = Literal[
     "resnet50", "resnet18", "vggface", "vgg4096",
     "pointnet", "pointnet2", "curvenet",
 ]  # fmt: skip
-REPRESENTATIONS: dict[str, Representation] = {
+REPRESENTATIONS: dict[BackboneName, Representation] = {
     **dict.fromkeys(("unet3d", "resnet3d", "projections", "voxnet"), "sigma"),
     **dict.fromkeys(("resnet50", "resnet18", "vggface", "vgg4096"), "depth"),
     **dict.fromkeys(("pointnet", "pointnet2", "curvenet"), "points"),
@@ -230,6 +230,7 @@ class TrainConfig(Settings):
     @property
     def weights(self) -> dict[Head, float]:
         """Weights of the heads whose loss is trained."""
+        every: dict[Head, float]
         every = {"scalar": self.scalar_weight, "bt": self.bt_weight, "pairs": self.pairs_weight}
         return {head: weight for head, weight in every.items() if weight > 0}
 

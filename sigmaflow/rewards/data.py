@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from sigmaflow.fields.points import depth_points
 from sigmaflow.preferences.orders import PAD, Orders
@@ -137,7 +138,7 @@ class Bank:
     @classmethod
     def of_parts(
         cls, parts: Iterable[tuple[np.ndarray, Sequence[int]]], once: bool = False
-    ) -> Bank:
+    ) -> Self:
         """Several arrays `[n_i, ...]`, such as memory maps, with the seeds of their rows.
 
         Nothing is copied. ValueError where a seed occurs twice, unless `once` leaves out all but
@@ -162,7 +163,7 @@ class SlabBank(Bank):
     what, axes = "slabs", "X, Y, Z"
 
     @property
-    def slabs(self) -> np.ndarray:
+    def slabs(self) -> np.ndarray | Stacked:
         """The values."""
         return self.values
 

@@ -117,7 +117,7 @@ def head_reports(
     lambda is, the pair classifier's where the mean of both orders says so (the public code's
     accuracy of Table 1).
     """
-    found = {}
+    found: dict[int, torch.Tensor] = {}
     for block, out in _by_blocks(model, model.features, bank, items.shapes, batch):
         found.update(zip(block, out))
     if items.mask is not None:

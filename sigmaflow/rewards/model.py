@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,9 @@ from sigmaflow.jsontext import read_json
 from sigmaflow.rewards.backbones import BACKBONES
 from sigmaflow.rewards.config import Head, ReconConv, RewardConfig, mini_config
 
+if TYPE_CHECKING:
+    from sigmaflow.rewards.unet3d import UNet3D
+
 __all__ = ["Head", "MLP", "RewardConfig", "RewardModel", "mini_config", "reconstruction_l1"]
 
 FORMAT = 1
@@ -37,7 +41,9 @@ class MLP(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.scale = 2.0 if doubled else 1.0
-        self.activation = {"softplus": F.softplus, "cos": torch.cos}[activation]
+        kinds: dict[str, Callable[[torch.Tensor], torch.Tensor]]
+        kinds = {"softplus": F.softplus, "cos": torch.cos}
+        self.activation = kinds[activation]
         self.input_layer = nn.Linear(size_in, hidden[0])
         self.hidden_layers = nn.ModuleList([nn.Sequential(nn.Linear(hidden[0], hidden[1]))])
         self.output_layer = nn.Linear(hidden[1], size_out)
@@ -53,6 +59,8 @@ class RewardModel(nn.Module):
     The representation is what `config.backbone` sees: sigma slabs `[B, X, Y, Z]` on `config.grid`,
     depth maps `[B, V, H, W]` of the views `config.yaws`, or clouds `[B, N, 3]`.
     """
+
+    Conv3DModule: UNet3D  # of the backbone unet3d
 
     def __init__(self, config: RewardConfig):
         super().__init__()

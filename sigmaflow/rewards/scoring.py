@@ -66,7 +66,7 @@ def score_generator(
 
     out = np.zeros((len(rewards), len(seeds)), dtype=np.float64)
     where = next(G.parameters()).device
-    step = max(1, min(BATCH, CELLS // max(reward.view.size for reward in rewards)))
+    step = max(1, min(BATCH, CELLS // max(reward.view.size for reward in rewards if reward.view)))
     with torch.no_grad():
         for i in range(0, len(seeds), step):
             z = latents(seeds[i : i + step], G.z_dim).to(where)

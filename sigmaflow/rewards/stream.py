@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sigmaflow.fields.grid import Grid
-from sigmaflow.fields.slab import SlabGenerator, latents, sample_slab
+from sigmaflow.fields.slab import latents, sample_slab
 from sigmaflow.preferences.rankings import ANCHOR_PSI, MAX_SEED
+
+if TYPE_CHECKING:
+    from sigmaflow.generators import TriPlaneGenerator
 
 
 class GeneratorBank:
@@ -24,7 +28,7 @@ class GeneratorBank:
     """
 
     def __init__(
-        self, G: SlabGenerator, grid: Grid, psi: float = 1.0, anchors: Collection[int] = (),
+        self, G: TriPlaneGenerator, grid: Grid, psi: float = 1.0, anchors: Collection[int] = (),
         anchor_psi: float = ANCHOR_PSI, half: bool = True, keep: int = 0, batch: int = 1,
     ) -> None:  # fmt: skip
         self.G, self.grid, self.psi, self.anchor_psi = G, grid, psi, anchor_psi

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -118,10 +119,11 @@ def _identity(
     train: Items, val: Items, config: TrainConfig, model_config: RewardConfig,
     backbone: Mapping[str, torch.Tensor] | None,
 ) -> str:  # fmt: skip
-    parts = [config.model_dump(mode="json"), model_config.model_dump(mode="json")]
+    parts: list[Any] = [config.model_dump(mode="json"), model_config.model_dump(mode="json")]
     parts += [items.seeds.tolist() for items in (train, val)]
     parts += [items.first for items in (train, val) if items.first is not None]
     if config.annotator_bias:
+        assert train.annotators is not None  # `annotator_bias` needs them
         parts.append(train.annotators.tolist())
     if backbone is not None:
         weights = hashlib.sha256()
@@ -192,6 +194,7 @@ class _Training:
 
     def _restore(self, state: RewardState) -> None:
         self.progress = json.loads(json.dumps(state.progress))
+        named: dict[str, dict[str, torch.Tensor]]
         named = {part: {} for part in ("model", "best", "adam", "annotators")}
         for name, tensor in state.tensors.items():
             part, _, rest = name.partition("/")
@@ -370,7 +373,7 @@ def _tf32(allowed: bool | None) -> Iterator[None]:
     if allowed is None:
         yield
         return
-    places = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    places: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [place.allow_tf32 for place in places]
     try:
         for place in places:
@@ -385,7 +388,8 @@ class _Mean:
     """Running means of metrics, weighted by questions."""
 
     def __init__(self) -> None:
-        self.n, self.sums = 0, {}
+        self.n = 0
+        self.sums: dict[str, float] = {}
 
     def add(self, metrics: dict[str, float], n: int) -> None:
         self.n += n

@@ -118,13 +118,11 @@ class Upsample(nn.Module):
     def __init__(self, channels_in: int, channels: int):
         super().__init__()
         # The released name has one level more: upsampling.upsample.conv_transposed.
-        self.upsample = nn.Module()
-        self.upsample.conv_transposed = nn.ConvTranspose3d(
-            channels_in, channels, 3, stride=2, padding=1, bias=False
-        )
+        conv = nn.ConvTranspose3d(channels_in, channels, 3, stride=2, padding=1, bias=False)
+        self.upsample = nn.ModuleDict({"conv_transposed": conv})
 
     def forward(self, x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-        return F.interpolate(self.upsample.conv_transposed(x), size=tuple(size))
+        return F.interpolate(self.upsample["conv_transposed"](x), size=tuple(size))
 
 
 class Decoder(nn.Module):
@@ -164,7 +162,8 @@ class UNet3D(nn.Module):
         self.conv3d_for_recon = Conv3d(1, 1, 1)
         for conv in (self.conv1d_for_recon, self.conv3d_for_recon):
             nn.init.ones_(conv.weight)
-            nn.init.uniform_(conv.bias, -0.005, 0.005)
+            if conv.bias is not None:
+                nn.init.uniform_(conv.bias, -0.005, 0.005)
         for module in self.modules():
             if isinstance(module, ResidualBlock):
                 module.checkpoint = checkpoint

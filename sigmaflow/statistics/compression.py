@@ -9,10 +9,10 @@ ratio of spreads itself, and the slope's difference to that of a control of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sigmaflow.statistics.intervals import check_confidence, paired
 from sigmaflow.statistics.slope import final_on_initial
@@ -33,9 +33,7 @@ class Spread:
         return asdict(self)
 
 
-def spread_ratio(
-    initial: Sequence[float], final: Sequence[float], confidence: float = 0.95
-) -> Spread:
+def spread_ratio(initial: ArrayLike, final: ArrayLike, confidence: float = 0.95) -> Spread:
     """Ratio of the spreads of paired rewards (n >= 3), by Pitman's and Morgan's test.
 
     Two variances are equal where sum and difference of the pairs are uncorrelated; the interval
@@ -82,9 +80,9 @@ class AgainstControl:
 
 
 def slope_against_control(
-    initial: Sequence[float],
-    tuned: Sequence[float],
-    control: Sequence[float],
+    initial: ArrayLike,
+    tuned: ArrayLike,
+    control: ArrayLike,
     confidence: float = 0.95,
 ) -> AgainstControl:
     """Difference of two slopes over the same initial rewards (n >= 3).

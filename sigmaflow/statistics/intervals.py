@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def finite_vector(values: Sequence[float], name: str, least: int = 1) -> np.ndarray:
+def finite_vector(values: ArrayLike, name: str, least: int = 1) -> np.ndarray:
     """``values`` as float64 ``[n]``; ``ValueError`` when not a vector, not finite or too short."""
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1:
@@ -21,7 +21,7 @@ def finite_vector(values: Sequence[float], name: str, least: int = 1) -> np.ndar
 
 
 def paired(
-    first: Sequence[float], second: Sequence[float], names: tuple[str, str], least: int = 2
+    first: ArrayLike, second: ArrayLike, names: tuple[str, str], least: int = 2
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two vectors of equal length; ``ValueError`` otherwise."""
     a, b = finite_vector(first, names[0], least), finite_vector(second, names[1], least)
@@ -75,7 +75,7 @@ def bootstrap_mean(
 
 
 def spearman(
-    first: Sequence[float], second: Sequence[float], confidence: float = 0.95
+    first: ArrayLike, second: ArrayLike, confidence: float = 0.95
 ) -> tuple[float, float, float]:
     """Spearman's rank correlation of pairs ``[n]``, n >= 4, with its interval: Fisher's z with the
     standard error of Bonett and Wright (2000), ``sqrt((1 + rho^2 / 2) / (n - 3))``.

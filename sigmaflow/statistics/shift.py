@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sigmaflow.statistics.intervals import mean_interval, paired, wilson
 
@@ -40,9 +40,7 @@ class Shift:
         return asdict(self)
 
 
-def reward_shift(
-    before: Sequence[float], after: Sequence[float], confidence: float = 0.95
-) -> Shift:
+def reward_shift(before: ArrayLike, after: ArrayLike, confidence: float = 0.95) -> Shift:
     """``before`` and ``after``: one reward a seed, paired by position, n >= 2.
 
     The mean delta has a Student t interval, the share of positive deltas a Wilson interval; a delta

@@ -6,10 +6,10 @@ the *gain* on the start instead would mix in regression to the mean.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sigmaflow.statistics.intervals import check_confidence, mean_interval, paired
 
@@ -35,9 +35,7 @@ class Slope:
         return asdict(self)
 
 
-def final_on_initial(
-    initial: Sequence[float], final: Sequence[float], confidence: float = 0.95
-) -> Slope:
+def final_on_initial(initial: ArrayLike, final: ArrayLike, confidence: float = 0.95) -> Slope:
     """Regress ``final`` on ``initial`` (one value a seed, paired by position, n >= 3).
 
     Intervals are Student's t with n - 2 (slope) and n - 1 (gain) degrees of freedom. ``ValueError``

@@ -159,13 +159,13 @@ def _build(kind: type[nn.Module], kwargs: dict[str, Any], network: Network, name
     return module
 
 
-def build_networks(snapshot: Snapshot, plane_axes: Any = None) -> dict[str, nn.Module]:
+def build_networks(snapshot: Snapshot, plane_axes: Any = None) -> dict[str, Any]:
     """Our modules for G, D and G_ema, those that the file has, on the meta device.
 
     plane_axes: for a file whose renderer holds none, as in PLANE_SETS. PickleError where a network
     is none of ours or does not fit its arguments.
     """
-    built = {}
+    built: dict[str, Any] = {}
     for key in NETWORKS:
         network = snapshot.networks.get(key)
         if network is None:
@@ -191,7 +191,7 @@ def _frame(G: TriPlaneGenerator) -> dict[str, Any]:
     return {k: v for k, v in G.init_kwargs.items() if k != "rendering_kwargs"}
 
 
-def _fill(module: nn.Module, network: Network) -> nn.Module:
+def _fill(module: Any, network: Network) -> Any:
     state = {k: v.float() for k, v in network.state().items() if k != LABEL_STD}
     module.load_state_dict(state, strict=True, assign=True)
     return module
@@ -281,9 +281,7 @@ def convert_pickle(path: str | Path, folder: str | Path, plane_axes: Any = None)
     )
 
 
-def _write(
-    snapshot: Snapshot, built: dict[str, nn.Module], folder: Path, meta: dict[str, Any]
-) -> None:
+def _write(snapshot: Snapshot, built: dict[str, Any], folder: Path, meta: dict[str, Any]) -> None:
     digests = {}
     for name in built:
         file = folder / f"{name}.safetensors"

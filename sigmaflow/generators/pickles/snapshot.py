@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor
 
@@ -113,7 +113,7 @@ def _network(held: Held, name: str) -> Network:
     )
 
 
-def _is_axes(value: Any) -> bool:
+def _is_axes(value: Any) -> TypeGuard[Stored]:
     return type(value) is Stored and value.size == (3, 3, 3) and value.cost <= SMALL
 
 

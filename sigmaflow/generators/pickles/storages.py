@@ -88,6 +88,7 @@ class Stored:
         width = self.dtype.itemsize
         raw = torch.empty(self.extent * width, dtype=torch.uint8)
         start = self.offset * width
+        assert self.storage.data is not None  # whoever read the file has filled it
         part = self.storage.data[start : start + len(raw)]
         raw.numpy()[:] = np.frombuffer(part, np.uint8)
         if self.dtype is torch.bool:
@@ -148,7 +149,8 @@ class Keyed:
     """The storages that a file names by keys: what BINPERSID makes of a description."""
 
     def __init__(self, most: int):
-        self.most, self.storages = most, {}
+        self.most = most
+        self.storages: dict[str, Storage] = {}
 
     def __call__(self, machine: Machine, said: Any) -> Storage:
         if type(said) is not tuple or len(said) not in (5, 6) or said[0] != "storage":

@@ -166,7 +166,7 @@ def module_state(module: nn.Module, buffers: Mapping[str, Tensor] | None = None)
         "_parameters": dict(module._parameters),
         "_buffers": {**(buffers or {}), **kept},
         "_non_persistent_buffers_set": set(),
-        "_modules": {k: _module(v) for k, v in module._modules.items()},
+        "_modules": {k: None if v is None else _module(v) for k, v in module._modules.items()},
     }
 
 

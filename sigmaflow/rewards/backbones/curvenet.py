@@ -60,6 +60,7 @@ class LPFA(nn.Module):
         space = torch.cat([here, there, there - here], 1)
         if self.initial:
             return self.mlp(space).amax(3)
+        assert x is not None  # None at the start alone
         offsets = gather(x, neighbours) - x[..., None]
         return self.mlp(F.leaky_relu(offsets + self.xyz2feature(space), SLOPE)).mean(3)
 
@@ -202,8 +203,8 @@ class CurveNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.lpfa = LPFA(9, 32, initial=True)
-        for name, *sizes in STAGES:
-            self.add_module(name, CIC(*sizes))
+        for name, one_in, radius, channels_in, channels, bottleneck, curves in STAGES:
+            self.add_module(name, CIC(one_in, radius, channels_in, channels, bottleneck, curves))
         self.conv0 = conv1(512, 1024).append(nn.ReLU())
         # The classifier: never used, there or here, but in the released state dict.
         self.conv1 = nn.Linear(2048, 512, bias=False)

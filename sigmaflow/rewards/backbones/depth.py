@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor, cat, nn
 from torchvision import models
@@ -23,7 +24,7 @@ class Views(nn.Module, ABC):
         self.add_module(name, net)
 
     @abstractmethod
-    def one(self, net: nn.Module, picture: Tensor) -> Tensor:
+    def one(self, net: Any, picture: Tensor) -> Tensor:
         """`[B, 3, S, S]` -> `[B, F]`."""
 
     def take(self, tensors: Mapping[str, Tensor]) -> None:
@@ -38,7 +39,7 @@ class Views(nn.Module, ABC):
 class ResNetViews(Views):
     """ResNet (He et al. 2016) up to its average pool. The unused last layer stays, as released."""
 
-    def one(self, net: nn.Module, picture: Tensor) -> Tensor:
+    def one(self, net: Any, picture: Tensor) -> Tensor:
         x = net.maxpool(net.relu(net.bn1(net.conv1(picture))))
         x = net.layer4(net.layer3(net.layer2(net.layer1(x))))
         return net.avgpool(x).flatten(1)
@@ -50,14 +51,14 @@ class VGGViews(Views):
     Without dropout, so that a training goes on with the same bytes after an interruption.
     """
 
-    def __init__(self, name: str, net: nn.Module, activated: bool):
+    def __init__(self, name: str, net: Any, activated: bool):
         fc6, relu, _, fc7 = net.classifier[:4]
         net.classifier = nn.Sequential(fc6, relu, nn.Identity(), fc7)
         if activated:
             net.classifier.append(nn.ReLU())
         super().__init__(name, net)
 
-    def one(self, net: nn.Module, picture: Tensor) -> Tensor:
+    def one(self, net: Any, picture: Tensor) -> Tensor:
         return net(picture)
 
     def take(self, tensors: Mapping[str, Tensor]) -> None:

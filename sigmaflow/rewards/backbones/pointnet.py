@@ -15,6 +15,13 @@ class PointNet(nn.Module):
     dict, where they belong to the reward itself.
     """
 
+    conv1: nn.Module
+    conv2: nn.Module
+    conv3: nn.Module
+    bn1: nn.Module
+    bn2: nn.Module
+    bn3: nn.Module
+
     def __init__(self) -> None:
         super().__init__()
         for i, (a, b) in enumerate(zip((3, *WIDTHS), WIDTHS), start=1):

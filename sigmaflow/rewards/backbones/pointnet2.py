@@ -37,8 +37,8 @@ class SetAbstraction(nn.Module):
     def __init__(self, ratio: float, radius: float, widths: Sequence[int]):
         super().__init__()
         self.ratio, self.radius, self.width = ratio, radius, widths[-1]
-        self.point_conv = nn.Module()  # the name that torch_geometric's layer has
-        self.point_conv.local_nn = mlp(widths)
+        # The name that torch_geometric's layer has.
+        self.point_conv = nn.ModuleDict({"local_nn": mlp(widths)})
 
     def forward(self, x: Tensor | None, cloud: Tensor) -> tuple[Tensor, Tensor]:
         centres = rows(cloud, farthest_points(cloud, math.ceil(self.ratio * cloud.shape[1])))
@@ -46,7 +46,7 @@ class SetAbstraction(nn.Module):
         message = cloud.flatten(0, 1)[point] - centres.flatten(0, 1)[centre]
         if x is not None:
             message = torch.cat([x.flatten(0, 1)[point], message], 1)
-        message = self.point_conv.local_nn(message)
+        message = self.point_conv["local_nn"](message)
         out = message.new_zeros(centres.shape[0] * centres.shape[1], self.width)
         # Every centre is its own neighbour: none stays without a message.
         index = centre[:, None].expand_as(message)
@@ -61,8 +61,7 @@ class PointNet2(nn.Module):
         super().__init__()
         self.sa1_module = SetAbstraction(0.5, 0.2, (3, 64, 64, 128))
         self.sa2_module = SetAbstraction(0.25, 0.4, (128 + 3, 128, 128, 256))
-        self.sa3_module = nn.Module()
-        self.sa3_module.mlp = mlp((256 + 3, 256, 512, 1024))
+        self.sa3_module = nn.ModuleDict({"mlp": mlp((256 + 3, 256, 512, 1024))})
         # Never used, there or here; kept because the released state dict has them.
         self.affine_offset = nn.Parameter(torch.tensor(0.0), requires_grad=False)
         self.affine_scale = nn.Parameter(torch.tensor(1.0), requires_grad=False)
@@ -71,4 +70,4 @@ class PointNet2(nn.Module):
         near, centres = self.sa1_module(None, x.transpose(1, 2))
         far, centres = self.sa2_module(near, centres)
         both = torch.cat([far, centres], 2)
-        return self.sa3_module.mlp(both.flatten(0, 1)).view(*both.shape[:2], -1).amax(1)
+        return self.sa3_module["mlp"](both.flatten(0, 1)).view(*both.shape[:2], -1).amax(1)

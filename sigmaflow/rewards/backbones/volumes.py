@@ -70,7 +70,7 @@ class Projections(nn.Module):
 
     @staticmethod
     def _net(side: int, f_maps: Sequence[int], groups: int) -> nn.Sequential:
-        layers = [nn.Conv2d(side, f_maps[0], 1, bias=False)]
+        layers: list[nn.Module] = [nn.Conv2d(side, f_maps[0], 1, bias=False)]
         for a, b in zip(f_maps, f_maps[1:]):
             layers += [nn.GroupNorm(groups, a), nn.ReLU()]
             layers += [nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False)]
