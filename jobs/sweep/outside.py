@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
 
-from jobs.sweep.weights import check_shapes, whole_safetensors
+from jobs.sweep.weights import check_finite, check_shapes, whole_safetensors
 from sigmaflow.jsontext import loads, read_json
 from sigmaflow.rewards.config import RewardConfig
 
@@ -60,10 +60,12 @@ def _holds(value: str, files: tuple[str, ...]) -> str:
 
 def check_checkpoint(folder: Path, files: tuple[str, ...]) -> None:
     """Raises ValueError where config.json, or one of the further ``files`` of a checkpoint folder,
-    is not whole, or where they do not fit each other. Reads headers only."""
+    is not whole, they do not fit each other, or a weight is no number."""
     config = checkpoint_config(str(folder), len(files) > len(SCORED_FILES))
     found = {name.partition(".")[0]: whole_safetensors(folder / name) for name in files[1:]}
     check_shapes(folder, config, found)
+    for name in files[1:]:
+        check_finite(folder / name)
 
 
 def checkpoint_config(value: str, trained: bool) -> dict[str, Any]:

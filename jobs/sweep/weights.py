@@ -1,5 +1,5 @@
 """Whether the tensors of a checkpoint folder fit its config.json and each other, by the headers of
-its files. Loads no weights and no torch."""
+its files, and whether its weights are numbers. Loads no torch."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from sigmaflow.jsontext import loads
 MOST_HEADER = 16 * 2**20  # bytes of a safetensors header
 LABEL_STD = "dataset_label_std"  # a buffer of EG3D's training loop that generators may have
 AGAIN = "convert or copy the checkpoint again"
+FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # numpy has no bfloat16
+EXPONENT = 0x7F80  # of a bfloat16: all ones in NaN and infinity
+CHUNK = 2**22  # numbers that are looked at together
 Shape = tuple[int, ...]
 
 
@@ -42,6 +45,29 @@ def whole_safetensors(path: Path) -> dict[str, Shape]:
     if found != told:
         raise ValueError(f"{path}: {found} bytes, of {told} that its header tells; copy it again")
     return shapes
+
+
+def check_finite(path: Path) -> None:
+    """Raises ValueError, naming file and tensor, where a weight is NaN or infinite. Reads the whole
+    file, which must be a whole one (`whole_safetensors`)."""
+    import numpy as np
+
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = loads(file.read(length))
+    for name, one in header.items():
+        if name == "__metadata__" or one["dtype"] not in FLOATS:
+            continue
+        begin, end = one["data_offsets"]
+        kind = np.dtype(FLOATS[one["dtype"]])
+        count = (end - begin) // kind.itemsize
+        for start in range(0, count, CHUNK):
+            part = np.fromfile(path, kind, min(CHUNK, count - start),
+                               offset=8 + length + begin + start * kind.itemsize)  # fmt: skip
+            bad = (part & EXPONENT) == EXPONENT if one["dtype"] == "BF16" else ~np.isfinite(part)
+            if bad.any():
+                raise ValueError(f"{path}: {name} holds NaN or infinity; take a snapshot from"
+                                 " before its training diverged")  # fmt: skip
 
 
 def check_shapes(

@@ -12,7 +12,12 @@ from jobs.prefetch import main as prefetch
 from jobs.sweep.config import ConfigError, load_kind
 from jobs.sweep.kinds import KINDS
 from jobs.sweep.outside import NO_NETWORKS
-from jobs.sweep.weights import backbone_shapes, discriminator_shapes, whole_safetensors
+from jobs.sweep.weights import (
+    backbone_shapes,
+    check_finite,
+    discriminator_shapes,
+    whole_safetensors,
+)
 from sigmaflow.generators import DualDiscriminator, TriPlaneGenerator
 from sigmaflow.generators.checkpoint import MINI
 from sweeps import SCALES, write_sweep
@@ -109,3 +114,30 @@ def test_what_does_not_fit_is_named(tmp_path, tiny_checkpoint, tiny_images, caps
     assert main([str(sweep), "--dry-run", "--runs", str(tmp_path / "runs")]) == 2
     assert prefetch([str(sweep)]) == 1
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("network", ["G", "D", "G_ema"])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_named(tmp_path, tiny_checkpoint, network, kind, value):
+    file = tmp_path / f"{network}.safetensors"
+    state = load_file(tiny_checkpoint / f"{network}.safetensors")
+    name = sorted(n for n in state if n.endswith("weight"))[-1]
+    state = {n: v.to(kind) if v.is_floating_point() else v for n, v in state.items()}
+    save_file(state, file)
+    check_finite(file)
+    state[name].view(-1)[-1] = value
+    save_file(state, file)
+    with pytest.raises(ValueError, match=f"{network}.safetensors: {name} holds NaN or infinity"):
+        check_finite(file)
+
+
+def test_a_launch_names_it_before_any_work(tmp_path, tiny_checkpoint, tiny_images, capsys):
+    gan = shutil.copytree(tiny_checkpoint, tmp_path / "gan")
+    state = load_file(gan / "D.safetensors")
+    name = next(n for n in state if n.endswith("weight"))
+    state[name].view(-1)[0] = float("nan")
+    save_file(state, gan / "D.safetensors")
+    sweep = write_sweep(tmp_path, gan, tiny_images)
+    assert main([str(sweep), "--runs", str(tmp_path / "runs"), "--dry-run"]) == 2
+    assert f"D.safetensors: {name} holds NaN" in capsys.readouterr().err
