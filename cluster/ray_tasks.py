@@ -85,7 +85,7 @@ class RayTasks(Executor):
             if self.ahead and len(handles) > self.slots:  # what follows is at hand, and begins
                 time.sleep(TOGETHER)  # meanwhile undisturbed by us
             done, _ = self._ray.wait(handles, num_returns=len(handles), timeout=0)
-        return done
+        return list(done)
 
     def result(self, handle: Any) -> Any:
         from ray import exceptions

@@ -61,7 +61,7 @@ def _last_call() -> None:
     from ray._private.worker import global_worker
 
     with contextlib.suppress(AttributeError):
-        functions = global_worker.function_actor_manager
+        functions: Any = global_worker.function_actor_manager
         for name, info in list(functions._function_execution_info.items()):
             if info.max_calls == CALLS:
                 functions._num_task_executions[name] = CALLS - 1

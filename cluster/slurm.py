@@ -117,7 +117,10 @@ def submit(
     return ids
 
 
-def _patiently(profile, name, folder, entry, spec, count, sleep) -> list[str]:
+def _patiently(
+    profile: SlurmProfile | SlurmWorkersProfile, name: str, folder: Path, entry: Entry, spec: Path,
+    count: int, sleep: Callable[[float], None],
+) -> list[str]:  # fmt: skip
     wait = FIRST_WAIT
     for left in reversed(range(TRIES)):
         try:
@@ -131,7 +134,10 @@ def _patiently(profile, name, folder, entry, spec, count, sleep) -> list[str]:
     raise AssertionError("unreachable")
 
 
-def _once(profile, name, folder, entry, spec, count) -> list[str]:
+def _once(
+    profile: SlurmProfile | SlurmWorkersProfile, name: str, folder: Path, entry: Entry, spec: Path,
+    count: int,
+) -> list[str]:  # fmt: skip
     import submitit
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,8 @@ def importances(trials: pd.DataFrame, config: Mapping[str, Any]) -> pd.DataFrame
          "trials": len(fine)}
         for objective, parameter in itertools.product(columns, config["space"])
     ]  # fmt: skip
-    return pd.DataFrame(rows).astype({"importance": float})
+    table: pd.DataFrame = pd.DataFrame(rows).astype({"importance": float})
+    return table
 
 
 def _study(trials: pd.DataFrame, config: Mapping[str, Any], columns: list[str]) -> Any:

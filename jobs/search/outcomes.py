@@ -51,7 +51,7 @@ def known_numbers() -> frozenset[str]:
 
 def read_summary(trial: Path) -> dict[str, Any]:
     """All that the folder of a finished `trial` says."""
-    return json.loads((trial / "summary.json").read_text())
+    return dict(json.loads((trial / "summary.json").read_text()))
 
 
 def searches_reward(space: Mapping[str, Any]) -> bool:

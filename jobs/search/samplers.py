@@ -101,7 +101,7 @@ def _nsga2(seed: int, population: int, good: Sequence[bool], visible: int) -> An
 
     class Sampler(NSGAIISampler):
         def get_trial_generation(self, study: Any, trial: Any) -> int:
-            return of[trial.number]
+            return int(of[trial.number])
 
         def get_population(self, study: Any, generation: int) -> list[Any]:
             done = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from jobs.run.attempt import Result
 from jobs.run.driver import Driver
-from jobs.search.search import Params, Search
+from jobs.search.samplers import Params
+from jobs.search.search import Search
 from jobs.store.stage import Task
 
 

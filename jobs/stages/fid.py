@@ -160,11 +160,12 @@ def join_shards(folders, protocol):
 
     from sigmaflow.metrics.blocks import BlockTree
 
-    whole = None
+    whole: BlockTree | None = None
     for folder in folders:
         with np.load(folder / "moments.npz") as arrays:
             shard = BlockTree.from_arrays(arrays)
         whole = shard if whole is None else whole.join(shard)
+    assert whole is not None  # a set of images has a shard at least
     moments = whole.total()
     if moments.n != protocol.images:
         raise ValueError(f"{moments.n} images were measured, the protocol has {protocol.images}")

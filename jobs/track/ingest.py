@@ -212,12 +212,13 @@ def _shown(runs: Path, name: str) -> int:
             ).fetchone()
     except sqlite3.Error:
         return 0
-    return found
+    return int(found)
 
 
 def _stamp(runs: Path, name: str) -> dict[str, object]:
     with contextlib.suppress(OSError, ValueError):
-        return json.loads((runs / FOLDER / f"{name}.json").read_bytes())
+        found = json.loads((runs / FOLDER / f"{name}.json").read_bytes())
+        return found if isinstance(found, dict) else {}
     return {}
 
 

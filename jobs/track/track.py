@@ -151,7 +151,7 @@ class Tracker:
         else:
             self.client.set_terminated(number, row.status, row.end)
         self.client.set_tag(number, ROW, digest)
-        return number
+        return str(number)
 
     def _create(self, row: Row, parent: str) -> Any:
         tags = {KEY: row.key, HOME: self._home, **({PARENT: parent} if parent else {})}

@@ -172,8 +172,9 @@ def _stop_reason(known: list[Launch]) -> str:
 def _left_at(launch: Launch) -> float:
     """When it ended, as far as that is known."""
     if "ended" in launch.record:
-        return launch.record["ended"]
-    return launch.record["begun"] + max(0.0, _changed(launch.folder) - launch.record["begun"])
+        return float(launch.record["ended"])
+    begun = float(launch.record["begun"])
+    return begun + max(0.0, _changed(launch.folder) - begun)
 
 
 def _counts(sweep: Sweep) -> str:

@@ -214,7 +214,7 @@ def merge_zips(parts, out):
                         reader.read_bytes(i),
                         name.rsplit(".", 1)[-1],
                         reader.labels[i],
-                        reader.seeds[i] if keep else None,
+                        reader.seeds[i] if keep and reader.seeds is not None else None,
                     )
     finally:
         for reader in readers:

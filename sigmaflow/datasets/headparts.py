@@ -69,7 +69,7 @@ def bind_skull(canonical, faces):
     for c in range(COLUMNS):
         good = np.flatnonzero(~bad[c])
         for r in range(SKULL_ROWS):
-            after = np.searchsorted(good, r)
+            after = int(np.searchsorted(good, r))
             if not bad[c, r]:
                 fill[index[c, r], index[c, r]] = 1
             elif 0 < after < len(good):

@@ -158,7 +158,8 @@ class _Training:
             # The loss does not see its weight, which weight decay alone would lead through 0 to the
             # other sign, where the reconstruction is inverted.
             model.Conv3DModule.conv3d_for_recon.requires_grad_(False)
-        self.model = model.to(self.device, memory_format=_layout(model)).train()
+        placed: Any = model  # torch's hints have no layout beside a device
+        self.model: RewardModel = placed.to(self.device, memory_format=_layout(model)).train()
         self.bias = None
         if config.annotator_bias:
             people = int(train.annotators.max()) + 1
@@ -194,8 +195,7 @@ class _Training:
 
     def _restore(self, state: RewardState) -> None:
         self.progress = json.loads(json.dumps(state.progress))
-        named: dict[str, dict[str, torch.Tensor]]
-        named = {part: {} for part in ("model", "best", "adam", "annotators")}
+        named = {p: dict[str, torch.Tensor]() for p in ("model", "best", "adam", "annotators")}
         for name, tensor in state.tensors.items():
             part, _, rest = name.partition("/")
             named[part][rest] = tensor
