@@ -41,6 +41,15 @@ class Subject:
     psi: float
     files: tuple[str, ...] = ("reward",)
 
+    def first(self, count: int | None) -> range:
+        """The first seeds, all for None. Raises ValueError where there are not so many."""
+        if count is not None and count > len(self.seeds):
+            raise ValueError(
+                f"seeds {count}: generators are evaluated with {len(self.seeds)} seeds; take so"
+                " many, or leave it out"
+            )
+        return self.seeds[:count]
+
 
 @dataclass(frozen=True)
 class Ask:

@@ -5,7 +5,7 @@ They are leaves of the graph: nothing waits for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,12 +50,10 @@ class Generator:
 
 
 class AnalysisGraph:
-    """For a graph with `config` and `_common`, which says its `generators`."""
+    """For a graph with `config`, which says how generators of a role are evaluated."""
 
     config: Any
-
-    def _subject(self, role: Role) -> Subject:
-        raise NotImplementedError
+    _subject: Callable[[Role], Subject]
 
     def reports(self, generators: Sequence[Generator]) -> tuple[Task, ...]:
         """The last task of every analysis that is asked for."""

@@ -72,10 +72,7 @@ class Change:
 
 def asks(settings: PreferenceSettings, subject: Subject) -> dict[str, Ask]:
     """The annotator's measures. Raises ValueError for more seeds than there are."""
-    if settings.seeds is not None and settings.seeds > len(subject.seeds):
-        raise ValueError(f"seeds {settings.seeds}: generators are evaluated with "
-                         f"{len(subject.seeds)} seeds; take so many, or leave it out")  # fmt: skip
-    return {"shapes": Ask(measures.QUANTITY, subject.seeds[: settings.seeds], subject.psi)}
+    return {"shapes": Ask(measures.QUANTITY, subject.first(settings.seeds), subject.psi)}
 
 
 def analyse(

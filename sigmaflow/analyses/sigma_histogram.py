@@ -67,10 +67,7 @@ class Bin:
 
 def asks(settings: HistogramSettings, subject: Subject) -> dict[str, Ask]:
     """The histograms. Raises ValueError for more seeds than there are."""
-    if settings.seeds is not None and settings.seeds > len(subject.seeds):
-        raise ValueError(f"seeds {settings.seeds}: generators are evaluated with "
-                         f"{len(subject.seeds)} seeds; take so many, or leave it out")  # fmt: skip
-    seeds, grid = subject.seeds[: settings.seeds], {"resolution": settings.resolution}
+    seeds, grid = subject.first(settings.seeds), {"resolution": settings.resolution}
     return {"sigma": Ask(sigma_histogram.QUANTITY, seeds, settings.psi, grid)}
 
 

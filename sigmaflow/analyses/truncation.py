@@ -73,10 +73,7 @@ def asks(settings: TruncationSettings, subject: Subject) -> dict[str, Ask]:
     """The reward at every psi of the generator's role. Raises ValueError for more seeds than there
     are."""
     psis = settings.psis if subject.role == "original" else settings.tuned_psis
-    if settings.seeds is not None and settings.seeds > len(subject.seeds):
-        raise ValueError(f"seeds {settings.seeds}: generators are evaluated with "
-                         f"{len(subject.seeds)} seeds; take so many, or leave it out")  # fmt: skip
-    seeds = subject.seeds[: settings.seeds]
+    seeds = subject.first(settings.seeds)
     return {f"psi {psi:g}": Ask(reward.QUANTITY, seeds, psi) for psi in sorted(psis)}
 
 
