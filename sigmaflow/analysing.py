@@ -149,7 +149,7 @@ class Analysis:
         tables: All that it makes, one row or more for a generator. `generator` and `role` are put
             in front of its columns.
         draw: (tables by name, settings) to figures by name; None draws nothing.
-        drawn: Version of captions and figures.
+        report_version: Raised when captions or figures change.
         paper: Where the paper has it, such as ``Table 5``.
         pair: Whether it compares a generator with the original that it was tuned from; it is then
             made of all but the original, and ``asks`` is the same for both.
@@ -162,7 +162,7 @@ class Analysis:
     analyse: Callable[[Mapping[str, Measured], Any, Subject], Mapping[str, Sequence[Any]]]
     tables: tuple[Table, ...]
     draw: Callable[[Mapping[str, pd.DataFrame], Any], Mapping[str, Figure]] | None = None
-    drawn: int = 1
+    report_version: int = 1
     paper: str = ""
     pair: bool = False
 

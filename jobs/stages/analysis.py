@@ -33,7 +33,7 @@ ANALYSIS_STAGES = {
 }  # fmt: skip
 REPORT_STAGES = {
     name: Stage(
-        name=f"{REPORT}{name}", version=one.drawn, run="jobs.stages.analysis:run_report",
+        name=f"{REPORT}{name}", version=one.report_version, run="jobs.stages.analysis:run_report",
         sources=("jobs/output/rows.py",), imports=(f"sigmaflow.analyses.{name}",), torch=False,
         without=("sigmaflow.quantities", "sigmaflow.generators"),
     )
